@@ -1,0 +1,67 @@
+// The configuration file, read into the Options that each room defines.
+//
+// The only room that sees yaml-cpp. Pure but for reading the named files. Every mistake is a Diagnostic with file, line and
+// column, what is wrong, and what was meant.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "waypost/base/result.h"
+#include "waypost/inbound/options.h"
+#include "waypost/net/resolver.h"
+#include "waypost/ops/log.h"
+#include "waypost/ops/tracking.h"
+#include "waypost/outbound/next_hop.h"
+#include "waypost/queue/queue.h"
+#include "waypost/routing/router.h"
+#include "waypost/spool/spool.h"
+
+namespace waypost::config {
+
+struct AdminOptions {
+  std::string socket = "/run/waypost/admin.sock";  // the full admin API; mode 0660
+  std::string http_address = "127.0.0.1";          // read-only: /metrics, /healthz, /readyz
+  std::uint16_t http_port = 9725;                  // 0: off
+};
+
+struct Config {
+  std::string file;
+  unsigned shards = 0;                             // 0: one per core
+  std::uint64_t memory_for_content = 128ull * 1024 * 1024;
+  inbound::Options inbound;
+  routing::Options routing;
+  std::vector<outbound::NextHopOptions> next_hops;
+  queue::Options queue;
+  spool::Options spool;
+  net::ResolverOptions dns;
+  ops::LogOptions log;
+  ops::TrackingOptions tracking;
+  AdminOptions admin;
+};
+
+struct Diagnostic {
+  enum class Level : std::uint8_t { error, warning } level = Level::error;
+  std::string file;
+  std::uint32_t line = 0, column = 0;
+  std::string message;
+  std::string to_string() const;  // "/etc/waypost/waypost.yaml:12:5: error: unknown key 'next_hop' ... did you mean ..."
+};
+
+struct Loaded {
+  Config config;
+  std::vector<Diagnostic> diagnostics;
+  bool usable() const;            // no errors
+};
+
+/// Reads, checks types, names and values, and the things that only show across sections: references to next hops that do
+/// not exist, open relay, files that are missing or unreadable, listeners twice, a next hop that is ourselves.
+Loaded load_file(const std::string& path);
+Loaded load_text(std::string_view yaml, const std::string& file_name);
+
+/// The safety check of `waypost check`: problems that would make this an open relay or a loop.
+std::vector<Diagnostic> audit(const Config& config);
+
+}  // namespace waypost::config

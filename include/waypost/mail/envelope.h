@@ -1,0 +1,60 @@
+// The envelope of one accepted message, and its stored form.
+//
+// Owns: Envelope, Recipient and their codec (tagged, versioned; described in src/mail/envelope-format.md).
+// Plain values; any thread. decode_envelope never trusts its input: ErrorKind::corrupt.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "waypost/base/clock.h"
+#include "waypost/base/queue_id.h"
+#include "waypost/base/result.h"
+#include "waypost/mail/address.h"
+
+namespace waypost::mail {
+
+/// RFC 3461 §4.1. `unset`: the parameter was absent (behave as FAILURE, don't forward a NOTIFY).
+enum NotifyFlags : std::uint8_t {
+  kNotifyUnset = 0,
+  kNotifyNever = 1,
+  kNotifySuccess = 2,
+  kNotifyFailure = 4,
+  kNotifyDelay = 8,
+};
+
+/// RFC 3461 §4.3.
+enum class Ret : std::uint8_t { unset, full, headers };
+/// RFC 6152. We don't offer BINARYMIME.
+enum class BodyType : std::uint8_t { unset, seven_bit, eight_bit_mime };
+
+struct Recipient {
+  Mailbox original;      // what RCPT TO said
+  Mailbox target;        // where routing sent it on acceptance; asked again at every attempt
+  std::string next_hop;  // configured name, as decided on acceptance
+  std::string orcpt;     // decoded "rfc822;robert@corp.example"; empty: absent
+  std::uint8_t notify = kNotifyUnset;
+};
+
+struct Envelope {
+  QueueId id;
+  WallTime accepted_at{};
+  ReversePath reverse_path;
+  Ret ret = Ret::unset;
+  BodyType body = BodyType::unset;
+  bool smtputf8 = false;
+  bool has_bare_newline = false;  // a CR or LF alone is in the content: sent as is by BDAT, repaired for DATA
+  bool is_report = false;         // we wrote it: a DSN
+  std::string envid;              // decoded; empty: absent
+  std::string message_id;         // header field value, for tracing only
+  std::string client;             // "ex1.corp.example[10.0.0.5]"
+  std::uint64_t content_size = 0; // octets, our Received field included
+  std::vector<Recipient> recipients;
+};
+
+std::string encode(const Envelope& envelope);
+Result<Envelope> decode_envelope(std::string_view bytes);
+
+}  // namespace waypost::mail

@@ -1,0 +1,79 @@
+// The routing table: who has moved, and where to.
+//
+// Table: immutable once built, shared by all threads (std::shared_ptr<const Table>); look-up does no I/O and takes no
+// lock. TableBuilder collects entries from sources and reports every problem with its place.
+// Keys are normalised addresses: local part in Unicode-safe lower case (ASCII folded), domain as IDNA A-label.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "waypost/base/result.h"
+#include "waypost/mail/address.h"
+
+namespace waypost::routing {
+
+enum class EntryState : std::uint8_t { pending, migrating, active, rolled_back };
+std::string_view to_string(EntryState state);
+
+/// Where an entry came from: "users.csv:412".
+struct SourcePlace {
+  std::string source;      // file path or source name; empty: none
+  std::uint32_t line = 0;  // 1-based; 0: unknown
+  std::string to_string() const;
+};
+
+struct Entry {
+  mail::Mailbox address;  // as written in the source
+  mail::Mailbox target;
+  EntryState state = EntryState::active;
+  std::string wave;       // empty: none
+  SourcePlace place;
+};
+
+/// A defect in a source. `error` refuses the whole load; a warning does not.
+struct Problem {
+  bool error = true;
+  std::string file;
+  std::uint32_t line = 0, column = 0;
+  std::string message;  // what is wrong and what to do
+  std::string to_string() const;  // "users.csv:12:7: error: ..."
+};
+
+class Table {
+ public:
+  virtual ~Table() = default;
+  virtual std::size_t size() const = 0;
+  /// Exact look-up of a normalised key (see normalise_key). nullopt: not there. Built on demand from compact storage.
+  virtual std::optional<Entry> find(std::string_view normalised_key) const = 0;
+  /// True if at least one entry is of this normalised domain.
+  virtual bool has_domain(std::string_view normalised_domain) const = 0;
+  /// In normalised order, for listings and diffs; may be slow.
+  virtual std::vector<Entry> entries() const = 0;
+};
+
+/// Normalises an address for look-ups; IDNA through libidn2. ErrorKind::invalid for a domain that IDNA refuses.
+Result<std::string> normalise_key(const mail::Mailbox& address);
+Result<std::string> normalise_domain(std::string_view domain);
+
+class TableBuilder {
+ public:
+  TableBuilder();
+  ~TableBuilder();
+  /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row, BOM, CRLF or LF, '#' comments.
+  void add_csv(std::string_view file_name, std::string_view content);
+  void add_entry(Entry entry);
+  const std::vector<Problem>& problems() const;
+  bool has_errors() const;
+  /// Duplicates with different targets are errors (both places are named); identical ones are warnings.
+  std::shared_ptr<const Table> build();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace waypost::routing

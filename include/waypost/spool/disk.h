@@ -1,0 +1,43 @@
+// The disk as a contract: everything the spool asks of a file system, so that a test can lose, tear and fail it.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "waypost/base/result.h"
+
+namespace waypost::spool {
+
+/// One open segment file. read_at may be called from any thread; the rest from the committer only.
+class File {
+ public:
+  virtual ~File() = default;
+  virtual Result<> write_at(std::uint64_t offset, std::span<const iovec> from) = 0;  // all or an error
+  virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) = 0;  // short only at the end
+  virtual Result<> sync_data() = 0;                                // fdatasync
+  virtual Result<> preallocate(std::uint64_t octets) = 0;          // posix_fallocate and size
+  virtual Result<std::uint64_t> size() = 0;
+};
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, bool create) = 0;
+  virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
+  virtual Result<> make_directory(const std::string& directory) = 0;  // with parents, mode 0700
+  virtual Result<> rename(const std::string& from, const std::string& to) = 0;
+  virtual Result<> remove(const std::string& path) = 0;
+  virtual Result<> sync_directory(const std::string& directory) = 0;
+  virtual Result<std::uint64_t> free_octets(const std::string& directory) = 0;
+  /// Takes the exclusive lock of a spool directory for the life of the returned object.
+  virtual Result<std::shared_ptr<void>> lock(const std::string& path) = 0;
+
+  static Disk& system();
+};
+
+}  // namespace waypost::spool

@@ -1,0 +1,63 @@
+# One library a room, one test program a room, fuzz targets beside the tests.
+
+# Precompiled header: the rooms without I/O (base, mail, smtp, routing) stay free of Asio.
+function(waypost_precompile target asio)
+  if(asio)
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tools/cmake/precompiled_asio.h)
+  else()
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tools/cmake/precompiled.h)
+  endif()
+endfunction()
+
+# waypost_room(NAME [ASIO] SOURCES a.cc ... [NEEDS room ...] [LIBS target ...])
+# Makes the library waypost_NAME. NEEDS are public: a room's headers show the types of the rooms below it.
+# ASIO: the room uses coroutines and sockets.
+function(waypost_room name)
+  cmake_parse_arguments(R "ASIO" "" "SOURCES;NEEDS;LIBS" ${ARGN})
+  add_library(waypost_${name} STATIC ${R_SOURCES})
+  target_include_directories(waypost_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  foreach(need IN LISTS R_NEEDS)
+    target_link_libraries(waypost_${name} PUBLIC waypost_${need})
+  endforeach()
+  target_link_libraries(waypost_${name} PUBLIC Threads::Threads Boost::headers ${R_LIBS})
+  waypost_precompile(waypost_${name} ${R_ASIO})
+endfunction()
+
+# waypost_program(NAME [ASIO] SOURCES a.cc ... NEEDS room ... [LIBS target ...])
+function(waypost_program name)
+  cmake_parse_arguments(P "ASIO" "" "SOURCES;NEEDS;LIBS" ${ARGN})
+  add_executable(${name} ${P_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+  foreach(need IN LISTS P_NEEDS)
+    target_link_libraries(${name} PRIVATE waypost_${need})
+  endforeach()
+  target_link_libraries(${name} PRIVATE Threads::Threads Boost::headers ${P_LIBS})
+  waypost_precompile(${name} ${P_ASIO})
+endfunction()
+
+# waypost_test(NAME [ASIO] SOURCES a_test.cc ... NEEDS room ... [LIBS target ...])
+# Makes NAME_test and registers each of its tests with ctest.
+function(waypost_test name)
+  cmake_parse_arguments(T "ASIO" "" "SOURCES;NEEDS;LIBS" ${ARGN})
+  set(asio)
+  if(T_ASIO)
+    set(asio ASIO)
+  endif()
+  waypost_program(${name}_test ${asio} SOURCES ${T_SOURCES} NEEDS ${T_NEEDS} LIBS ${T_LIBS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name}_test PRIVATE WAYPOST_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  gtest_discover_tests(${name}_test TEST_PREFIX ${name}/ DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+endfunction()
+
+# waypost_fuzz(NAME SOURCE fuzz_x.cc NEEDS room ... SEEDS dir)
+# Only with WAYPOST_FUZZ. tools/fuzz runs every target from its seeds.
+function(waypost_fuzz name)
+  cmake_parse_arguments(F "" "SOURCE;SEEDS" "NEEDS;LIBS" ${ARGN})
+  if(NOT WAYPOST_FUZZ)
+    return()
+  endif()
+  waypost_program(fuzz_${name} SOURCES ${F_SOURCE} NEEDS ${F_NEEDS} LIBS ${F_LIBS})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  file(APPEND ${CMAKE_BINARY_DIR}/fuzz-targets.txt "${name} ${CMAKE_CURRENT_SOURCE_DIR}/${F_SEEDS}\n")
+endfunction()
