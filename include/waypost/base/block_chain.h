@@ -1,8 +1,9 @@
 // Message bodies in memory: fixed-size blocks under one budget.
 //
-// MemoryBudget: one per process, any thread. BlockChain: one owner at a time, may move between threads.
-// append() never fails; it is the session's duty to stop reading (or to stream to the spool) when
-// MemoryBudget::exhausted() says so. Blocks return to the budget when the chain is cleared or destroyed.
+// MemoryBudget: one per process, any thread. BlockChain: one owner at a time, may move between
+// threads. append() never fails; it is the session's duty to stop reading (or to stream to the
+// spool) when MemoryBudget::exhausted() says so. Blocks return to the budget when the chain is
+// cleared or destroyed.
 #pragma once
 
 #include <sys/uio.h>

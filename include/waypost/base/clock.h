@@ -1,7 +1,8 @@
 // Time as a contract, so that a test can own it.
 //
-// Owns: Clock (wall and steady time), its system implementation, and ManualClock for tests and simulation.
-// Any thread may read a Clock. Nothing in Waypost calls std::chrono::...::now() except SystemClock.
+// Owns: Clock (wall and steady time), its system implementation, and ManualClock for tests and
+// simulation. Any thread may read a Clock. Nothing in Waypost calls std::chrono::...::now() except
+// SystemClock.
 #pragma once
 
 #include <atomic>
@@ -26,10 +27,12 @@ class Clock {
   static Clock& system();
 };
 
-/// Stands still until told. Wall and steady time advance together; set_wall makes the wall clock jump.
+/// Stands still until told. Wall and steady time advance together; set_wall makes the wall clock
+/// jump.
 class ManualClock final : public Clock {
  public:
-  explicit ManualClock(WallTime start = WallTime(std::chrono::seconds(1'764'547'200)));  // 2025-12-01
+  explicit ManualClock(
+      WallTime start = WallTime(std::chrono::seconds(1'764'547'200)));  // 2025-12-01
   WallTime now() const override;
   SteadyTime steady_now() const override;
   void advance(Duration by);

@@ -1,18 +1,18 @@
 // The name of one accepted message: unique over restarts, ordered by time of acceptance.
 //
-// A queue id is microseconds since the epoch shifted left by 4, plus a per-source tie-break: 60 bits, shown as
-// 12 characters of Crockford's base32 (no I, L, O, U), so that it can be read out over a telephone.
-// QueueIdSource: one per shard, used on that shard's thread only.
+// A queue id is microseconds since the epoch shifted left by 4, plus a per-source tie-break: 60
+// bits, shown as 12 characters of Crockford's base32 (no I, L, O, U), so that it can be read out
+// over a telephone. QueueIdSource: one per shard, used on that shard's thread only.
 #pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/base/result.h"
 
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
-
-#include "waypost/base/clock.h"
-#include "waypost/base/result.h"
 
 namespace waypost {
 
@@ -27,7 +27,8 @@ struct QueueId {
 class QueueIdSource {
  public:
   /// `shard` 0..15 goes into the low four bits, so that shards never collide.
-  /// `floor`: ids start above it (the highest id that recovery found in the spool, if the wall clock went back).
+  /// `floor`: ids start above it (the highest id that recovery found in the spool, if the wall
+  /// clock went back).
   QueueIdSource(const Clock& clock, unsigned shard, QueueId floor = {});
   QueueId next();
 

@@ -1,7 +1,7 @@
 // Expected failures as values.
 //
-// Owns: Error and Result. Every function that can fail in a way that its caller must deal with returns
-// Result<T>; coroutines return Task<Result<T>>. Exceptions stay at the seams to libraries.
+// Owns: Error and Result. Every function that can fail in a way that its caller must deal with
+// returns Result<T>; coroutines return Task<Result<T>>. Exceptions stay at the seams to libraries.
 // A bug aborts (see WAYPOST_INVARIANT); bytes from a wire or a disk never reach an invariant.
 #pragma once
 
@@ -34,7 +34,8 @@ std::string_view to_string(ErrorKind kind);
 
 struct Error {
   ErrorKind kind = ErrorKind::invalid;
-  std::string message;  // what happened, where, and what to do; no trailing full stop, no line break
+  std::string
+      message;  // what happened, where, and what to do; no trailing full stop, no line break
 };
 
 template <class T = void>

@@ -1,13 +1,8 @@
 // The configuration file, read into the Options that each room defines.
 //
-// The only room that sees yaml-cpp. Pure but for reading the named files. Every mistake is a Diagnostic with file, line and
-// column, what is wrong, and what was meant.
+// The only room that sees yaml-cpp. Pure but for reading the named files. Every mistake is a
+// Diagnostic with file, line and column, what is wrong, and what was meant.
 #pragma once
-
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "waypost/base/result.h"
 #include "waypost/inbound/options.h"
@@ -19,6 +14,11 @@
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace waypost::config {
 
 struct AdminOptions {
@@ -29,7 +29,7 @@ struct AdminOptions {
 
 struct Config {
   std::string file;
-  unsigned shards = 0;                             // 0: one per core
+  unsigned shards = 0;  // 0: one per core
   std::uint64_t memory_for_content = 128ull * 1024 * 1024;
   inbound::Options inbound;
   routing::Options routing;
@@ -47,17 +47,19 @@ struct Diagnostic {
   std::string file;
   std::uint32_t line = 0, column = 0;
   std::string message;
-  std::string to_string() const;  // "/etc/waypost/waypost.yaml:12:5: error: unknown key 'next_hop' ... did you mean ..."
+  std::string to_string() const;  // "/etc/waypost/waypost.yaml:12:5: error: unknown key 'next_hop'
+                                  // ... did you mean ..."
 };
 
 struct Loaded {
   Config config;
   std::vector<Diagnostic> diagnostics;
-  bool usable() const;            // no errors
+  bool usable() const;  // no errors
 };
 
-/// Reads, checks types, names and values, and the things that only show across sections: references to next hops that do
-/// not exist, open relay, files that are missing or unreadable, listeners twice, a next hop that is ourselves.
+/// Reads, checks types, names and values, and the things that only show across sections: references
+/// to next hops that do not exist, open relay, files that are missing or unreadable, listeners
+/// twice, a next hop that is ourselves.
 Loaded load_file(const std::string& path);
 Loaded load_text(std::string_view yaml, const std::string& file_name);
 

@@ -1,39 +1,41 @@
 // Who may come in, how much, and for how long: the options of the SMTP server.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "waypost/base/clock.h"
 #include "waypost/net/tls.h"
 #include "waypost/smtp/server_dialogue.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 namespace waypost::inbound {
 
 enum class ListenerTls : std::uint8_t { none, starttls, implicit };
 
 struct ListenerOptions {
-  std::string address = "0.0.0.0";            // IPv4 or IPv6; IPv6 sockets are V6ONLY
+  std::string address = "0.0.0.0";  // IPv4 or IPv6; IPv6 sockets are V6ONLY
   std::uint16_t port = 25;
   ListenerTls tls = ListenerTls::starttls;
   bool require_tls = false;
-  std::vector<std::string> proxy_networks;    // CIDRs whose connections must begin with a PROXY v1/v2 header
+  std::vector<std::string>
+      proxy_networks;  // CIDRs whose connections must begin with a PROXY v1/v2 header
   smtp::BareNewline bare_newline = smtp::BareNewline::normalise;
   int backlog = 1024;
-  std::string to_string() const;              // "0.0.0.0:25"
+  std::string to_string() const;  // "0.0.0.0:25"
 };
 
 /// One way in. A client that matches none is refused with 550 5.7.1 before it says anything.
 struct AdmissionOptions {
-  std::vector<std::string> networks;                 // CIDRs that may relay
-  std::string password_file;                         // "user:hash" lines, argon2id or scrypt ($argon2id$..., $7$...)
-  std::vector<std::string> client_certificate_names; // names (or "sha256:HEX") of client certificates that may relay
+  std::vector<std::string> networks;  // CIDRs that may relay
+  std::string password_file;  // "user:hash" lines, argon2id or scrypt ($argon2id$..., $7$...)
+  std::vector<std::string>
+      client_certificate_names;  // names (or "sha256:HEX") of client certificates that may relay
 };
 
 struct Limits {
   std::uint32_t sessions = 20'000;
-  std::uint32_t sessions_per_client = 200;           // Exchange opens 20 to 40 per smart host
+  std::uint32_t sessions_per_client = 200;  // Exchange opens 20 to 40 per smart host
   std::uint32_t recipients = 1000;
   std::uint64_t message_size = 40ull * 1024 * 1024;
   std::uint32_t errors_per_session = 20;
@@ -43,11 +45,11 @@ struct Limits {
   Duration content_block = std::chrono::minutes(3);  // between two reads inside a message
   Duration whole_message = std::chrono::minutes(60);
   Duration handshake = std::chrono::seconds(30);
-  Duration greeting_delay{};                         // wait this long before 220; who talks in it is refused
+  Duration greeting_delay{};  // wait this long before 220; who talks in it is refused
 };
 
 struct Options {
-  std::string own_name;                              // the certificate's name; in greeting, EHLO, Received
+  std::string own_name;  // the certificate's name; in greeting, EHLO, Received
   std::vector<ListenerOptions> listeners;
   net::ServerTlsOptions tls;
   AdmissionOptions admission;

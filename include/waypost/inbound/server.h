@@ -1,12 +1,9 @@
 // The SMTP server: listeners, admission, sessions, and the taking in of messages.
 //
-// Server: one per process. Listeners accept on shard 0 and deal each connection to the shard with the fewest sessions.
-// Nothing here knows how mail leaves: a committed message is handed to `on_committed` on the shard that took it in.
+// Server: one per process. Listeners accept on shard 0 and deal each connection to the shard with
+// the fewest sessions. Nothing here knows how mail leaves: a committed message is handed to
+// `on_committed` on the shard that took it in.
 #pragma once
-
-#include <functional>
-#include <memory>
-#include <vector>
 
 #include "waypost/base/block_chain.h"
 #include "waypost/inbound/options.h"
@@ -16,6 +13,10 @@
 #include "waypost/ops/tracking.h"
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
 
 namespace waypost::inbound {
 
@@ -40,7 +41,8 @@ class Server {
   /// Binds and listens; ErrorKind::network names the address that is taken, and what to do.
   static Result<std::unique_ptr<Server>> start(Options options, Context context);
   virtual ~Server() = default;
-  /// Certificates, passwords, admission and limits for connections from now on. Listeners can't change: an Error says so.
+  /// Certificates, passwords, admission and limits for connections from now on. Listeners can't
+  /// change: an Error says so.
   virtual Result<> reload(Options options) = 0;
   /// What was bound, with the real ports where 0 was asked for.
   virtual std::vector<net::Endpoint> endpoints() const = 0;

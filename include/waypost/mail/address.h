@@ -1,14 +1,14 @@
 // Addresses: RFC 5321 §4.1.2, RFC 6531 (SMTPUTF8), RFC 5321 §4.1.3 (address literals).
 //
-// Owns: Mailbox and the parsing of paths. No state, any thread. Parse failures are ErrorKind::invalid with a message
-// fit for a 501 reply.
+// Owns: Mailbox and the parsing of paths. No state, any thread. Parse failures are
+// ErrorKind::invalid with a message fit for a 501 reply.
 #pragma once
+
+#include "waypost/base/result.h"
 
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "waypost/base/result.h"
 
 namespace waypost::mail {
 
@@ -16,7 +16,8 @@ namespace waypost::mail {
 inline constexpr std::size_t kMaxAddressOctets = 571;
 inline constexpr std::size_t kMaxDomainOctets = 255;
 
-/// One mailbox. `local_part` is the value, without quotes and backslashes; to_string() quotes again where needed.
+/// One mailbox. `local_part` is the value, without quotes and backslashes; to_string() quotes again
+/// where needed.
 struct Mailbox {
   std::string local_part;
   std::string domain;  // as written; "[192.0.2.1]" for a literal; empty only for "postmaster"
@@ -36,8 +37,9 @@ std::string to_string(const ReversePath& path);
 /// Parses a whole string as one mailbox. No control character is ever accepted, quoted or not.
 Result<Mailbox> parse_mailbox(std::string_view text, bool allow_utf8 = true);
 
-/// Parses "<...>" at the front of `input` and advances it behind the bracket. Source routes are accepted and dropped
-/// (RFC 5321 §3.6.1, appendix C). `<>` gives nullopt. `<postmaster>` without domain is allowed for any letter case.
+/// Parses "<...>" at the front of `input` and advances it behind the bracket. Source routes are
+/// accepted and dropped (RFC 5321 §3.6.1, appendix C). `<>` gives nullopt. `<postmaster>` without
+/// domain is allowed for any letter case.
 Result<ReversePath> parse_path(std::string_view& input, bool allow_utf8);
 
 /// ASCII lower case, of ASCII letters only.

@@ -1,18 +1,19 @@
 // The envelope of one accepted message, and its stored form.
 //
-// Owns: Envelope, Recipient and their codec (tagged, versioned; described in src/mail/envelope-format.md).
-// Plain values; any thread. decode_envelope never trusts its input: ErrorKind::corrupt.
+// Owns: Envelope, Recipient and their codec (tagged, versioned; described in
+// src/mail/envelope-format.md). Plain values; any thread. decode_envelope never trusts its input:
+// ErrorKind::corrupt.
 #pragma once
-
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "waypost/base/clock.h"
 #include "waypost/base/queue_id.h"
 #include "waypost/base/result.h"
 #include "waypost/mail/address.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace waypost::mail {
 
@@ -45,12 +46,13 @@ struct Envelope {
   Ret ret = Ret::unset;
   BodyType body = BodyType::unset;
   bool smtputf8 = false;
-  bool has_bare_newline = false;  // a CR or LF alone is in the content: sent as is by BDAT, repaired for DATA
-  bool is_report = false;         // we wrote it: a DSN
-  std::string envid;              // decoded; empty: absent
-  std::string message_id;         // header field value, for tracing only
-  std::string client;             // "ex1.corp.example[10.0.0.5]"
-  std::uint64_t content_size = 0; // octets, our Received field included
+  bool has_bare_newline =
+      false;  // a CR or LF alone is in the content: sent as is by BDAT, repaired for DATA
+  bool is_report = false;          // we wrote it: a DSN
+  std::string envid;               // decoded; empty: absent
+  std::string message_id;          // header field value, for tracing only
+  std::string client;              // "ex1.corp.example[10.0.0.5]"
+  std::uint64_t content_size = 0;  // octets, our Received field included
   std::vector<Recipient> recipients;
 };
 

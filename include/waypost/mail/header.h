@@ -1,15 +1,15 @@
 // What we need to know of a message's header, and nothing more: found while the bytes stream past.
 //
-// HeaderScan: one per message; feed it the content in order; it stops looking at the empty line or after
-// `kMaxHeaderOctets`. Tolerates bare LF and folded lines. Never fails.
+// HeaderScan: one per message; feed it the content in order; it stops looking at the empty line or
+// after `kMaxHeaderOctets`. Tolerates bare LF and folded lines. Never fails.
 #pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/base/queue_id.h"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "waypost/base/clock.h"
-#include "waypost/base/queue_id.h"
 
 namespace waypost::mail {
 
@@ -33,8 +33,8 @@ class HeaderScan {
   void end_of_line();
   void end_of_field();
   std::string own_name_;
-  std::string field_;      // the field being collected: only those that matter
-  std::string line_;       // the line being collected, bounded
+  std::string field_;  // the field being collected: only those that matter
+  std::string line_;   // the line being collected, bounded
   bool done_ = false;
   bool keep_field_ = false;
   bool line_overlong_ = false;
@@ -47,11 +47,11 @@ class HeaderScan {
 
 /// What goes into a Received field (RFC 5321 §4.4, RFC 3848 for `with`).
 struct ReceivedField {
-  std::string_view helo;            // as the client said; control characters are dropped, overlong is cut
+  std::string_view helo;  // as the client said; control characters are dropped, overlong is cut
   std::string_view client_address;  // "10.0.0.5" or "IPv6:2001:db8::1"
   std::string_view own_name;
-  std::string_view protocol;        // SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTPS ...
-  std::string_view tls;             // "TLS1.3:TLS_AES_128_GCM_SHA256", empty: none
+  std::string_view protocol;  // SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTPS ...
+  std::string_view tls;       // "TLS1.3:TLS_AES_128_GCM_SHA256", empty: none
   QueueId queue_id;
   WallTime at;
 };

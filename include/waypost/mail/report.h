@@ -1,15 +1,16 @@
 // Delivery status notifications: RFC 3461, 3462 (multipart/report), 3464, 6533 (internationalised).
 //
-// build_report is pure: same input, same bytes. It writes 7-bit CRLF text, except where SMTPUTF8 forces message/global-*.
+// build_report is pure: same input, same bytes. It writes 7-bit CRLF text, except where SMTPUTF8
+// forces message/global-*.
 #pragma once
-
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "waypost/base/clock.h"
 #include "waypost/mail/envelope.h"
 #include "waypost/mail/outcome.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace waypost::mail {
 
@@ -24,21 +25,23 @@ struct ReportedRecipient {
 
 struct ReportInput {
   ReportAction action = ReportAction::failed;
-  const Envelope& envelope;            // of the message that the report is about; reverse_path not null
+  const Envelope& envelope;  // of the message that the report is about; reverse_path not null
   std::vector<ReportedRecipient> recipients;
   std::string_view own_name;
-  std::string_view postmaster;         // address that the reader may ask
+  std::string_view postmaster;  // address that the reader may ask
   WallTime now{};
   QueueId report_id;
-  std::string_view original_content;   // header, or header and body when RET=FULL asks for it and it fits
+  std::string_view
+      original_content;  // header, or header and body when RET=FULL asks for it and it fits
   bool content_is_full = false;
 };
 
-/// The report as content for a message with a null reverse-path, addressed to the envelope's reverse-path.
-/// Final-Recipient names the *original* address, never the rewritten one.
+/// The report as content for a message with a null reverse-path, addressed to the envelope's
+/// reverse-path. Final-Recipient names the *original* address, never the rewritten one.
 std::string build_report(const ReportInput& input);
 
-/// True if a failure of this recipient must be told: reverse-path not null, NOTIFY unset or with FAILURE.
+/// True if a failure of this recipient must be told: reverse-path not null, NOTIFY unset or with
+/// FAILURE.
 bool wants_failure_report(const Envelope& envelope, const Recipient& recipient);
 
 }  // namespace waypost::mail

@@ -17,7 +17,8 @@ struct EnhancedStatus {
   auto operator<=>(const EnhancedStatus&) const = default;
   explicit operator bool() const { return klass != 0; }
   std::string to_string() const;  // "5.1.1"; empty when absent
-  /// "5.1.1" at the front of `text`, followed by a blank or the end; advances `text` behind the blank.
+  /// "5.1.1" at the front of `text`, followed by a blank or the end; advances `text` behind the
+  /// blank.
   static std::optional<EnhancedStatus> parse_prefix(std::string_view& text);
 };
 

@@ -1,22 +1,25 @@
 // xtext (RFC 3461 §4) and the safety of text that came from a wire.
 #pragma once
 
+#include "waypost/base/result.h"
+
 #include <string>
 #include <string_view>
 
-#include "waypost/base/result.h"
-
 namespace waypost::mail {
 
-/// ErrorKind::invalid on bad hex, on a raw octet that xtext forbids, or if the *decoded* text has a control character.
+/// ErrorKind::invalid on bad hex, on a raw octet that xtext forbids, or if the *decoded* text has a
+/// control character.
 Result<std::string> decode_xtext(std::string_view encoded);
 /// Encodes everything outside "!".."~" without "+" and "=".
 std::string encode_xtext(std::string_view plain);
-/// ORCPT: "rfc822;" or "utf-8;" plus encoded address (RFC 3461 §4.2, RFC 6533 §3). Returns "type;address" decoded.
+/// ORCPT: "rfc822;" or "utf-8;" plus encoded address (RFC 3461 §4.2, RFC 6533 §3). Returns
+/// "type;address" decoded.
 Result<std::string> decode_orcpt(std::string_view parameter, bool smtputf8);
 std::string encode_orcpt(std::string_view decoded, bool smtputf8);
 
-/// For logs, reports and headers: control characters become '?', invalid UTF-8 becomes '?', cut at `max_octets`.
+/// For logs, reports and headers: control characters become '?', invalid UTF-8 becomes '?', cut at
+/// `max_octets`.
 std::string printable(std::string_view text, std::size_t max_octets = 512);
 
 }  // namespace waypost::mail

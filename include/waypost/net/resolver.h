@@ -1,17 +1,17 @@
 // DNS over c-ares: MX and address look-ups with a cache that honours TTLs.
 //
-// Resolver: one per shard, that shard's thread only. A contract, so that tests bring their own answers.
-// RFC 5321 §5.1 (MX), RFC 7505 (null MX), RFC 2308 (negative answers).
+// Resolver: one per shard, that shard's thread only. A contract, so that tests bring their own
+// answers. RFC 5321 §5.1 (MX), RFC 7505 (null MX), RFC 2308 (negative answers).
 #pragma once
+
+#include "waypost/base/result.h"
+#include "waypost/net/task.h"
+#include "waypost/net/timers.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "waypost/base/result.h"
-#include "waypost/net/task.h"
-#include "waypost/net/timers.h"
 
 namespace waypost::net {
 
@@ -28,10 +28,13 @@ struct MxAnswer {
 class Resolver {
  public:
   virtual ~Resolver() = default;
-  /// ErrorKind::not_found: the domain does not exist. ErrorKind::dns: try later. ErrorKind::timeout.
+  /// ErrorKind::not_found: the domain does not exist. ErrorKind::dns: try later.
+  /// ErrorKind::timeout.
   virtual Task<Result<MxAnswer>> mx(std::string domain, SteadyTime deadline) = 0;
-  /// IPv6 and IPv4 addresses interleaved, IPv6 first (RFC 8305 §4). A literal address is answered at once.
-  virtual Task<Result<std::vector<std::string>>> addresses(std::string host, SteadyTime deadline) = 0;
+  /// IPv6 and IPv4 addresses interleaved, IPv6 first (RFC 8305 §4). A literal address is answered
+  /// at once.
+  virtual Task<Result<std::vector<std::string>>> addresses(std::string host,
+                                                           SteadyTime deadline) = 0;
   /// Forgets all cached answers.
   virtual void flush() = 0;
 };
@@ -46,6 +49,7 @@ struct ResolverOptions {
   bool ipv4 = true;
 };
 
-Result<std::unique_ptr<Resolver>> make_resolver(boost::asio::io_context& io, Timers& timers, ResolverOptions options);
+Result<std::unique_ptr<Resolver>> make_resolver(boost::asio::io_context& io, Timers& timers,
+                                                ResolverOptions options);
 
 }  // namespace waypost::net

@@ -1,11 +1,11 @@
 // One core's worth of Waypost: a thread, its io_context and its timers.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 #include "waypost/net/task.h"
 #include "waypost/net/timers.h"
+
+#include <atomic>
+#include <cstdint>
 
 namespace waypost::net {
 

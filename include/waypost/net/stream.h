@@ -1,10 +1,14 @@
 // Byte streams: TCP, TLS over any stream, and (tests) an in-memory one.
 //
-// A Stream reads and writes without waiting, and waits apart from that: so an idle connection holds no buffer, a coroutine
-// frame is needed only when there is nothing to do, and OpenSSL can run on any stream, a simulated one too.
-// One owner, one thread; one reader and one writer coroutine may wait at the same time. The free functions below are
-// what sessions use.
+// A Stream reads and writes without waiting, and waits apart from that: so an idle connection holds
+// no buffer, a coroutine frame is needed only when there is nothing to do, and OpenSSL can run on
+// any stream, a simulated one too. One owner, one thread; one reader and one writer coroutine may
+// wait at the same time. The free functions below are what sessions use.
 #pragma once
+
+#include "waypost/base/result.h"
+#include "waypost/net/task.h"
+#include "waypost/net/timers.h"
 
 #include <sys/uio.h>
 
@@ -15,13 +19,10 @@
 #include <string>
 #include <string_view>
 
-#include "waypost/base/result.h"
-#include "waypost/net/task.h"
-#include "waypost/net/timers.h"
-
 namespace waypost::net {
 
-/// An IP address and port as text parts, already normalised ("2001:db8::1", IPv4-mapped addresses shown as IPv4).
+/// An IP address and port as text parts, already normalised ("2001:db8::1", IPv4-mapped addresses
+/// shown as IPv4).
 struct Endpoint {
   std::string address;
   std::uint16_t port = 0;
@@ -47,7 +48,8 @@ class Stream {
   virtual Task<Result<>> wait_writable(SteadyTime deadline) = 0;
   /// The reason of the last `failed`.
   virtual Error last_error() const = 0;
-  /// Ends waits with ErrorKind::cancelled; later operations fail. Does not block. TLS: sends close_notify if it can.
+  /// Ends waits with ErrorKind::cancelled; later operations fail. Does not block. TLS: sends
+  /// close_notify if it can.
   virtual void close() = 0;
   virtual const Endpoint& remote() const = 0;
   virtual const Endpoint& local() const = 0;
@@ -68,18 +70,21 @@ class Connector {
  public:
   virtual ~Connector() = default;
   /// `source`: local address to bind to, empty: any.
-  virtual Task<Result<std::unique_ptr<Stream>>> connect(Endpoint to, std::string source, SteadyTime deadline) = 0;
+  virtual Task<Result<std::unique_ptr<Stream>>> connect(Endpoint to, std::string source,
+                                                        SteadyTime deadline) = 0;
 };
 
 /// TCP through the kernel, TCP_NODELAY set. One per shard.
 std::unique_ptr<Connector> make_tcp_connector(boost::asio::io_context& io, Timers& timers);
 /// Wraps an accepted socket (ownership passes). ErrorKind::network if it is already gone.
-Result<std::unique_ptr<Stream>> adopt_socket(boost::asio::io_context& io, Timers& timers, int socket_fd);
+Result<std::unique_ptr<Stream>> adopt_socket(boost::asio::io_context& io, Timers& timers,
+                                             int socket_fd);
 
 /// Two connected in-memory streams for tests; each buffers at most `capacity` octets.
 struct StreamPair {
   std::unique_ptr<Stream> a, b;
 };
-StreamPair make_memory_streams(boost::asio::io_context& io, Timers& timers, std::size_t capacity = 64 * 1024);
+StreamPair make_memory_streams(boost::asio::io_context& io, Timers& timers,
+                               std::size_t capacity = 64 * 1024);
 
 }  // namespace waypost::net

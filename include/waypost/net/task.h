@@ -1,17 +1,18 @@
 // The coroutine type of Waypost, and its rules on GCC 12.
 //
-// Task<T> is an Asio awaitable bound to io_context's own executor: no type-erased executor on the hot path.
-// Rules (tools/lint-coroutines checks them): named functions, never capturing lambdas; parameters by value or
-// references that outlive the call; no temporary with a destructor in the same full expression as co_await; no co_await
-// inside ?:, && or ||; no structured binding straight on a co_await.
+// Task<T> is an Asio awaitable bound to io_context's own executor: no type-erased executor on the
+// hot path. Rules (tools/lint-coroutines checks them): named functions, never capturing lambdas;
+// parameters by value or references that outlive the call; no temporary with a destructor in the
+// same full expression as co_await; no co_await inside ?:, && or ||; no structured binding straight
+// on a co_await.
 #pragma once
+
+#include "waypost/base/result.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include "waypost/base/result.h"
 
 namespace waypost::net {
 

@@ -1,17 +1,18 @@
 // Deadlines and sleeps of one shard, on a clock that a test may own.
 //
-// Timers: one per shard, that shard's thread only. In production drive() sleeps on one Asio timer; in a simulation
-// the test calls run_due() itself after advancing a ManualClock. Deadline nodes are intrusive: arming one is a store
-// and, at most, a list insertion: no allocation and no system call per operation. Expiry is seen within kTick.
+// Timers: one per shard, that shard's thread only. In production drive() sleeps on one Asio timer;
+// in a simulation the test calls run_due() itself after advancing a ManualClock. Deadline nodes are
+// intrusive: arming one is a store and, at most, a list insertion: no allocation and no system call
+// per operation. Expiry is seen within kTick.
 #pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/net/task.h"
 
 #include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
-
-#include "waypost/base/clock.h"
-#include "waypost/net/task.h"
 
 namespace waypost::net {
 
@@ -48,13 +49,15 @@ class Timers {
   SteadyTime now() const { return clock_.steady_now(); }
   SteadyTime in(Duration d) const { return now() + d; }
 
-  /// Suspends until `at` or until stop(); ErrorKind::cancelled in the latter case. Exact, not to the tick.
+  /// Suspends until `at` or until stop(); ErrorKind::cancelled in the latter case. Exact, not to
+  /// the tick.
   Task<Result<>> sleep_until(SteadyTime at);
   /// A sleep that another coroutine of this shard can cut short.
   class Sleeper {
    public:
     explicit Sleeper(Timers& timers) : timers_(timers) {}
-    /// Returns when `at` has passed or wake() was called (also before the call: one wake is remembered).
+    /// Returns when `at` has passed or wake() was called (also before the call: one wake is
+    /// remembered).
     Task<Result<>> sleep_until(SteadyTime at);
     void wake();
 

@@ -1,18 +1,19 @@
 // TLS on OpenSSL 3: contexts, policy, handshakes.
 //
-// TlsContext: immutable, shared by shards (std::shared_ptr); reload makes a new one, running sessions keep the old.
-// The policy of a next hop (verify, require ...) is here, because the check of a certificate against names is.
-// TLS 1.2 and above; ECDSA before RSA; session resumption on both sides; read buffers are released while idle.
+// TlsContext: immutable, shared by shards (std::shared_ptr); reload makes a new one, running
+// sessions keep the old. The policy of a next hop (verify, require ...) is here, because the check
+// of a certificate against names is. TLS 1.2 and above; ECDSA before RSA; session resumption on
+// both sides; read buffers are released while idle.
 #pragma once
+
+#include "waypost/base/result.h"
+#include "waypost/net/stream.h"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "waypost/base/result.h"
-#include "waypost/net/stream.h"
 
 namespace waypost::net {
 
@@ -25,7 +26,7 @@ struct ServerTlsOptions {
   };
   std::vector<CertificatePair> certificates;  // e.g. one ECDSA, one RSA
   TlsMinimum minimum = TlsMinimum::tls1_2;
-  std::string client_ca_file;                 // set: ask clients for a certificate and check it against these CAs
+  std::string client_ca_file;  // set: ask clients for a certificate and check it against these CAs
   bool require_client_certificate = false;
 };
 
@@ -40,23 +41,24 @@ std::string_view to_string(TlsPolicy policy);
 
 struct ClientTlsOptions {
   TlsPolicy policy = TlsPolicy::verify;
-  std::string ca_file;                     // empty: the system's store
-  std::vector<std::string> names;          // accepted certificate names ("*.example.com" and ".example.com" allowed);
-                                           // empty: the name of the host that was connected to
+  std::string ca_file;             // empty: the system's store
+  std::vector<std::string> names;  // accepted certificate names ("*.example.com" and ".example.com"
+                                   // allowed); empty: the name of the host that was connected to
   std::string client_chain_file, client_key_file;
   TlsMinimum minimum = TlsMinimum::tls1_2;
 };
 
 /// What was negotiated, for Received, tracking and decisions.
 struct TlsInfo {
-  std::string version;       // "TLSv1.3"
-  std::string cipher;        // "TLS_AES_256_GCM_SHA384"
+  std::string version;  // "TLSv1.3"
+  std::string cipher;   // "TLS_AES_256_GCM_SHA384"
   bool resumed = false;
-  bool verified = false;     // chain and (client side) name were checked and are good
-  std::string peer_subject;  // printable; empty: no certificate
-  std::string peer_name;     // client side: the certificate name that matched
+  bool verified = false;         // chain and (client side) name were checked and are good
+  std::string peer_subject;      // printable; empty: no certificate
+  std::string peer_name;         // client side: the certificate name that matched
   std::string peer_fingerprint;  // SHA-256 of the certificate, lower-case hex
-  std::string verify_error;  // why not verified, in OpenSSL's words and with the names that the certificate has
+  std::string verify_error;      // why not verified, in OpenSSL's words and with the names that the
+                                 // certificate has
 };
 
 class TlsContext {
@@ -75,12 +77,14 @@ class TlsStream : public Stream {
 
 /// Server handshake over `stream` (ownership passes). ErrorKind::tls says what the peer did.
 Task<Result<std::unique_ptr<TlsStream>>> tls_accept(std::unique_ptr<Stream> stream,
-                                                    std::shared_ptr<const TlsContext> context, SteadyTime deadline);
-/// Client handshake. `host`: SNI and, if the context names none, the name to check. `session_key`: sessions are resumed
-/// among connections with the same key (next hop, host, port). With TlsPolicy::verify an unverified peer is
-/// ErrorKind::tls before any application byte is sent.
+                                                    std::shared_ptr<const TlsContext> context,
+                                                    SteadyTime deadline);
+/// Client handshake. `host`: SNI and, if the context names none, the name to check. `session_key`:
+/// sessions are resumed among connections with the same key (next hop, host, port). With
+/// TlsPolicy::verify an unverified peer is ErrorKind::tls before any application byte is sent.
 Task<Result<std::unique_ptr<TlsStream>>> tls_connect(std::unique_ptr<Stream> stream,
-                                                     std::shared_ptr<const TlsContext> context, std::string host,
-                                                     std::string session_key, SteadyTime deadline);
+                                                     std::shared_ptr<const TlsContext> context,
+                                                     std::string host, std::string session_key,
+                                                     SteadyTime deadline);
 
 }  // namespace waypost::net

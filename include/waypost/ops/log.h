@@ -1,13 +1,14 @@
 // The service log: what operators read in journald.
 //
-// Owns: the process-wide spdlog logger. Any thread. One line an event; a line says what happened, to which
-// queue id, peer or file, and what to do. Per-message facts go to the tracking log (ops/tracking.h), not here.
+// Owns: the process-wide spdlog logger. Any thread. One line an event; a line says what happened,
+// to which queue id, peer or file, and what to do. Per-message facts go to the tracking log
+// (ops/tracking.h), not here.
 #pragma once
+
+#include <spdlog/spdlog.h>
 
 #include <cstdint>
 #include <string>
-
-#include <spdlog/spdlog.h>
 
 namespace waypost::ops {
 
@@ -21,7 +22,8 @@ struct LogOptions {
   std::string path;  // for LogTarget::file; reopened on reload
 };
 
-/// Replaces the logger. Under journald (JOURNAL_STREAM set) text lines carry the <N> priority prefix and no time.
+/// Replaces the logger. Under journald (JOURNAL_STREAM set) text lines carry the <N> priority
+/// prefix and no time.
 void configure_log(const LogOptions& options);
 spdlog::logger& log();
 

@@ -1,8 +1,9 @@
 // Numbers to scrape. The one list of what Waypost counts.
 //
-// Owns: Counter, Gauge, Histogram (plain relaxed atomics: a few nanoseconds on the hot path, any thread) and Metrics,
-// the process-wide registry that names them. The scrape (Metrics::serialize) goes through prometheus-cpp.
-// A metric is created once, at wiring time, and lives as long as Metrics.
+// Owns: Counter, Gauge, Histogram (plain relaxed atomics: a few nanoseconds on the hot path, any
+// thread) and Metrics, the process-wide registry that names them. The scrape (Metrics::serialize)
+// goes through prometheus-cpp. A metric is created once, at wiring time, and lives as long as
+// Metrics.
 #pragma once
 
 #include <array>
@@ -41,8 +42,9 @@ class alignas(64) Gauge {
 class alignas(64) Histogram {
  public:
   static constexpr std::array<std::uint64_t, 20> kBoundsUs = {
-      50,      100,     250,       500,       1'000,     2'500,      5'000,      10'000,     25'000,     50'000,
-      100'000, 250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000, 25'000'000, 50'000'000, 100'000'000};
+      50,        100,       250,        500,        1'000,      2'500,      5'000,
+      10'000,    25'000,    50'000,     100'000,    250'000,    500'000,    1'000'000,
+      2'500'000, 5'000'000, 10'000'000, 25'000'000, 50'000'000, 100'000'000};
   void observe_us(std::uint64_t us);
   std::uint64_t count() const;
 
@@ -59,8 +61,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  /// Same name and labels: same object. Names as Prometheus wants them (waypost_..._total, ..._seconds).
-  /// Takes a mutex: call at wiring time or on rare paths and keep the reference.
+  /// Same name and labels: same object. Names as Prometheus wants them (waypost_..._total,
+  /// ..._seconds). Takes a mutex: call at wiring time or on rare paths and keep the reference.
   Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});
   Gauge& gauge(std::string_view name, std::string_view help, const Labels& labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, const Labels& labels = {});

@@ -1,25 +1,38 @@
-// The tracking log: one JSON line per event in the life of a message. docs/tracking-log.md describes each field.
+// The tracking log: one JSON line per event in the life of a message. docs/tracking-log.md
+// describes each field.
 //
-// Owns: the file and its writer thread. write() formats into a buffer and never blocks on the disk; lines of one
-// message keep their order. A full disk is reported in the service log once a minute and counted, never thrown.
+// Owns: the file and its writer thread. write() formats into a buffer and never blocks on the disk;
+// lines of one message keep their order. A full disk is reported in the service log once a minute
+// and counted, never thrown.
 #pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/base/queue_id.h"
+#include "waypost/base/result.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "waypost/base/clock.h"
-#include "waypost/base/queue_id.h"
-#include "waypost/base/result.h"
-
 namespace waypost::ops {
 
-/// received: acknowledged to the client. routed: one per recipient. delivered, deferred, failed: one per recipient and
-/// attempt. reported: a DSN was queued. refused: a recipient or message that was not accepted. abandoned: a transaction
-/// that ended without acknowledgement. requeued: found again after a restart. wave/control: later issues.
+/// received: acknowledged to the client. routed: one per recipient. delivered, deferred, failed:
+/// one per recipient and attempt. reported: a DSN was queued. refused: a recipient or message that
+/// was not accepted. abandoned: a transaction that ended without acknowledgement. requeued: found
+/// again after a restart. wave/control: later issues.
 enum class TrackingKind : std::uint8_t {
-  received, routed, refused, delivered, deferred, failed, reported, held, released, requeued, control
+  received,
+  routed,
+  refused,
+  delivered,
+  deferred,
+  failed,
+  reported,
+  held,
+  released,
+  requeued,
+  control
 };
 std::string_view to_string(TrackingKind kind);
 
@@ -27,26 +40,26 @@ std::string_view to_string(TrackingKind kind);
 struct TrackingEvent {
   TrackingKind kind = TrackingKind::received;
   WallTime at{};
-  QueueId queue_id{};                // 0: none
-  std::string_view message_id;       // as in the header, with angle brackets
-  std::string_view sender;           // reverse-path; "<>" when null
-  std::string_view recipient;        // the original address
-  std::string_view target;           // the address that it was rewritten to
-  std::string_view next_hop;         // its configured name
-  std::string_view remote_host;      // "inbound-smtp.us-east-1.amazonaws.com[192.0.2.1]:25"
-  std::string_view client;           // "ex1.corp.example[10.0.0.5]"
-  std::string_view tls;              // "TLSv1.3 TLS_AES_128_GCM_SHA256 verified=name"
-  std::string_view reply;            // the remote reply, or ours when refusing
-  std::string_view status;           // enhanced status "2.6.0"
-  std::string_view why;              // the decision in words
+  QueueId queue_id{};            // 0: none
+  std::string_view message_id;   // as in the header, with angle brackets
+  std::string_view sender;       // reverse-path; "<>" when null
+  std::string_view recipient;    // the original address
+  std::string_view target;       // the address that it was rewritten to
+  std::string_view next_hop;     // its configured name
+  std::string_view remote_host;  // "inbound-smtp.us-east-1.amazonaws.com[192.0.2.1]:25"
+  std::string_view client;       // "ex1.corp.example[10.0.0.5]"
+  std::string_view tls;          // "TLSv1.3 TLS_AES_128_GCM_SHA256 verified=name"
+  std::string_view reply;        // the remote reply, or ours when refusing
+  std::string_view status;       // enhanced status "2.6.0"
+  std::string_view why;          // the decision in words
   std::string_view wave;
   std::string_view original_queue_id;  // reported: the message that the report is about
-  std::uint64_t size = 0;            // octets
+  std::uint64_t size = 0;              // octets
   std::uint32_t recipients = 0;
-  std::uint32_t attempt = 0;         // 1 for the first
-  std::int64_t delay_us = -1;        // since acceptance
-  std::int64_t took_us = -1;         // this step: time from last byte to 250, or the length of the attempt
-  WallTime next_attempt{};           // deferred
+  std::uint32_t attempt = 0;   // 1 for the first
+  std::int64_t delay_us = -1;  // since acceptance
+  std::int64_t took_us = -1;  // this step: time from last byte to 250, or the length of the attempt
+  WallTime next_attempt{};    // deferred
 };
 
 struct TrackingOptions {

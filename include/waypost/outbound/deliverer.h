@@ -1,16 +1,11 @@
-// One delivery attempt: hosts, connections, the SMTP client, and the classification of what came of it.
+// One delivery attempt: hosts, connections, the SMTP client, and the classification of what came of
+// it.
 //
-// Deliverer: one per shard and next hop; that shard's thread only. It keeps connections for reuse, never retries and never
-// decides about retries (queue does). Any number of attempts may run at once, up to max_connections; the queue limits.
-// Loop guard: a host that is ourselves (own address and listening port, or a greeting with our own name) is a failure of
-// the recipients with 5.4.6.
+// Deliverer: one per shard and next hop; that shard's thread only. It keeps connections for reuse,
+// never retries and never decides about retries (queue does). Any number of attempts may run at
+// once, up to max_connections; the queue limits. Loop guard: a host that is ourselves (own address
+// and listening port, or a greeting with our own name) is a failure of the recipients with 5.4.6.
 #pragma once
-
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "waypost/base/clock.h"
 #include "waypost/mail/envelope.h"
@@ -22,25 +17,32 @@
 #include "waypost/outbound/next_hop.h"
 #include "waypost/spool/spool.h"
 
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace waypost::outbound {
 
 struct AttemptRecipient {
-  std::uint32_t index = 0;      // in envelope.recipients
-  mail::Mailbox target;         // as routing decides now
+  std::uint32_t index = 0;  // in envelope.recipients
+  mail::Mailbox target;     // as routing decides now
 };
 
 struct AttemptInput {
   std::shared_ptr<const mail::Envelope> envelope;
   spool::MessageRef message;
-  std::vector<AttemptRecipient> recipients;   // at most max_recipients
+  std::vector<AttemptRecipient> recipients;  // at most max_recipients
 };
 
 struct AttemptResult {
   std::vector<mail::Outcome> outcomes;  // one per AttemptRecipient
-  /// The trouble was the connection's or the site's (nothing to do with this message): count it once for the next hop.
+  /// The trouble was the connection's or the site's (nothing to do with this message): count it
+  /// once for the next hop.
   bool site_trouble = false;
-  std::string remote_host;              // "name[192.0.2.1]:25"; empty: never connected
-  net::TlsInfo tls;                     // version empty: none
+  std::string remote_host;  // "name[192.0.2.1]:25"; empty: never connected
+  net::TlsInfo tls;         // version empty: none
   bool reused_connection = false;
   Duration took{};
 };
@@ -58,7 +60,8 @@ struct DelivererContext {
 
 class Deliverer {
  public:
-  /// REQUIRES: `context`'s parts outlive the deliverer. TLS material is loaded here: ErrorKind::tls or io names the file.
+  /// REQUIRES: `context`'s parts outlive the deliverer. TLS material is loaded here: ErrorKind::tls
+  /// or io names the file.
   static Result<std::unique_ptr<Deliverer>> make(NextHopOptions options, DelivererContext context);
   virtual ~Deliverer() = default;
   virtual net::Task<AttemptResult> attempt(AttemptInput input) = 0;

@@ -1,16 +1,9 @@
 // When, and to which next hop: due times, ready queues, back-off, expiry, failure reports.
 //
-// Queue: one per shard; that shard's thread only, except submit_from_any_thread. It learns of new mail from app's wiring,
-// asks routing anew before each attempt, hands work to outbound, settles recipients in the spool and writes the tracking
-// log. It does not speak SMTP.
+// Queue: one per shard; that shard's thread only, except submit_from_any_thread. It learns of new
+// mail from app's wiring, asks routing anew before each attempt, hands work to outbound, settles
+// recipients in the spool and writes the tracking log. It does not speak SMTP.
 #pragma once
-
-#include <cstdint>
-#include <functional>
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "waypost/mail/envelope.h"
 #include "waypost/net/shard.h"
@@ -20,17 +13,26 @@
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
 
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace waypost::queue {
 
 struct Options {
-  std::vector<Duration> backoff = {std::chrono::seconds(30),  std::chrono::minutes(1),  std::chrono::minutes(2),
-                                   std::chrono::minutes(5),   std::chrono::minutes(10), std::chrono::minutes(15)};
-  double jitter = 0.2;                                   // +- share of each back-off
-  Duration expiry = std::chrono::hours(48);              // then failed with 4.4.7 / 5.4.7
-  Duration unknown_grace = std::chrono::hours(4);        // queued mail whose recipient routing no longer knows
-  std::uint32_t concurrency = 20;                        // attempts at once per next hop and shard
-  std::string postmaster;                                // named in reports; empty: postmaster@own name
-  std::uint64_t report_full_limit = 100 * 1024;          // RET=FULL returns at most this much content
+  std::vector<Duration> backoff = {std::chrono::seconds(30), std::chrono::minutes(1),
+                                   std::chrono::minutes(2),  std::chrono::minutes(5),
+                                   std::chrono::minutes(10), std::chrono::minutes(15)};
+  double jitter = 0.2;                       // +- share of each back-off
+  Duration expiry = std::chrono::hours(48);  // then failed with 4.4.7 / 5.4.7
+  Duration unknown_grace =
+      std::chrono::hours(4);       // queued mail whose recipient routing no longer knows
+  std::uint32_t concurrency = 20;  // attempts at once per next hop and shard
+  std::string postmaster;          // named in reports; empty: postmaster@own name
+  std::uint64_t report_full_limit = 100 * 1024;  // RET=FULL returns at most this much content
 };
 
 struct Context {
@@ -46,9 +48,9 @@ struct Context {
 
 struct NextHopState {
   std::string name;
-  std::uint64_t ready = 0, waiting = 0, active = 0;   // recipients' groups (jobs)
+  std::uint64_t ready = 0, waiting = 0, active = 0;  // recipients' groups (jobs)
   std::uint32_t consecutive_site_troubles = 0;
-  WallTime paused_until{};                            // site back-off; epoch: open
+  WallTime paused_until{};  // site back-off; epoch: open
   std::string last_reply;
 };
 
@@ -63,7 +65,8 @@ class Queue {
   static std::unique_ptr<Queue> make(Options options, Context context);
   virtual ~Queue() = default;
   /// A message that the spool has just committed. `envelope` must be what was committed.
-  virtual void submit(spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope) = 0;
+  virtual void submit(spool::MessageRef message,
+                      std::shared_ptr<const mail::Envelope> envelope) = 0;
   /// A message found by recovery; recipients already settled are left out.
   virtual void restore(spool::StoredMessage stored) = 0;
   /// Routing changed: due times of deferred mail to `next_hop` (all if empty) become now.

@@ -1,8 +1,13 @@
 // The decision for one recipient, and its explanation: one code path for both.
 //
-// Router: immutable snapshot of options and table; shared by all shards; replaced as a whole on reload (RouterHolder).
-// decide() is pure: no I/O, no lock, no clock but the time that it is given.
+// Router: immutable snapshot of options and table; shared by all shards; replaced as a whole on
+// reload (RouterHolder). decide() is pure: no I/O, no lock, no clock but the time that it is given.
 #pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/mail/address.h"
+#include "waypost/routing/table.h"
+#include "waypost/smtp/reply.h"
 
 #include <atomic>
 #include <cstdint>
@@ -11,33 +16,33 @@
 #include <string>
 #include <vector>
 
-#include "waypost/base/clock.h"
-#include "waypost/mail/address.h"
-#include "waypost/routing/table.h"
-#include "waypost/smtp/reply.h"
-
 namespace waypost::routing {
 
-struct DomainAlias { std::string alias, domain; };            // both names own the same mailboxes
-struct TargetDomain { std::string domain, next_hop; };        // "orgname.awsapps.com" -> "workmail"
+struct DomainAlias {
+  std::string alias, domain;
+};  // both names own the same mailboxes
+struct TargetDomain {
+  std::string domain, next_hop;
+};  // "orgname.awsapps.com" -> "workmail"
 struct TableSource {
   enum class Kind : std::uint8_t { csv, inline_yaml } kind = Kind::csv;
-  std::string path;                                           // csv
-  std::vector<Entry> entries;                                 // inline_yaml, with their places
+  std::string path;            // csv
+  std::vector<Entry> entries;  // inline_yaml, with their places
 };
 /// An own-domain address that the table does not know.
 enum class UnknownPolicy : std::uint8_t { refuse, defer };
 
 struct Options {
-  std::vector<std::string> own_domains;                       // unknown addresses here are refused, never looped
+  std::vector<std::string> own_domains;  // unknown addresses here are refused, never looped
   std::vector<DomainAlias> domain_aliases;
-  std::vector<TargetDomain> target_domains;                   // shape A passes only if the address is a known target ...
-  bool target_pass_unlisted = true;                           // ... or if this is true (AWS's own flow has no table)
+  std::vector<TargetDomain>
+      target_domains;                // shape A passes only if the address is a known target ...
+  bool target_pass_unlisted = true;  // ... or if this is true (AWS's own flow has no table)
   std::vector<TableSource> sources;
-  std::string plus_separator = "+";                           // empty: no plus-addressing
-  bool plus_keep_in_target = true;                            // bob+x@corp -> bob+x@orgname
-  std::string default_next_hop;                               // for other domains; empty: they are refused (not a relay)
-  std::string pending_next_hop;                               // entries that are pending or rolled back; empty: deferred 4.2.1
+  std::string plus_separator = "+";  // empty: no plus-addressing
+  bool plus_keep_in_target = true;   // bob+x@corp -> bob+x@orgname
+  std::string default_next_hop;      // for other domains; empty: they are refused (not a relay)
+  std::string pending_next_hop;  // entries that are pending or rolled back; empty: deferred 4.2.1
   UnknownPolicy unknown = UnknownPolicy::refuse;
 };
 
@@ -52,24 +57,28 @@ struct TraceStep {
 struct Decision {
   Verdict verdict = Verdict::refuse;
   mail::Mailbox original;
-  mail::Mailbox target;         // rewrite and pass; hold: where it will go
-  std::string next_hop;         // configured name; empty for defer and refuse
+  mail::Mailbox target;  // rewrite and pass; hold: where it will go
+  std::string next_hop;  // configured name; empty for defer and refuse
   std::optional<EntryState> state;
   std::string wave;
-  SourcePlace place;            // of the entry that decided
-  std::string why;              // one sentence
-  smtp::Reply reply;            // defer and refuse: what the client hears; else 250
+  SourcePlace place;  // of the entry that decided
+  std::string why;    // one sentence
+  smtp::Reply reply;  // defer and refuse: what the client hears; else 250
 };
 
 class Router {
  public:
-  /// Loads every source. Problems go into `problems`; an Error means that no usable router came of it.
-  static Result<std::shared_ptr<const Router>> load(const Options& options, std::vector<Problem>& problems);
-  /// No table at all (never loaded, or stale beyond the limit): every own-domain address gets 451 4.3.0, never 550.
+  /// Loads every source. Problems go into `problems`; an Error means that no usable router came of
+  /// it.
+  static Result<std::shared_ptr<const Router>> load(const Options& options,
+                                                    std::vector<Problem>& problems);
+  /// No table at all (never loaded, or stale beyond the limit): every own-domain address gets
+  /// 451 4.3.0, never 550.
   static std::shared_ptr<const Router> unavailable(const Options& options, std::string reason);
   virtual ~Router() = default;
   /// `trace`: filled step by step when not null; the decision is the same either way.
-  virtual Decision decide(const mail::Mailbox& address, WallTime at, std::vector<TraceStep>* trace = nullptr) const = 0;
+  virtual Decision decide(const mail::Mailbox& address, WallTime at,
+                          std::vector<TraceStep>* trace = nullptr) const = 0;
   virtual const Table& table() const = 0;
   virtual const Options& options() const = 0;
   virtual WallTime loaded_at() const = 0;
@@ -88,13 +97,16 @@ class RouterHolder {
  public:
   explicit RouterHolder(std::shared_ptr<const Router> router) : router_(std::move(router)) {}
   std::shared_ptr<const Router> get() const { return router_.load(std::memory_order_acquire); }
-  void set(std::shared_ptr<const Router> router) { router_.store(std::move(router), std::memory_order_release); }
+  void set(std::shared_ptr<const Router> router) {
+    router_.store(std::move(router), std::memory_order_release);
+  }
 
  private:
   std::atomic<std::shared_ptr<const Router>> router_;
 };
 
-/// IMCEAEX-_O=CORP_OU=...@corp.example -> "/O=CORP/OU=..."; nullopt if the local part is not of that form.
+/// IMCEAEX-_O=CORP_OU=...@corp.example -> "/O=CORP/OU=..."; nullopt if the local part is not of
+/// that form.
 std::optional<std::string> decode_imceaex(std::string_view local_part);
 
 }  // namespace waypost::routing

@@ -1,18 +1,19 @@
 // The routing table: who has moved, and where to.
 //
-// Table: immutable once built, shared by all threads (std::shared_ptr<const Table>); look-up does no I/O and takes no
-// lock. TableBuilder collects entries from sources and reports every problem with its place.
-// Keys are normalised addresses: local part in Unicode-safe lower case (ASCII folded), domain as IDNA A-label.
+// Table: immutable once built, shared by all threads (std::shared_ptr<const Table>); look-up does
+// no I/O and takes no lock. TableBuilder collects entries from sources and reports every problem
+// with its place. Keys are normalised addresses: local part in Unicode-safe lower case (ASCII
+// folded), domain as IDNA A-label.
 #pragma once
+
+#include "waypost/base/result.h"
+#include "waypost/mail/address.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "waypost/base/result.h"
-#include "waypost/mail/address.h"
 
 namespace waypost::routing {
 
@@ -30,7 +31,7 @@ struct Entry {
   mail::Mailbox address;  // as written in the source
   mail::Mailbox target;
   EntryState state = EntryState::active;
-  std::string wave;       // empty: none
+  std::string wave;  // empty: none
   SourcePlace place;
 };
 
@@ -39,7 +40,7 @@ struct Problem {
   bool error = true;
   std::string file;
   std::uint32_t line = 0, column = 0;
-  std::string message;  // what is wrong and what to do
+  std::string message;            // what is wrong and what to do
   std::string to_string() const;  // "users.csv:12:7: error: ..."
 };
 
@@ -47,7 +48,8 @@ class Table {
  public:
   virtual ~Table() = default;
   virtual std::size_t size() const = 0;
-  /// Exact look-up of a normalised key (see normalise_key). nullopt: not there. Built on demand from compact storage.
+  /// Exact look-up of a normalised key (see normalise_key). nullopt: not there. Built on demand
+  /// from compact storage.
   virtual std::optional<Entry> find(std::string_view normalised_key) const = 0;
   /// True if at least one entry is of this normalised domain.
   virtual bool has_domain(std::string_view normalised_domain) const = 0;
@@ -55,7 +57,8 @@ class Table {
   virtual std::vector<Entry> entries() const = 0;
 };
 
-/// Normalises an address for look-ups; IDNA through libidn2. ErrorKind::invalid for a domain that IDNA refuses.
+/// Normalises an address for look-ups; IDNA through libidn2. ErrorKind::invalid for a domain that
+/// IDNA refuses.
 Result<std::string> normalise_key(const mail::Mailbox& address);
 Result<std::string> normalise_domain(std::string_view domain);
 
@@ -63,12 +66,14 @@ class TableBuilder {
  public:
   TableBuilder();
   ~TableBuilder();
-  /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row, BOM, CRLF or LF, '#' comments.
+  /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row, BOM, CRLF
+  /// or LF, '#' comments.
   void add_csv(std::string_view file_name, std::string_view content);
   void add_entry(Entry entry);
   const std::vector<Problem>& problems() const;
   bool has_errors() const;
-  /// Duplicates with different targets are errors (both places are named); identical ones are warnings.
+  /// Duplicates with different targets are errors (both places are named); identical ones are
+  /// warnings.
   std::shared_ptr<const Table> build();
 
  private:

@@ -1,19 +1,25 @@
 // The client's half of an SMTP conversation, without I/O.
 //
-// Owns: protocol state of one connection to a next hop: greeting, EHLO (HELO where EHLO is refused), STARTTLS, AUTH,
-// then any number of transactions, with or without PIPELINING, by BDAT or DATA. One per connection; one thread.
-// Reads replies from bytes, appends commands to output(), and says by Step what its driver must do.
-// It reports what the server said and does not judge it (outbound/classify does).
+// Owns: protocol state of one connection to a next hop: greeting, EHLO (HELO where EHLO is
+// refused), STARTTLS, AUTH, then any number of transactions, with or without PIPELINING, by BDAT or
+// DATA. One per connection; one thread. Reads replies from bytes, appends commands to output(), and
+// says by Step what its driver must do. It reports what the server said and does not judge it
+// (outbound/classify does).
 //
 // How to drive it:
 //   start(); loop: advance(input):
 //     need_input   -> write output(), read more (deadline as stage() says), call again
 //     start_tls    -> write output(), handshake, tls_started()
-//     ready        -> greeting and EHLO are done: ask capabilities(), then begin(transaction) or quit()
-//     send_content -> write output(), then the content in the form content_form() asks for, then content_sent()
-//     done         -> outcome() holds the transaction's replies; begin() may be called again unless connection_lost
-//     failed       -> the conversation is over: failure() says why; replies had until then stay in outcome()
+//     ready        -> greeting and EHLO are done: ask capabilities(), then begin(transaction) or
+//     quit() send_content -> write output(), then the content in the form content_form() asks for,
+//     then content_sent() done         -> outcome() holds the transaction's replies; begin() may be
+//     called again unless connection_lost failed       -> the conversation is over: failure() says
+//     why; replies had until then stay in outcome()
 #pragma once
+
+#include "waypost/base/result.h"
+#include "waypost/mail/envelope.h"
+#include "waypost/smtp/reply.h"
 
 #include <cstdint>
 #include <memory>
@@ -22,41 +28,38 @@
 #include <string_view>
 #include <vector>
 
-#include "waypost/base/result.h"
-#include "waypost/mail/envelope.h"
-#include "waypost/smtp/reply.h"
-
 namespace waypost::smtp {
 
 struct ClientOptions {
-  std::string own_name;                // EHLO argument
-  bool want_starttls = true;           // use STARTTLS when offered
-  bool require_starttls = true;        // fail if it is not offered or refused
-  bool implicit_tls = false;           // TLS was there before the greeting
-  bool use_chunking = true;            // BDAT when offered
+  std::string own_name;          // EHLO argument
+  bool want_starttls = true;     // use STARTTLS when offered
+  bool require_starttls = true;  // fail if it is not offered or refused
+  bool implicit_tls = false;     // TLS was there before the greeting
+  bool use_chunking = true;      // BDAT when offered
   bool use_pipelining = true;
-  std::string auth_user;               // AUTH PLAIN or LOGIN if set; only under TLS
+  std::string auth_user;  // AUTH PLAIN or LOGIN if set; only under TLS
   std::string auth_password;
 };
 
 struct Capabilities {
-  bool esmtp = false, starttls = false, pipelining = false, chunking = false, eight_bit_mime = false, dsn = false,
-       smtputf8 = false, enhanced_status = false, size_offered = false, auth_plain = false, auth_login = false;
-  std::uint64_t max_size = 0;          // SIZE; 0: no limit said
-  std::uint32_t rcpt_max = 0;          // LIMITS RCPTMAX (RFC 9422); 0: not said
-  std::uint32_t mail_max = 0;          // LIMITS MAILMAX
-  std::string greeting_name;           // what the server calls itself
+  bool esmtp = false, starttls = false, pipelining = false, chunking = false,
+       eight_bit_mime = false, dsn = false, smtputf8 = false, enhanced_status = false,
+       size_offered = false, auth_plain = false, auth_login = false;
+  std::uint64_t max_size = 0;  // SIZE; 0: no limit said
+  std::uint32_t rcpt_max = 0;  // LIMITS RCPTMAX (RFC 9422); 0: not said
+  std::uint32_t mail_max = 0;  // LIMITS MAILMAX
+  std::string greeting_name;   // what the server calls itself
 };
 
 struct ClientRecipient {
   mail::Mailbox forward_path;
-  std::string orcpt;                   // decoded "type;address", sent if DSN is offered
+  std::string orcpt;  // decoded "type;address", sent if DSN is offered
   std::uint8_t notify = mail::kNotifyUnset;
 };
 
 struct ClientTransaction {
   mail::ReversePath reverse_path;
-  std::uint64_t size = 0;              // octets of the content; declared if SIZE is offered; the length of BDAT
+  std::uint64_t size = 0;  // octets of the content; declared if SIZE is offered; the length of BDAT
   mail::BodyType body = mail::BodyType::unset;
   mail::Ret ret = mail::Ret::unset;
   std::string envid;
@@ -71,14 +74,27 @@ enum class ContentForm : std::uint8_t {
 };
 
 struct TransactionOutcome {
-  Reply mail;                          // code 0: never answered
-  std::vector<Reply> recipients;       // one per ClientRecipient, in order; code 0: never answered
-  Reply content;                       // the verdict; for DATA: the 354's refusal or the final reply
-  bool content_started = false;        // from here on a lost connection means "maybe delivered"
+  Reply mail;                     // code 0: never answered
+  std::vector<Reply> recipients;  // one per ClientRecipient, in order; code 0: never answered
+  Reply content;                  // the verdict; for DATA: the 354's refusal or the final reply
+  bool content_started = false;   // from here on a lost connection means "maybe delivered"
 };
 
 /// For the driver's deadlines (RFC 5321 §4.5.3.2).
-enum class ClientStage : std::uint8_t { greeting, ehlo, tls, auth, mail, rcpt, data_command, content, verdict, rset, quit, idle };
+enum class ClientStage : std::uint8_t {
+  greeting,
+  ehlo,
+  tls,
+  auth,
+  mail,
+  rcpt,
+  data_command,
+  content,
+  verdict,
+  rset,
+  quit,
+  idle
+};
 enum class ClientStep : std::uint8_t { need_input, start_tls, ready, send_content, done, failed };
 
 class ClientDialogue {
@@ -91,8 +107,9 @@ class ClientDialogue {
   ClientStep advance(std::string_view& input);
   std::string& output() { return output_; }
   void tls_started();
-  /// REQUIRES: the last step was ready or done. Pipelined servers with CHUNKING get MAIL, RCPTs and BDAT in one go when
-  /// the content is at most `kSpeculativeOctets` long; then send_content comes at once.
+  /// REQUIRES: the last step was ready or done. Pipelined servers with CHUNKING get MAIL, RCPTs and
+  /// BDAT in one go when the content is at most `kSpeculativeOctets` long; then send_content comes
+  /// at once.
   void begin(const ClientTransaction& transaction);
   static constexpr std::uint64_t kSpeculativeOctets = 256 * 1024;
   void content_sent();
@@ -103,7 +120,8 @@ class ClientDialogue {
   ContentForm content_form() const;
   const Capabilities& capabilities() const;
   const TransactionOutcome& outcome() const;
-  /// Why the step is `failed`: what was refused, by which reply (code 0: a broken or malformed conversation).
+  /// Why the step is `failed`: what was refused, by which reply (code 0: a broken or malformed
+  /// conversation).
   const Reply& failure_reply() const;
   const Error& failure() const;
   /// False after 421, a malformed reply or a lost connection: don't reuse.

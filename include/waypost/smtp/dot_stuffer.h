@@ -1,8 +1,9 @@
-// Dots on the way out: RFC 5321 §4.5.2, and the repair of bare CR/LF towards a server without CHUNKING.
+// Dots on the way out: RFC 5321 §4.5.2, and the repair of bare CR/LF towards a server without
+// CHUNKING.
 //
-// DotStuffer: one per DATA transfer; feed the content in order, gather the slices, then finish(). The slices point into
-// the input or into static text: no copying. Bare LF and bare CR become CRLF (because LF.CRLF inside DATA is how mail
-// is smuggled); repaired() counts them.
+// DotStuffer: one per DATA transfer; feed the content in order, gather the slices, then finish().
+// The slices point into the input or into static text: no copying. Bare LF and bare CR become CRLF
+// (because LF.CRLF inside DATA is how mail is smuggled); repaired() counts them.
 #pragma once
 
 #include <sys/uio.h>

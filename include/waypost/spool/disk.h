@@ -1,5 +1,8 @@
-// The disk as a contract: everything the spool asks of a file system, so that a test can lose, tear and fail it.
+// The disk as a contract: everything the spool asks of a file system, so that a test can lose, tear
+// and fail it.
 #pragma once
+
+#include "waypost/base/result.h"
 
 #include <sys/uio.h>
 
@@ -9,18 +12,18 @@
 #include <string>
 #include <vector>
 
-#include "waypost/base/result.h"
-
 namespace waypost::spool {
 
 /// One open segment file. read_at may be called from any thread; the rest from the committer only.
 class File {
  public:
   virtual ~File() = default;
-  virtual Result<> write_at(std::uint64_t offset, std::span<const iovec> from) = 0;  // all or an error
-  virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) = 0;  // short only at the end
-  virtual Result<> sync_data() = 0;                                // fdatasync
-  virtual Result<> preallocate(std::uint64_t octets) = 0;          // posix_fallocate and size
+  virtual Result<> write_at(std::uint64_t offset,
+                            std::span<const iovec> from) = 0;  // all or an error
+  virtual Result<std::size_t> read_at(std::uint64_t offset,
+                                      std::span<char> into) = 0;  // short only at the end
+  virtual Result<> sync_data() = 0;                               // fdatasync
+  virtual Result<> preallocate(std::uint64_t octets) = 0;         // posix_fallocate and size
   virtual Result<std::uint64_t> size() = 0;
 };
 

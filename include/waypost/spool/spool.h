@@ -1,13 +1,22 @@
 // The durable store of accepted messages. Format and reasons: src/spool/FORMAT.md.
 //
-// Owns: the segment log, its committer thread, recovery. One Spool per process (it locks its directory).
-// Promise: a commit that completes without error is on stable storage; a failed sync is never retried: the spool turns
-// read-only (ErrorKind::read_only), what it holds can still be loaded and settled (in memory).
-// The spool does not interpret mail: an envelope is a blob, recipients are numbers below `recipients`.
+// Owns: the segment log, its committer thread, recovery. One Spool per process (it locks its
+// directory). Promise: a commit that completes without error is on stable storage; a failed sync is
+// never retried: the spool turns read-only (ErrorKind::read_only), what it holds can still be
+// loaded and settled (in memory). The spool does not interpret mail: an envelope is a blob,
+// recipients are numbers below `recipients`.
 //
-// Threads: an IncomingMessage and the awaiting coroutine belong to one shard; commits of all shards meet in the committer
-// without a lock; completions come back to the awaiting shard, one post per shard and batch. settle(), load() any thread.
+// Threads: an IncomingMessage and the awaiting coroutine belong to one shard; commits of all shards
+// meet in the committer without a lock; completions come back to the awaiting shard, one post per
+// shard and batch. settle(), load() any thread.
 #pragma once
+
+#include "waypost/base/block_chain.h"
+#include "waypost/base/queue_id.h"
+#include "waypost/base/result.h"
+#include "waypost/net/task.h"
+#include "waypost/ops/metrics.h"
+#include "waypost/spool/disk.h"
 
 #include <atomic>
 #include <cstdint>
@@ -18,27 +27,21 @@
 #include <string_view>
 #include <vector>
 
-#include "waypost/base/block_chain.h"
-#include "waypost/base/queue_id.h"
-#include "waypost/base/result.h"
-#include "waypost/net/task.h"
-#include "waypost/ops/metrics.h"
-#include "waypost/spool/disk.h"
-
 namespace waypost::spool {
 
 struct Options {
   std::string directory = "/var/lib/waypost/spool";
   std::uint64_t segment_octets = 64ull * 1024 * 1024;
-  std::uint32_t spare_segments = 2;                 // recycled, zero-filled, ready
+  std::uint32_t spare_segments = 2;                          // recycled, zero-filled, ready
   std::uint64_t minimum_free_octets = 512ull * 1024 * 1024;  // below: has_room() is false
-  std::uint32_t batch_messages = 128;               // at most, per sync
-  std::uint64_t stream_threshold = 1024 * 1024;     // content above this goes to disk while it arrives
-  Duration settle_delay = std::chrono::milliseconds(50);     // settlements ride on a batch, at the latest after this
+  std::uint32_t batch_messages = 128;                        // at most, per sync
+  std::uint64_t stream_threshold = 1024 * 1024;  // content above this goes to disk while it arrives
+  Duration settle_delay =
+      std::chrono::milliseconds(50);  // settlements ride on a batch, at the latest after this
 };
 
-/// Where a message lies; opaque outside the spool, 24 octets, copyable; stays valid until the message is finished
-/// (the spool follows moves of stragglers itself).
+/// Where a message lies; opaque outside the spool, 24 octets, copyable; stays valid until the
+/// message is finished (the spool follows moves of stragglers itself).
 struct MessageRef {
   QueueId id;
   std::uint32_t recipients = 0;
@@ -51,27 +54,30 @@ enum class Settlement : std::uint8_t { open = 0, delivered = 1, failed = 2, repo
 /// A stored message as it is read back.
 struct StoredMessage {
   MessageRef ref;
-  std::string envelope;               // the blob given to commit
+  std::string envelope;  // the blob given to commit
   std::uint64_t content_octets = 0;
-  std::vector<Settlement> settled;    // one per recipient
+  std::vector<Settlement> settled;  // one per recipient
   bool held = false;
 };
 
-/// Content of a stored message, read piece by piece: from memory while it is there, else from the log.
+/// Content of a stored message, read piece by piece: from memory while it is there, else from the
+/// log.
 class ContentReader {
  public:
   virtual ~ContentReader() = default;
   virtual std::uint64_t size() const = 0;
-  /// The next piece, at most 256 KiB; valid until the next call; empty at the end. ErrorKind::corrupt, io.
-  /// Blocking disk reads of pieces that are not in the page cache are possible.
+  /// The next piece, at most 256 KiB; valid until the next call; empty at the end.
+  /// ErrorKind::corrupt, io. Blocking disk reads of pieces that are not in the page cache are
+  /// possible.
   virtual Result<std::string_view> next() = 0;
 };
 
 class Spool;
 
-/// A message that is arriving. Bytes collect in blocks; above Options::stream_threshold, or when the memory budget is
-/// used up, wants_flush() turns true and flush() writes them out and frees the blocks. Destroying it before commit
-/// forgets the message; what was streamed is dead and its space is reclaimed.
+/// A message that is arriving. Bytes collect in blocks; above Options::stream_threshold, or when
+/// the memory budget is used up, wants_flush() turns true and flush() writes them out and frees the
+/// blocks. Destroying it before commit forgets the message; what was streamed is dead and its space
+/// is reclaimed.
 class IncomingMessage {
  public:
   virtual ~IncomingMessage() = default;
@@ -80,17 +86,19 @@ class IncomingMessage {
   virtual bool wants_flush() const = 0;
   virtual net::Task<Result<>> flush() = 0;
   /// Returns when message and envelope are on stable storage. `recipients` >= 1. Once only.
-  virtual net::Task<Result<MessageRef>> commit(QueueId id, std::string envelope, std::uint32_t recipients) = 0;
+  virtual net::Task<Result<MessageRef>> commit(QueueId id, std::string envelope,
+                                               std::uint32_t recipients) = 0;
 };
 
 struct RecoveryReport {
   std::uint64_t messages = 0, recipients_open = 0, segments = 0, octets_read = 0;
-  std::vector<std::string> set_aside;  // what was torn or corrupt: "segment 00000012.log offset 40960: ..."
+  std::vector<std::string>
+      set_aside;  // what was torn or corrupt: "segment 00000012.log offset 40960: ..."
 };
 
 struct SpoolHealth {
   bool read_only = false;
-  std::string reason;                  // why read-only
+  std::string reason;  // why read-only
   std::uint64_t free_octets = 0, used_octets = 0;
   std::uint64_t messages = 0;
   std::uint32_t segments_live = 0, segments_spare = 0;
@@ -98,11 +106,12 @@ struct SpoolHealth {
 
 class Spool {
  public:
-  /// Opens and recovers: every message that has an open recipient is passed to `found` (content not read), in order of
-  /// acceptance. REQUIRES: `disk`, `metrics`, `budget` outlive the spool.
+  /// Opens and recovers: every message that has an open recipient is passed to `found` (content not
+  /// read), in order of acceptance. REQUIRES: `disk`, `metrics`, `budget` outlive the spool.
   static Result<std::unique_ptr<Spool>> open(const Options& options, Disk& disk, const Clock& clock,
                                              MemoryBudget& budget, ops::Metrics& metrics,
-                                             std::function<void(StoredMessage)> found, RecoveryReport& report);
+                                             std::function<void(StoredMessage)> found,
+                                             RecoveryReport& report);
   virtual ~Spool() = default;
 
   /// False below the free-space limit or when read-only; a relaxed atomic read. Ask before 354.
@@ -110,24 +119,27 @@ class Spool {
   virtual bool read_only() const = 0;
   /// REQUIRES: used on the shard that runs `executor`.
   virtual std::unique_ptr<IncomingMessage> begin(net::Executor executor) = 0;
-  /// Records ends of recipients; durable with the next batch, at the latest after settle_delay. When all recipients are
-  /// settled the message is finished and its space is free. Never blocks on the disk.
+  /// Records ends of recipients; durable with the next batch, at the latest after settle_delay.
+  /// When all recipients are settled the message is finished and its space is free. Never blocks on
+  /// the disk.
   virtual void settle(const MessageRef& ref, std::uint32_t recipient, Settlement how) = 0;
   /// Survives a restart. Rides on the next batch.
   virtual void set_held(const MessageRef& ref, bool held) = 0;
   virtual Result<StoredMessage> load(const MessageRef& ref) = 0;
   virtual Result<std::unique_ptr<ContentReader>> read(const MessageRef& ref) = 0;
-  /// Keeps the content of a just committed message in memory for its first attempt; forget() or a finished message
-  /// frees it. Under memory pressure the spool forgets by itself.
+  /// Keeps the content of a just committed message in memory for its first attempt; forget() or a
+  /// finished message frees it. Under memory pressure the spool forgets by itself.
   virtual void forget_content(const MessageRef& ref) = 0;
   virtual SpoolHealth health() const = 0;
-  /// Waits until everything submitted is written and synced; then no more commits are taken. For shutdown.
+  /// Waits until everything submitted is written and synced; then no more commits are taken. For
+  /// shutdown.
   virtual void close() = 0;
 };
 
 /// Reads a spool directory without changing it (also that of a running daemon).
 /// Calls `line` for each finding; returns false if anything is wrong. For `waypost spool verify`.
-Result<bool> verify(const std::string& directory, Disk& disk, const std::function<void(std::string)>& line);
+Result<bool> verify(const std::string& directory, Disk& disk,
+                    const std::function<void(std::string)>& line);
 /// Every record in order, for `waypost spool dump`. `decode_envelope`: makes a blob readable.
 Result<> dump(const std::string& directory, Disk& disk,
               const std::function<std::string(std::string_view)>& decode_envelope,

@@ -1,0 +1,54 @@
+#include "waypost/base/result.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
+namespace waypost {
+
+std::string_view to_string(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid:
+      return "invalid";
+    case ErrorKind::not_found:
+      return "not found";
+    case ErrorKind::timeout:
+      return "timeout";
+    case ErrorKind::closed:
+      return "closed";
+    case ErrorKind::network:
+      return "network";
+    case ErrorKind::tls:
+      return "tls";
+    case ErrorKind::dns:
+      return "dns";
+    case ErrorKind::protocol:
+      return "protocol";
+    case ErrorKind::io:
+      return "io";
+    case ErrorKind::corrupt:
+      return "corrupt";
+    case ErrorKind::exhausted:
+      return "exhausted";
+    case ErrorKind::read_only:
+      return "read-only";
+    case ErrorKind::cancelled:
+      return "cancelled";
+    case ErrorKind::unsupported:
+      return "unsupported";
+  }
+  return "unknown";
+}
+
+std::string describe_errno(int errno_value) {
+  return std::generic_category().message(errno_value) + " (errno " + std::to_string(errno_value) +
+         ")";
+}
+
+void invariant_failed(const char* expression, const char* file, int line) {
+  std::fprintf(stderr, "waypost: bug: %s:%d: invariant '%s' does not hold; aborting\n", file, line,
+               expression);
+  std::abort();
+}
+
+}  // namespace waypost
