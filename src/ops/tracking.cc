@@ -1,0 +1,164 @@
+#include "waypost/ops/tracking.h"
+
+#include "waypost/ops/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace waypost::ops {
+namespace {
+
+constexpr std::size_t kBufferLimit = 64 * 1024 * 1024;  // beyond it lines are dropped and counted
+
+class NoTrackingLog final : public TrackingLog {
+ public:
+  void write(const TrackingEvent&) override {}
+  void reopen() override {}
+  void flush() override {}
+};
+
+/// Shards append under a mutex that is held for one memcpy; the writer thread swaps the buffer out
+/// and writes.
+class FileTrackingLog final : public TrackingLog {
+ public:
+  FileTrackingLog(std::string path, int fd)
+      : path_(std::move(path)), fd_(fd), writer_([this] { run(); }) {}
+  ~FileTrackingLog() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    work_.notify_one();
+    writer_.join();
+    ::close(fd_);
+  }
+
+  void write(const TrackingEvent& event) override {
+    std::string line = to_json_line(event);
+    line += '\n';
+    bool wake = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (buffer_.size() + line.size() > kBufferLimit) {
+        ++dropped_;
+        return;
+      }
+      wake = buffer_.empty();
+      buffer_ += line;
+    }
+    if (wake) work_.notify_one();
+  }
+
+  void reopen() override {
+    {
+      const std::lock_guard lock(mutex_);
+      reopen_ = true;
+    }
+    work_.notify_one();
+  }
+
+  void flush() override {
+    std::unique_lock lock(mutex_);
+    const auto goal = ++flush_wanted_;
+    work_.notify_one();
+    flushed_.wait(lock, [&] { return flush_done_ >= goal; });
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    std::string lines;
+    for (;;) {
+      work_.wait(lock, [&] {
+        return stopping_ || reopen_ || !buffer_.empty() || flush_wanted_ != flush_done_;
+      });
+      const bool reopen = std::exchange(reopen_, false);
+      const auto goal = flush_wanted_;
+      const bool last = stopping_;
+      lines.clear();
+      lines.swap(buffer_);
+      const std::uint64_t dropped = std::exchange(dropped_, 0);
+      lock.unlock();
+      if (!lines.empty()) write_lines(lines);
+      if (dropped > 0) complain("its buffer is full", dropped);
+      if (reopen) open_again();
+      lock.lock();
+      flush_done_ = goal;
+      flushed_.notify_all();
+      if (last && buffer_.empty()) return;
+    }
+  }
+
+  void write_lines(std::string_view lines) {
+    while (!lines.empty()) {
+      const ssize_t n = ::write(fd_, lines.data(), lines.size());
+      if (n > 0) {
+        lines.remove_prefix(static_cast<std::size_t>(n));
+      } else if (errno != EINTR) {
+        const auto lost = static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+        complain(describe_errno(errno), lost);
+        return;
+      }
+    }
+  }
+
+  void open_again() {
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0) {
+      log().error("tracking log {}: cannot be opened again: {}; the old file stays in use", path_,
+                  describe_errno(errno));
+      return;
+    }
+    ::close(fd_);
+    fd_ = fd;
+  }
+
+  /// Once a minute, with what was lost since.
+  void complain(const std::string& reason, std::uint64_t lost) {
+    lost_ += lost;
+    const auto now = Clock::system().steady_now();
+    if (complained_at_ != SteadyTime{} && now - complained_at_ < std::chrono::minutes(1)) return;
+    complained_at_ = now;
+    log().error("tracking log {}: {} lines lost: {}; mail goes on", path_, std::exchange(lost_, 0),
+                reason);
+  }
+
+  const std::string path_;
+  int fd_;  // writer thread only
+  std::uint64_t lost_ = 0;
+  SteadyTime complained_at_{};
+
+  std::mutex mutex_;
+  std::condition_variable work_, flushed_;
+  std::string buffer_;
+  std::uint64_t dropped_ = 0, flush_wanted_ = 0, flush_done_ = 0;
+  bool reopen_ = false, stopping_ = false;
+  std::thread writer_;  // last: it uses everything above
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TrackingLog>> TrackingLog::open(const TrackingOptions& options) {
+  if (options.path.empty()) return std::make_unique<NoTrackingLog>();
+  const int fd = ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (fd < 0) {
+    return fail(
+        ErrorKind::io,
+        "tracking log " + options.path + ": cannot be opened: " + describe_errno(errno) +
+            "; create its directory and let Waypost's user write there, or change tracking.path");
+  }
+  return std::make_unique<FileTrackingLog>(options.path, fd);
+}
+
+TrackingLog& TrackingLog::none() {
+  static NoTrackingLog log;
+  return log;
+}
+
+}  // namespace waypost::ops

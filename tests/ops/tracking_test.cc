@@ -1,0 +1,103 @@
+#include "waypost/ops/tracking.h"
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace waypost::ops {
+namespace {
+
+class TrackingFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = std::filesystem::temp_directory_path() /
+                 ("waypost-tracking-" + std::to_string(::getpid()) + "-" +
+                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(directory_);
+    path_ = directory_ / "tracking.log";
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  static std::vector<std::string> lines_of(const std::filesystem::path& path) {
+    std::ifstream in(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+  std::filesystem::path directory_, path_;
+};
+
+TEST(TrackingEvent, OnlyWhatIsSetIsWritten) {
+  TrackingEvent event;
+  event.at = WallTime(std::chrono::microseconds(1'764'547'200'000'123));
+  event.queue_id = QueueId{32};
+  event.sender = "<>";
+  EXPECT_EQ(
+      to_json_line(event),
+      R"({"time":"2025-12-01T00:00:00.000123Z","event":"received","queue_id":"000000000010","sender":"<>"})");
+}
+
+TEST(TrackingEvent, HostileTextStaysValidJson) {
+  TrackingEvent event;
+  event.kind = TrackingKind::deferred;
+  event.reply = "451 \"quoted\\\" \x01\n \xFF\xC3\xA9 \xED\xA0\x80 \xF0\x9F\x98\x80 \xC3";
+  const auto value = boost::json::parse(to_json_line(event));
+  const std::string reply(value.at("reply").as_string());
+  EXPECT_EQ(reply,
+            "451 \"quoted\\\" \x01\n \xEF\xBF\xBD\xC3\xA9 \xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD "
+            "\xF0\x9F\x98\x80 \xEF\xBF\xBD");
+}
+
+TEST_F(TrackingFile, LinesOfAllThreadsArriveWholeAndInOrder) {
+  auto log = TrackingLog::open({path_.string()});
+  ASSERT_TRUE(log) << log.error().message;
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 1; t <= 4; ++t) {
+    threads.emplace_back([&log, t] {
+      for (std::uint32_t i = 1; i <= 500; ++i) {
+        TrackingEvent event;
+        event.queue_id = QueueId{t};
+        event.attempt = i;
+        (*log)->write(event);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  (*log)->flush();
+  std::map<std::string, std::int64_t> last;
+  const auto lines = lines_of(path_);
+  ASSERT_EQ(lines.size(), 2000u);
+  for (const auto& line : lines) {
+    const auto value = boost::json::parse(line);
+    auto& previous = last[std::string(value.at("queue_id").as_string())];
+    EXPECT_EQ(value.at("attempt").as_int64(), previous + 1);
+    previous = value.at("attempt").as_int64();
+  }
+}
+
+TEST_F(TrackingFile, ReopenGoesOnInANewFile) {
+  auto log = TrackingLog::open({path_.string()});
+  ASSERT_TRUE(log);
+  (*log)->write({});
+  (*log)->flush();
+  std::filesystem::rename(path_, directory_ / "tracking.log.1");
+  (*log)->reopen();
+  (*log)->flush();
+  (*log)->write({});
+  (*log)->flush();
+  EXPECT_EQ(lines_of(directory_ / "tracking.log.1").size(), 1u);
+  EXPECT_EQ(lines_of(path_).size(), 1u);
+}
+
+TEST_F(TrackingFile, AMissingDirectoryIsAnErrorThatNamesThePath) {
+  const auto log = TrackingLog::open({(directory_ / "missing" / "t.log").string()});
+  ASSERT_FALSE(log);
+  EXPECT_NE(log.error().message.find("missing/t.log"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace waypost::ops
