@@ -1,7 +1,8 @@
 // The admin API: HTTP over a Unix socket; read-only HTTP over TCP for metrics and health.
 //
 // Server: one per process, on the main thread's io_context. It decides nothing about mail: it calls
-// the Actions that app wires in. Over TCP only GET of /metrics, /healthz and /readyz is answered.
+// the Actions that app wires in, one per method and path. Over TCP only GET of actions marked
+// `open_to_tcp` is answered; all else is 403. Bodies are at most 1 MiB; each request has 10 s.
 #pragma once
 
 #include "waypost/base/result.h"
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace waypost::admin {
 
@@ -23,34 +25,35 @@ struct Answer {
 };
 
 struct Options {
-  std::string socket_path;  // empty: none
+  std::string socket_path;  // empty: none. Mode 0660; a stale socket of a dead daemon is replaced
   std::string http_address;
-  std::uint16_t http_port = 0;  // 0: none
+  std::uint16_t http_port = 0;
+  bool http = false;  // listen on TCP at all; port 0 picks a free one
 };
 
-/// What app offers. Each may be called on the main thread at any time; none may block for long.
-struct Actions {
-  std::function<std::string()> metrics;  // text exposition
-  std::function<Answer()> health;        // alive and spool writable: 200, else 503
-  std::function<Answer()> ready;         // accepting and table loaded
-  std::function<Answer()> reload;        // POST /v1/reload
-  std::function<Answer(std::string_view address)> explain;  // GET /v1/route?address=
-  std::function<Answer()> status;  // GET /v1/status: version, queue, spool, sessions
+/// Called on the main thread; must not block for long. `body` is the request's.
+struct Action {
+  std::string method;        // "GET", "POST"
+  std::string path;          // "/v1/reload"; exact match
+  bool open_to_tcp = false;  // GET only
+  std::function<Answer(std::string_view body)> run;
 };
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(const Options& options, Actions actions,
+  /// ErrorKind::network: the socket or port can't be had, with the reason.
+  static Result<std::unique_ptr<Server>> start(const Options& options, std::vector<Action> actions,
                                                boost::asio::io_context& io);
   virtual ~Server() = default;
+  /// Closes the listeners and removes the socket file; running requests end by themselves.
   virtual void stop() = 0;
   /// The TCP port that was bound; 0 if none.
   virtual std::uint16_t http_port() const = 0;
 };
 
-/// The client side for the command line: one request over the Unix socket. Blocking, with a
-/// deadline of 10 s.
+/// The client side for the command line: one request over the Unix socket. Blocking, at most 10 s.
+/// ErrorKind::not_found: no daemon listens there.
 Result<Answer> request(const std::string& socket_path, std::string_view method,
-                       std::string_view target, std::string_view body = {});
+                       std::string_view path, std::string_view body = {});
 
 }  // namespace waypost::admin
