@@ -70,6 +70,8 @@ class Deliverer {
   virtual void close_idle() = 0;
   /// Cancels everything that runs: attempts end with deferred outcomes.
   virtual void cancel() = 0;
+  /// True while no attempt runs: a replaced deliverer may be destroyed then.
+  virtual bool idle() const = 0;
 };
 
 }  // namespace waypost::outbound

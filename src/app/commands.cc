@@ -1,0 +1,225 @@
+#include "app/commands.h"
+
+#include "waypost/admin/server.h"
+#include "waypost/config/config.h"
+#include "waypost/inbound/passwords.h"
+
+#include "app/explain.h"
+#include "app/next_hop_summary.h"
+#include "app/version.h"
+
+#include <boost/json.hpp>
+#include <boost/version.hpp>
+#include <openssl/crypto.h>
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <iostream>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+constexpr int kExitUsage = 64, kExitUnavailable = 69;
+
+/// The socket to ask: as given, else as the configuration says, else the default.
+std::string socket_of(const CommandOptions& options) {
+  if (!options.socket.empty()) return options.socket;
+  return config::load_file(options.config_file).config.admin.socket;
+}
+
+std::string pretty(const json::value& value, int indent = 0) {
+  const std::string pad(static_cast<std::size_t>(indent) * 2, ' ');
+  if (!value.is_object()) {
+    if (value.is_string()) return std::string(value.as_string());
+    return json::serialize(value);
+  }
+  std::string out;
+  for (const auto& [key, inner] : value.as_object()) {
+    if (inner.is_object()) {
+      out += pad + std::string(key) + "\n" + pretty(inner, indent + 1);
+    } else {
+      out += pad + std::string(key) + ": " + pretty(inner) + "\n";
+    }
+  }
+  return out;
+}
+
+void print_steps(const json::object& decision) {
+  const auto line = [&](const char* label, const char* key) {
+    if (const auto* value = decision.if_contains(key);
+        value != nullptr && value->is_string() && !value->as_string().empty()) {
+      std::cout << label << value->as_string().c_str() << "\n";
+    }
+  };
+  line("address     ", "address");
+  line("verdict     ", "verdict");
+  line("target      ", "target");
+  line("next hop    ", "next_hop");
+  line("            ", "next_hop_summary");
+  line("state       ", "state");
+  line("wave        ", "wave");
+  if (decision.contains("source")) {
+    std::cout << "source      " << decision.at("source").as_string().c_str() << ":"
+              << json::serialize(decision.at("line")) << "\n";
+  }
+  line("because     ", "why");
+  line("reply       ", "reply");
+  std::cout << "steps\n";
+  std::size_t number = 0;
+  for (const auto& step : decision.at("steps").as_array()) {
+    std::cout << "  " << ++number << ". " << step.at("step").as_string().c_str() << ": "
+              << step.at("detail").as_string().c_str() << "\n";
+  }
+}
+
+int verdict_exit(std::string_view verdict) {
+  return verdict == "refuse" || verdict == "defer" ? 1 : 0;
+}
+
+/// Without a daemon the configuration decides; the same code as in the daemon.
+Result<std::string> explain_offline(const CommandOptions& options, const mail::Mailbox& address) {
+  const auto loaded = config::load_file(options.config_file);
+  if (!loaded.usable()) {
+    return fail(ErrorKind::invalid, "no daemon answers, and " + options.config_file +
+                                        " can't be used; see 'waypost check --config " +
+                                        options.config_file + "'");
+  }
+  std::vector<routing::Problem> problems;
+  const auto router = routing::Router::load(loaded.config.routing, problems);
+  if (!router) return fail(router.error());
+  Explanation explanation;
+  explanation.decision = (*router)->decide(address, Clock::system().now(), &explanation.steps);
+  explanation.next_hop_summary =
+      summarise_next_hop(loaded.config.next_hops, explanation.decision.next_hop);
+  return to_json(explanation);
+}
+
+std::string read_password(const std::string& prompt) {
+  std::string password;
+  termios before{};
+  const bool terminal = ::tcgetattr(STDIN_FILENO, &before) == 0;
+  if (terminal) {
+    std::cerr << prompt << std::flush;
+    termios quiet = before;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+  }
+  std::getline(std::cin, password);
+  if (terminal) {
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    std::cerr << "\n";
+  }
+  return password;
+}
+
+}  // namespace
+
+int check(const CommandOptions& options) {
+  const auto loaded = config::load_file(options.config_file);
+  for (const auto& diagnostic : loaded.diagnostics) std::cout << diagnostic.to_string() << "\n";
+  bool good = loaded.usable();
+  std::size_t entries = 0;
+  if (good) {
+    std::vector<routing::Problem> problems;
+    const auto router = routing::Router::load(loaded.config.routing, problems);
+    for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
+    good = router.has_value();
+    if (good) entries = (*router)->table().size();
+  }
+  if (!good) {
+    std::cout << options.config_file << ": not usable; mend the errors above and check again\n";
+    return 1;
+  }
+  const auto& config = loaded.config;
+  std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
+            << " listeners, " << config.next_hops.size() << " next hops, "
+            << config.routing.own_domains.size() << " own domains, " << entries
+            << " routing entries\n";
+  for (const auto& target : config.routing.target_domains) {
+    std::cout << "  " << target.domain << " -> " << target.next_hop << " ("
+              << summarise_next_hop(config.next_hops, target.next_hop) << ")\n";
+  }
+  return 0;
+}
+
+int reload(const CommandOptions& options) {
+  const auto answer = admin::request(socket_of(options), "POST", "/v1/reload");
+  if (!answer) {
+    std::cerr << "waypost reload: " << answer.error().message << "\n";
+    return kExitUnavailable;
+  }
+  if (options.json) {
+    std::cout << answer->body;
+  } else {
+    const auto report = json::parse(answer->body);
+    for (const auto& problem : report.at("problems").as_array())
+      std::cout << problem.as_string().c_str() << "\n";
+    std::cout << report.at("summary").as_string().c_str() << "\n";
+  }
+  return answer->status == 200 ? 0 : 1;
+}
+
+int explain_route(const CommandOptions& options, const std::string& address) {
+  const auto parsed = mail::parse_mailbox(address);
+  if (!parsed) {
+    std::cerr << "waypost route explain: '" << address << "': " << parsed.error().message << "\n";
+    return kExitUsage;
+  }
+  std::string body;
+  const auto answer = admin::request(socket_of(options), "POST", "/v1/explain", address);
+  if (answer) {
+    body = answer->body;
+  } else {
+    auto offline = explain_offline(options, *parsed);
+    if (!offline) {
+      std::cerr << "waypost route explain: " << offline.error().message << "\n";
+      return kExitUnavailable;
+    }
+    std::cerr << "(no daemon answers: this is what " << options.config_file << " says)\n";
+    body = std::move(*offline);
+  }
+  const auto decision = json::parse(body).as_object();
+  if (options.json) {
+    std::cout << json::serialize(decision) << "\n";
+  } else {
+    print_steps(decision);
+  }
+  return verdict_exit(
+      {decision.at("verdict").as_string().data(), decision.at("verdict").as_string().size()});
+}
+
+int status(const CommandOptions& options) {
+  const auto answer = admin::request(socket_of(options), "GET", "/v1/status");
+  if (!answer) {
+    std::cerr << "waypost status: " << answer.error().message << "\n";
+    return kExitUnavailable;
+  }
+  std::cout << (options.json ? answer->body : pretty(json::parse(answer->body)));
+  return 0;
+}
+
+int version() {
+  std::cout << "waypost " << kVersion << "\n"
+            << "OpenSSL " << OpenSSL_version(OPENSSL_VERSION_STRING) << ", Boost "
+            << BOOST_LIB_VERSION << "\n";
+  return 0;
+}
+
+int make_password(const std::string& user) {
+  const std::string password = read_password("Password for " + user + ": ");
+  if (::isatty(STDIN_FILENO) == 1 && read_password("The same again: ") != password) {
+    std::cerr << "waypost passwd: the two differ; nothing was made\n";
+    return kExitUsage;
+  }
+  const auto line = inbound::make_password_line(user, password);
+  if (!line) {
+    std::cerr << "waypost passwd: " << line.error().message << "\n";
+    return kExitUsage;
+  }
+  std::cout << *line << "\n";
+  return 0;
+}
+
+}  // namespace waypost::app

@@ -1,0 +1,33 @@
+// The subcommands but `serve`. Each returns the process's exit code and writes to standard output
+// and error.
+#pragma once
+
+#include <string>
+
+namespace waypost::app {
+
+/// Where a command finds the daemon or, without one, the configuration.
+struct CommandOptions {
+  std::string config_file = "/etc/waypost/waypost.yaml";
+  std::string socket;  // empty: as the configuration says
+  bool json = false;
+};
+
+/// 0: usable. 1: errors. Warnings alone give 0.
+int check(const CommandOptions& options);
+/// 0: applied. 1: refused, the daemon goes on as before. 69: no daemon.
+int reload(const CommandOptions& options);
+/// 0: goes somewhere. 1: refused or deferred. 69: no daemon and no usable configuration. 64: not an
+/// address.
+int explain_route(const CommandOptions& options, const std::string& address);
+int status(const CommandOptions& options);
+int version();
+/// Reads a password (twice from a terminal, one line otherwise) and prints the line for
+/// admission.password_file.
+int make_password(const std::string& user);
+
+/// 0: sound. 1: damage was found. 66: the directory can't be read.
+int spool_verify(const CommandOptions& options, const std::string& directory);
+int spool_dump(const CommandOptions& options, const std::string& directory);
+
+}  // namespace waypost::app

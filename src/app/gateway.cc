@@ -1,0 +1,212 @@
+#include "app/gateway.h"
+
+#include "waypost/ops/log.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace waypost::app {
+namespace {
+
+constexpr std::chrono::seconds kEndOfThreads{5};
+
+unsigned shard_count(const config::Config& config) {
+  // A queue id has room for 16 shards.
+  const unsigned wanted = config.shards != 0 ? config.shards : std::thread::hardware_concurrency();
+  return std::clamp(wanted, 1u, 16u);
+}
+
+/// Each session and delivery needs a descriptor; the hard limit is the operator's say.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::vector<std::string> interface_addresses() {
+  std::vector<std::string> addresses;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return addresses;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    const int family = entry->ifa_addr->sa_family;
+    const void* address = nullptr;
+    if (family == AF_INET) {
+      address = &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr;
+    } else if (family == AF_INET6) {
+      address = &reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr;
+    }
+    if (address != nullptr && ::inet_ntop(family, address, text, sizeof text) != nullptr) {
+      addresses.emplace_back(text);
+    }
+  }
+  ::freeifaddrs(list);
+  return addresses;
+}
+
+bool is_loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
+}  // namespace
+
+Gateway::Gateway(config::Config config, boost::asio::io_context& main_io)
+    : config_(std::move(config)),
+      main_io_(main_io),
+      budget_(config_.memory_for_content),
+      router_(routing::Router::unavailable(config_.routing, "the routing table is not loaded yet")),
+      own_addresses_(interface_addresses()) {}
+
+Gateway::~Gateway() = default;
+
+Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
+                                                boost::asio::io_context& main_io) {
+  raise_descriptor_limit();
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(config), main_io));
+  gateway->started_at_ = Clock::system().now();
+  if (auto opened = gateway->open_storage(); !opened) return fail(std::move(opened).error());
+  gateway->load_first_table();
+  if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
+  if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
+  for (auto& shard : gateway->shards_) shard->start();
+  return gateway;
+}
+
+Result<> Gateway::open_storage() {
+  auto tracking = ops::TrackingLog::open(config_.tracking);
+  if (!tracking) return fail(std::move(tracking).error());
+  tracking_ = std::move(*tracking);
+  spool::RecoveryReport report;
+  const auto keep = [this](spool::StoredMessage message) {
+    recovered_.push_back(std::move(message));
+  };
+  auto spool = spool::Spool::open(config_.spool, spool::Disk::system(), Clock::system(), budget_,
+                                  metrics_, keep, report);
+  if (!spool) return fail(std::move(spool).error());
+  spool_ = std::move(*spool);
+  for (const auto& found : report.set_aside) ops::log().error("spool: set aside: {}", found);
+  if (report.messages > 0) {
+    ops::log().info("spool: {} messages with {} open recipients found in {} segments",
+                    report.messages, report.recipients_open, report.segments);
+  }
+  return {};
+}
+
+void Gateway::load_first_table() {
+  std::vector<routing::Problem> problems;
+  auto loaded = routing::Router::load(config_.routing, problems);
+  for (const auto& problem : problems) {
+    ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
+                   problem.to_string());
+  }
+  if (loaded) {
+    router_.set(*loaded);
+    table_loaded_ = true;
+    ops::log().info("routing table: {} entries", (*loaded)->table().size());
+    return;
+  }
+  table_trouble_ = loaded.error().message;
+  ops::log().critical(
+      "routing table: {}; addresses of our own domains get 451 4.3.0 until it is mended and "
+      "'waypost reload' is run",
+      table_trouble_);
+  router_.set(routing::Router::unavailable(config_.routing, table_trouble_));
+}
+
+Result<> Gateway::make_shards() {
+  parts_ = std::make_unique<SharedParts>(
+      SharedParts{Clock::system(), *spool_, router_, metrics_, *tracking_, config_.inbound.own_name,
+                  [this](const net::Endpoint& remote) { return is_self(remote); }});
+  QueueId floor;
+  for (const auto& message : recovered_) floor = std::max(floor, message.ref.id);
+  for (unsigned i = 0; i < shard_count(config_); ++i) {
+    auto shard = GatewayShard::make(i, config_, *parts_, floor);
+    if (!shard) return fail(std::move(shard).error());
+    shards_.push_back(std::move(*shard));
+  }
+  for (std::size_t i = 0; i < recovered_.size(); ++i) {
+    shards_[i % shards_.size()]->queue().restore(std::move(recovered_[i]));
+  }
+  recovered_ = {};
+  return {};
+}
+
+Result<> Gateway::open_doors() {
+  std::vector<inbound::ShardContext> shards;
+  for (auto& shard : shards_) {
+    queue::Queue* queue = &shard->queue();
+    shards.push_back(
+        {shard->shard(), shard->ids(),
+         [queue](spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope) {
+           queue->submit(message, std::move(envelope));
+         }});
+  }
+  auto server = inbound::Server::start(
+      config_.inbound,
+      inbound::Context{std::move(shards), *spool_, router_, budget_, metrics_, *tracking_});
+  if (!server) return fail(std::move(server).error());
+  server_ = std::move(*server);
+  own_endpoints_ = server_->endpoints();
+  const admin::Options options{config_.admin.socket, config_.admin.http_address,
+                               config_.admin.http_port, config_.admin.http_port != 0};
+  auto admin = admin::Server::start(options, actions(), main_io_);
+  if (!admin) return fail(std::move(admin).error());
+  admin_ = std::move(*admin);
+  for (const auto& endpoint : own_endpoints_) {
+    ops::log().info("listening on {} as {}", endpoint.to_string(), config_.inbound.own_name);
+  }
+  return {};
+}
+
+bool Gateway::is_self(const net::Endpoint& remote) const {
+  return std::any_of(own_endpoints_.begin(), own_endpoints_.end(), [&](const net::Endpoint& own) {
+    if (own.port != remote.port) return false;
+    if (own.address == remote.address) return true;
+    const bool any_address = own.address == "0.0.0.0" || own.address == "::";
+    return any_address &&
+           (is_loopback(remote.address) || std::find(own_addresses_.begin(), own_addresses_.end(),
+                                                     remote.address) != own_addresses_.end());
+  });
+}
+
+void Gateway::stop_accepting() {
+  stopping_ = true;
+  server_->stop_accepting();
+  for (auto& shard : shards_) shard->stop_queue();
+}
+
+bool Gateway::finished() const {
+  return server_->sessions() == 0 &&
+         std::all_of(shards_.begin(), shards_.end(),
+                     [](const auto& shard) { return shard->queue_finished(); });
+}
+
+void Gateway::cancel() {
+  server_->cancel();
+  for (auto& shard : shards_) shard->cancel_deliveries();
+}
+
+bool Gateway::close() {
+  admin_->stop();
+  // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
+  spool_->close();
+  for (auto& shard : shards_) shard->release();
+  const auto deadline = Clock::system().steady_now() + kEndOfThreads;
+  for (auto& shard : shards_) {
+    while (!shard->thread_finished()) {
+      if (Clock::system().steady_now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    shard->join();
+  }
+  tracking_->flush();
+  return true;
+}
+
+}  // namespace waypost::app

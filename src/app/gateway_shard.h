@@ -1,0 +1,91 @@
+// One shard of the gateway: its thread and everything that lives on it.
+//
+// Owned by Gateway. Built and destroyed on the main thread; between start() and join() its contents
+// belong to its own thread, except what is atomic here.
+#pragma once
+
+#include "waypost/config/config.h"
+#include "waypost/net/resolver.h"
+#include "waypost/net/shard.h"
+#include "waypost/outbound/deliverer.h"
+#include "waypost/queue/queue.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace waypost::app {
+
+/// What all shards share; outlives them.
+struct SharedParts {
+  const Clock& clock;
+  spool::Spool& spool;
+  routing::RouterHolder& router;
+  ops::Metrics& metrics;
+  ops::TrackingLog& tracking;
+  std::string own_name;
+  std::function<bool(const net::Endpoint&)> is_self;
+};
+
+using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
+
+class GatewayShard {
+ public:
+  /// `id_floor`: the highest queue id that recovery found.
+  static Result<std::unique_ptr<GatewayShard>> make(unsigned index, const config::Config& config,
+                                                    SharedParts& parts, QueueId id_floor);
+  ~GatewayShard();
+  GatewayShard(const GatewayShard&) = delete;
+  GatewayShard& operator=(const GatewayShard&) = delete;
+
+  net::Shard& shard() { return shard_; }
+  QueueIdSource& ids() { return ids_; }
+  queue::Queue& queue() { return *queue_; }
+
+  void start();
+  /// Makes the deliverers of a new configuration without using them yet; main thread.
+  Result<Deliverers> make_deliverers(const std::vector<outbound::NextHopOptions>& next_hops);
+  /// Puts them into use on the shard's thread; what was there finishes its attempts first.
+  void replace_deliverers(Deliverers deliverers);
+  /// Phase one for delivery: no new attempts. queue_finished() turns true when the running ones
+  /// have ended.
+  void stop_queue();
+  bool queue_finished() const { return queue_finished_.load(std::memory_order_acquire); }
+  /// Phase two: ends running attempts now.
+  void cancel_deliveries();
+  /// Lets the thread end when nothing is left to do.
+  void release();
+  bool thread_finished() const { return thread_finished_.load(std::memory_order_acquire); }
+  void join();
+
+  /// Answers on the shard's thread; nullopt if it does not answer within `patience`.
+  std::optional<queue::QueueStats> queue_stats(std::chrono::milliseconds patience);
+  /// Asks the thread to show that it is alive; last_beat() tells when it last did.
+  void request_beat();
+  SteadyTime last_beat() const;
+
+ private:
+  GatewayShard(unsigned index, SharedParts& parts, QueueId id_floor);
+  net::Task<void> run_queue();
+
+  SharedParts& parts_;
+  net::Shard shard_;
+  QueueIdSource ids_;
+  std::unique_ptr<net::Resolver> resolver_;
+  std::unique_ptr<net::Connector> connector_;
+  Deliverers deliverers_;
+  std::vector<Deliverers> retired_;
+  std::map<std::string, outbound::Deliverer*> by_name_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::optional<boost::asio::executor_work_guard<net::Executor>> work_;
+  std::thread thread_;
+  std::atomic<bool> queue_finished_{false}, thread_finished_{false};
+  std::atomic<std::int64_t> last_beat_ns_{0};
+};
+
+}  // namespace waypost::app

@@ -1,0 +1,100 @@
+// The program `waypost`: reads the command line and hands over.
+#include "app/commands.h"
+#include "app/serve.h"
+
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <iostream>
+
+namespace {
+
+using waypost::app::CommandOptions;
+
+void add_config(CLI::App* command, CommandOptions& options) {
+  command->add_option("-c,--config", options.config_file, "Configuration file")
+      ->capture_default_str();
+}
+
+void add_daemon(CLI::App* command, CommandOptions& options) {
+  add_config(command, options);
+  command->add_option("--socket", options.socket,
+                      "Admin socket of the daemon; default: as the configuration says");
+  command->add_flag("--json", options.json, "Answer as JSON");
+}
+
+int run(int argc, char** argv) {
+  CommandOptions options;
+  std::string address, directory, user;
+  int exit_code = 0;
+  CLI::App app(
+      "Waypost: an SMTP routing gateway for mailbox migrations.\n"
+      "Accepts mail from Exchange, rewrites the envelope of migrated users, keeps it durably, "
+      "forwards it over TLS.");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help for all subcommands");
+  app.footer("Configuration: docs/configuration.md. Every error names file, line and column.");
+
+  auto* serve = app.add_subcommand(
+      "serve", "Run the gateway (SIGHUP: reload; SIGTERM: stop, twice: at once)");
+  add_config(serve, options);
+  serve->callback([&] { exit_code = waypost::app::serve(options.config_file); });
+
+  auto* check = app.add_subcommand(
+      "check", "Check the configuration and the routing table; exit 1 on errors");
+  add_config(check, options);
+  check->callback([&] { exit_code = waypost::app::check(options); });
+
+  auto* reload = app.add_subcommand(
+      "reload", "Make the daemon read configuration and tables again, all or nothing");
+  add_daemon(reload, options);
+  reload->callback([&] { exit_code = waypost::app::reload(options); });
+
+  auto* status =
+      app.add_subcommand("status", "What the daemon is doing: sessions, queue, spool, table");
+  add_daemon(status, options);
+  status->callback([&] { exit_code = waypost::app::status(options); });
+
+  auto* route = app.add_subcommand("route", "Routing decisions");
+  route->require_subcommand(1);
+  auto* explain =
+      route->add_subcommand("explain", "The decision for one address, step by step, and why");
+  add_daemon(explain, options);
+  explain->add_option("address", address, "For example bob@corp.example")->required();
+  explain->callback([&] { exit_code = waypost::app::explain_route(options, address); });
+
+  auto* spool =
+      app.add_subcommand("spool", "Look into the spool, also of a running daemon; changes nothing");
+  spool->require_subcommand(1);
+  auto* verify =
+      spool->add_subcommand("verify", "Check every record; exit 1 if anything is damaged");
+  auto* dump = spool->add_subcommand("dump", "Print every record with its envelope");
+  for (auto* command : {verify, dump}) {
+    add_config(command, options);
+    command->add_option("directory", directory,
+                        "Spool directory; default: as the configuration says");
+  }
+  verify->callback([&] { exit_code = waypost::app::spool_verify(options, directory); });
+  dump->callback([&] { exit_code = waypost::app::spool_dump(options, directory); });
+
+  auto* passwd = app.add_subcommand("passwd", "Make a line for admission.password_file (argon2id)");
+  passwd->add_option("user", user, "User name")->required();
+  passwd->callback([&] { exit_code = waypost::app::make_password(user); });
+
+  auto* version = app.add_subcommand("version", "Version of Waypost and its main libraries");
+  version->callback([&] { exit_code = waypost::app::version(); });
+
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "waypost: unexpected: " << error.what() << "\n";
+    return 70;
+  }
+}

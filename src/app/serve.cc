@@ -1,0 +1,149 @@
+#include "app/serve.h"
+
+#include "waypost/ops/log.h"
+
+#include "app/gateway.h"
+#include "app/service_manager.h"
+#include "app/version.h"
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+
+namespace waypost::app {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock>;
+
+constexpr int kExitUnavailable = 69, kExitSoftware = 70, kExitConfig = 78;
+constexpr std::chrono::seconds kPhaseOne{25};  // systemd's TimeoutStopSec in our unit is 45 s
+constexpr std::chrono::seconds kPhaseTwo{10};
+constexpr std::chrono::milliseconds kLookEvery{20};
+constexpr std::chrono::seconds kBeatEvery{2};
+
+/// The main thread after start: signals, heartbeats, the watchdog and the two phases of the
+/// shutdown.
+class MainLoop {
+ public:
+  MainLoop(asio::io_context& io, Gateway& gateway)
+      : io_(io), gateway_(gateway), signals_(io, SIGTERM, SIGINT, SIGHUP), beat_(io), phase_(io) {}
+
+  void run() {
+    wait_for_signal();
+    beat();
+    notify_ready(gateway_.status_line());
+    ops::log().info("ready: {}", gateway_.status_line());
+    io_.run();
+  }
+
+ private:
+  enum class Phase { serving, draining, cutting };
+
+  void wait_for_signal() {
+    signals_.async_wait([this](error_code error, int signal) {
+      if (error) return;
+      on_signal(signal);
+      wait_for_signal();
+    });
+  }
+
+  void on_signal(int signal) {
+    if (signal == SIGHUP) {
+      if (phase_now_ != Phase::serving) return;
+      notify_reloading();
+      gateway_.reload();
+      notify_ready(gateway_.status_line());
+      return;
+    }
+    if (phase_now_ == Phase::serving) {
+      ops::log().info("stopping: no new connections; open transactions may finish ({} s)",
+                      kPhaseOne.count());
+      notify_stopping("finishing open transactions");
+      phase_now_ = Phase::draining;
+      gateway_.stop_accepting();
+      deadline_ = Clock::system().steady_now() + kPhaseOne;
+      look();
+    } else if (phase_now_ == Phase::draining) {
+      cut("second signal");
+    }
+  }
+
+  void cut(const char* why) {
+    ops::log().warn("stopping: {}: cutting what is still open; nothing acknowledged is lost", why);
+    phase_now_ = Phase::cutting;
+    gateway_.cancel();
+    deadline_ = Clock::system().steady_now() + kPhaseTwo;
+  }
+
+  void look() {
+    if (gateway_.finished()) return io_.stop();
+    if (Clock::system().steady_now() >= deadline_) {
+      if (phase_now_ == Phase::cutting) return io_.stop();
+      cut("time is up");
+    }
+    phase_.expires_after(kLookEvery);
+    phase_.async_wait([this](error_code error) {
+      if (!error) look();
+    });
+  }
+
+  void beat() {
+    if (gateway_.alive()) {
+      notify_alive();
+    } else {
+      ops::log().error("a shard has not answered for a long time; the watchdog is not fed");
+    }
+    gateway_.request_beats();
+    notify_status(gateway_.status_line());
+    const auto watchdog = watchdog_interval();
+    const auto every =
+        watchdog.count() > 0 ? std::min<Duration>(watchdog / 2, kBeatEvery) : Duration(kBeatEvery);
+    beat_.expires_after(every);
+    beat_.async_wait([this](error_code error) {
+      if (!error) beat();
+    });
+  }
+
+  asio::io_context& io_;
+  Gateway& gateway_;
+  asio::signal_set signals_;
+  Timer beat_, phase_;
+  Phase phase_now_ = Phase::serving;
+  SteadyTime deadline_{};
+};
+
+}  // namespace
+
+int serve(const std::string& config_file) {
+  std::signal(SIGPIPE, SIG_IGN);
+  config::Loaded loaded = config::load_file(config_file);
+  for (const auto& diagnostic : loaded.diagnostics) std::cerr << diagnostic.to_string() << "\n";
+  if (!loaded.usable()) {
+    std::cerr << "waypost: not started: " << config_file << " has errors; 'waypost check --config "
+              << config_file << "' shows them again\n";
+    return kExitConfig;
+  }
+  ops::configure_log(loaded.config.log);
+  ops::log().info("waypost {} starts with {}", kVersion, config_file);
+  asio::io_context io(1);
+  auto gateway = Gateway::start(std::move(loaded.config), io);
+  if (!gateway) {
+    ops::log().critical("not started: {}", gateway.error().message);
+    return kExitUnavailable;
+  }
+  MainLoop(io, **gateway).run();
+  if (!(*gateway)->close()) {
+    ops::log().error("threads did not end in time; leaving them behind");
+    std::_Exit(kExitSoftware);
+  }
+  ops::log().info("stopped");
+  return 0;
+}
+
+}  // namespace waypost::app
