@@ -3,14 +3,17 @@
 // Table: immutable once built, shared by all threads (std::shared_ptr<const Table>); look-up does
 // no I/O and takes no lock. TableBuilder collects entries from sources and reports every problem
 // with its place. Keys are normalised addresses: local part in Unicode-safe lower case (ASCII
-// folded), domain as IDNA A-label.
+// folded, all other characters compared octet by octet), domain as IDNA A-label. The memory layout
+// is described in src/routing/compact_table.h.
 #pragma once
 
 #include "waypost/base/result.h"
 #include "waypost/mail/address.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +58,13 @@ class Table {
   virtual bool has_domain(std::string_view normalised_domain) const = 0;
   /// In normalised order, for listings and diffs; may be slow.
   virtual std::vector<Entry> entries() const = 0;
+  /// The first entry whose target is this normalised key: the check of an address that was
+  /// rewritten before it came to us.
+  virtual std::optional<Entry> find_target(std::string_view normalised_key) const;
+  /// Every entry in the order of the sources, without a copy of the whole table.
+  virtual void for_each(const std::function<void(const Entry&)>& visit) const;
+  /// Heap memory that the table holds.
+  virtual std::size_t memory_octets() const { return 0; }
 };
 
 /// Normalises an address for look-ups; IDNA through libidn2. ErrorKind::invalid for a domain that
@@ -66,18 +76,21 @@ class TableBuilder {
  public:
   TableBuilder();
   ~TableBuilder();
-  /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row, BOM, CRLF
-  /// or LF, '#' comments.
+  /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row (then the
+  /// columns may have any order), UTF-8 or UTF-16 with BOM, CRLF or LF, '#' comments; ';' or tab
+  /// instead of ',' if the first row says so. docs/routing.md describes the format.
   void add_csv(std::string_view file_name, std::string_view content);
   void add_entry(Entry entry);
+  /// At most 1,000 are kept, errors first; build() adds one line that counts the rest.
   const std::vector<Problem>& problems() const;
   bool has_errors() const;
   /// Duplicates with different targets are errors (both places are named); identical ones are
   /// warnings.
   std::shared_ptr<const Table> build();
 
+  struct Impl;  // src/routing/table_builder_impl.h
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,200 @@
+// CSV rows to entries: which column is what, and what people get wrong.
+#include "waypost/routing/spelling.h"
+
+#include "routing/csv_reader.h"
+#include "routing/table_builder_impl.h"
+#include "routing/text_encoding.h"
+
+#include <algorithm>
+#include <array>
+
+namespace waypost::routing {
+namespace {
+
+constexpr std::array<std::string_view, 4> kColumns = {"address", "target", "state", "wave"};
+constexpr std::array<std::string_view, 4> kStates = {"pending", "migrating", "active",
+                                                     "rolled_back"};
+constexpr std::size_t kMaxWave = 64;
+constexpr std::size_t kAbsent = static_cast<std::size_t>(-1);
+
+/// Which field of a row holds which column.
+struct Layout {
+  std::array<std::size_t, 4> index = {0, 1, 2, 3};
+  std::size_t width = 4;
+};
+
+std::string folded(std::string_view text) {
+  auto out = mail::ascii_lower(text);
+  std::replace(out.begin(), out.end(), '-', '_');
+  std::replace(out.begin(), out.end(), ' ', '_');
+  return out;
+}
+
+class Rows {
+ public:
+  Rows(TableBuilder::Impl& builder, std::string_view file, std::string_view text)
+      : builder_(builder), file_(file), reader_(text, CsvReader::detect_separator(text)) {}
+
+  void read() {
+    source_ = builder_.table->intern_source(file_);
+    bool first = true;
+    while (reader_.next()) {
+      if (const auto& defect = reader_.defect()) {
+        builder_.error(file_, defect->line, defect->column, defect->message);
+      } else if (!first || !is_header()) {
+        row();
+      } else if (!header()) {
+        return;
+      }
+      first = false;
+    }
+  }
+
+ private:
+  void error_at(const CsvReader::Field& field, std::string message) {
+    builder_.error(file_, field.line, reader_.column_of(field), std::move(message));
+  }
+
+  bool is_header() const {
+    bool known = false;
+    for (const auto& field : reader_.fields()) {
+      if (field.text.find('@') != std::string_view::npos) return false;
+      const auto name = folded(field.text);
+      known = known || name == "primarysmtpaddress" ||
+              std::find(kColumns.begin(), kColumns.end(), name) != kColumns.end() ||
+              !nearest_word(name, kColumns).empty();
+    }
+    return known;
+  }
+
+  bool header() {
+    layout_.index.fill(kAbsent);
+    layout_.width = reader_.fields().size();
+    for (std::size_t i = 0; i < layout_.width; ++i) {
+      const auto& field = reader_.fields()[i];
+      const auto name = folded(field.text);
+      if (name == "primarysmtpaddress" || name == "externalemailaddress") {
+        error_at(field,
+                 "this is an Exchange export, not a routing table; make one with Get-MailUser "
+                 "-ResultSize Unlimited | Select-Object @{n='address';e={$_.PrimarySmtpAddress}},"
+                 "@{n='target';e={$_.ExternalEmailAddress}} | Export-Csv -NoTypeInformation "
+                 "-Encoding UTF8 table.csv");
+        return false;
+      }
+      const auto column = std::find(kColumns.begin(), kColumns.end(), name);
+      if (column == kColumns.end()) {
+        builder_.warning(file_, field.line, reader_.column_of(field),
+                         "column '" + std::string(field.text) + "' is not known and ignored" +
+                             suggestion(name, kColumns));
+        continue;
+      }
+      auto& place = layout_.index[static_cast<std::size_t>(column - kColumns.begin())];
+      if (place != kAbsent) {
+        error_at(field, "column '" + std::string(*column) + "' is there twice");
+        return false;
+      }
+      place = i;
+    }
+    for (const std::size_t needed : {0u, 1u}) {
+      if (layout_.index[needed] != kAbsent) continue;
+      builder_.error(file_, reader_.line(), 1,
+                     "the header row has no column '" + std::string(kColumns[needed]) +
+                         "'; the columns are address,target[,state[,wave]]");
+      return false;
+    }
+    return true;
+  }
+
+  const CsvReader::Field* field(std::size_t column) const {
+    const auto i = layout_.index[column];
+    return i < reader_.fields().size() ? &reader_.fields()[i] : nullptr;
+  }
+
+  void row() {
+    const auto& fields = reader_.fields();
+    if (fields.size() > layout_.width) {
+      const auto& extra = fields[layout_.width];
+      return error_at(extra, "too many columns: expected " + std::to_string(layout_.width) +
+                                 " at most, found " + std::to_string(fields.size()) +
+                                 "; quote a value that holds a separator");
+    }
+    const auto* address = field(0);
+    const auto* target = field(1);
+    if (address == nullptr || target == nullptr)
+      return error_at(fields.back(),
+                      "the row has " + std::to_string(fields.size()) +
+                          (fields.size() == 1 ? " column" : " columns") +
+                          "; needed are address,target[,state[,wave]] separated by commas");
+    RawEntry raw{.address = address->text,
+                 .target = target->text,
+                 .wave = {},
+                 .source = source_,
+                 .line = reader_.line()};
+    if (const auto* state = field(2); state != nullptr && !state->text.empty()) {
+      const auto known = std::find(kStates.begin(), kStates.end(), folded(state->text));
+      if (known == kStates.end())
+        return error_at(*state, "unknown state '" + std::string(state->text.substr(0, 60)) + "'" +
+                                    suggestion(state->text, kStates));
+      raw.state = static_cast<EntryState>(known - kStates.begin());
+    }
+    if (const auto* wave = field(3); wave != nullptr && !check_wave(*wave, raw)) return;
+    // Columns are needed for complaints alone, and counting characters costs.
+    const auto before = builder_.problems.size() + builder_.unkept;
+    builder_.add(file_, raw);
+    if (builder_.problems.size() + builder_.unkept != before) add_columns(*address, *target);
+  }
+
+  bool check_wave(const CsvReader::Field& wave, RawEntry& raw) {
+    raw.wave = wave.text;
+    const bool control = std::any_of(wave.text.begin(), wave.text.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (!control && wave.text.size() <= kMaxWave) return true;
+    error_at(wave, control ? "the wave's name holds a control character"
+                           : "the wave's name is longer than 64 octets");
+    return false;
+  }
+
+  void add_columns(const CsvReader::Field& address, const CsvReader::Field& target) {
+    if (builder_.problems.empty()) return;
+    auto& problem = builder_.problems.back();
+    if (problem.file != file_ || problem.column != 0) return;
+    const auto& place = problem.message.starts_with("the target") ? target : address;
+    problem.line = place.line;
+    problem.column = reader_.column_of(place);
+  }
+
+  TableBuilder::Impl& builder_;
+  std::string_view file_;
+  CsvReader reader_;
+  Layout layout_;
+  std::uint32_t source_ = 0;
+};
+
+}  // namespace
+
+void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,
+                  std::string_view content) {
+  std::string storage;
+  const auto text = decode_text(content, storage);
+  if (!text) return builder.error(file_name, 1, 1, text.error().message);
+  if (const auto bad = first_invalid_utf8(*text)) {
+    const auto before = text->substr(0, *bad);
+    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+    const auto start = before.rfind('\n');
+    const auto column = start == std::string_view::npos ? *bad + 1 : *bad - start;
+    return builder.error(file_name, static_cast<std::uint32_t>(line),
+                         static_cast<std::uint32_t>(column),
+                         "the file is not UTF-8 (octet " +
+                             std::to_string(static_cast<unsigned char>((*text)[*bad])) +
+                             " here); save it as UTF-8, in Excel 'CSV UTF-8'");
+  }
+  if (const auto nul = text->find('\0'); nul != std::string_view::npos)
+    return builder.error(file_name, 1, 1,
+                         "the file holds NUL octets and is not text; save it as UTF-8 CSV");
+  const auto rows = static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) + 1;
+  builder.table->reserve(rows, text->size());
+  Rows(builder, file_name, *text).read();
+}
+
+}  // namespace waypost::routing

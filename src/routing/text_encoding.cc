@@ -1,0 +1,116 @@
+#include "routing/text_encoding.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace waypost::routing {
+namespace {
+
+enum class Endian : std::uint8_t { little, big };
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0 | (c >> 6));
+    out += static_cast<char>(0x80 | (c & 0x3F));
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0 | (c >> 12));
+    out += static_cast<char>(0x80 | ((c >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (c & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | (c >> 18));
+    out += static_cast<char>(0x80 | ((c >> 12) & 0x3F));
+    out += static_cast<char>(0x80 | ((c >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (c & 0x3F));
+  }
+}
+
+Result<std::string_view> decode_utf16(std::string_view content, Endian endian,
+                                      std::string& storage) {
+  if (content.size() % 2 != 0)
+    return fail(ErrorKind::invalid,
+                "the file is UTF-16 but ends in the middle of a character: it was cut off; export "
+                "it again");
+  storage.clear();
+  storage.reserve(content.size() / 2 + 16);
+  const auto unit = [&](std::size_t i) {
+    const auto a = static_cast<unsigned char>(content[i]);
+    const auto b = static_cast<unsigned char>(content[i + 1]);
+    return static_cast<std::uint32_t>(endian == Endian::little ? a | b << 8 : a << 8 | b);
+  };
+  for (std::size_t i = 0; i < content.size(); i += 2) {
+    const auto c = unit(i);
+    if (c < 0xD800 || c > 0xDFFF) {
+      append_utf8(storage, c);
+      continue;
+    }
+    const auto low = c < 0xDC00 && i + 3 < content.size() ? unit(i + 2) : 0;
+    if (low < 0xDC00 || low > 0xDFFF)
+      return fail(ErrorKind::invalid, "the file is UTF-16 with a broken character at octet " +
+                                          std::to_string(i) + "; save it as UTF-8");
+    append_utf8(storage, 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00));
+    i += 2;
+  }
+  return std::string_view(storage);
+}
+
+/// The length of the well-formed sequence at `i`; 0: malformed.
+std::size_t sequence_length(std::string_view text, std::size_t i) {
+  const auto at = [&](std::size_t k) -> unsigned {
+    return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u;
+  };
+  const auto tail = [&](std::size_t k) { return (at(k) & 0xC0) == 0x80; };
+  const unsigned c = at(i);
+  if (c < 0x80) return 1;
+  if (c >= 0xC2 && c <= 0xDF) return tail(i + 1) ? 2 : 0;
+  if (c >= 0xE0 && c <= 0xEF) {
+    const unsigned second = at(i + 1);
+    if (!tail(i + 1) || !tail(i + 2)) return 0;
+    if ((c == 0xE0 && second < 0xA0) || (c == 0xED && second > 0x9F)) return 0;
+    return 3;
+  }
+  if (c >= 0xF0 && c <= 0xF4) {
+    const unsigned second = at(i + 1);
+    if (!tail(i + 1) || !tail(i + 2) || !tail(i + 3)) return 0;
+    if ((c == 0xF0 && second < 0x90) || (c == 0xF4 && second > 0x8F)) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<std::string_view> decode_text(std::string_view content, std::string& storage) {
+  if (content.starts_with("\xEF\xBB\xBF")) return content.substr(3);
+  if (content.starts_with("\xFF\xFE"))
+    return decode_utf16(content.substr(2), Endian::little, storage);
+  if (content.starts_with("\xFE\xFF")) return decode_utf16(content.substr(2), Endian::big, storage);
+  if (content.size() >= 4 && content[0] != 0 && content[1] == 0 && content[2] != 0 &&
+      content[3] == 0)
+    return decode_utf16(content, Endian::little, storage);
+  if (content.size() >= 4 && content[0] == 0 && content[1] != 0 && content[2] == 0 &&
+      content[3] != 0)
+    return decode_utf16(content, Endian::big, storage);
+  return content;
+}
+
+std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    if (i + 8 <= text.size()) {
+      std::uint64_t word;
+      std::memcpy(&word, text.data() + i, 8);
+      if ((word & 0x8080808080808080ull) == 0) {
+        i += 8;
+        continue;
+      }
+    }
+    const auto length = sequence_length(text, i);
+    if (length == 0) return i;
+    i += length;
+  }
+  return std::nullopt;
+}
+
+}  // namespace waypost::routing

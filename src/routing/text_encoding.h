@@ -1,0 +1,23 @@
+// The encodings in which spreadsheets and PowerShell save text, turned into UTF-8.
+//
+// Private to routing. Pure.
+#pragma once
+
+#include "waypost/base/result.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace waypost::routing {
+
+/// The text without BOM as UTF-8: a view into `content`, or into `storage` when it had to be
+/// decoded from UTF-16 (with BOM, or without one when every second octet is NUL). UTF-16 with
+/// broken surrogates or an odd length is ErrorKind::invalid.
+Result<std::string_view> decode_text(std::string_view content, std::string& storage);
+
+/// Offset of the first octet that is not well-formed UTF-8 (RFC 3629 §4); nullopt: all is well.
+std::optional<std::size_t> first_invalid_utf8(std::string_view text);
+
+}  // namespace waypost::routing
