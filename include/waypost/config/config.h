@@ -15,6 +15,7 @@
 #include "waypost/spool/spool.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,11 @@ struct AdminOptions {
   std::string socket = "/run/waypost/admin.sock";  // the full admin API; mode 0660
   std::string http_address = "127.0.0.1";          // read-only: /metrics, /healthz, /readyz
   std::uint16_t http_port = 9725;                  // 0: off
+};
+
+/// Where a value stands in the file; 1-based; 0: not in the file.
+struct Place {
+  std::uint32_t line = 0, column = 0;
 };
 
 struct Config {
@@ -40,6 +46,8 @@ struct Config {
   ops::LogOptions log;
   ops::TrackingOptions tracking;
   AdminOptions admin;
+  /// Places of what the file holds, by path: "routing.default_next_hop", "listeners[0].port".
+  std::map<std::string, Place> places;
 };
 
 struct Diagnostic {
@@ -60,10 +68,28 @@ struct Loaded {
 /// Reads, checks types, names and values, and the things that only show across sections: references
 /// to next hops that do not exist, open relay, files that are missing or unreadable, listeners
 /// twice, a next hop that is ourselves.
-Loaded load_file(const std::string& path);
-Loaded load_text(std::string_view yaml, const std::string& file_name);
+struct LoadOptions {
+  /// False: files that the configuration names are not looked at (they may be on another machine).
+  bool check_files = true;
+};
+Loaded load_file(const std::string& path, LoadOptions options = {});
+/// `file_name`: for diagnostics; relative paths are relative to its folder.
+Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOptions options = {});
 
 /// The safety check of `waypost check`: problems that would make this an open relay or a loop.
 std::vector<Diagnostic> audit(const Config& config);
+
+/// One key of the file format, as the reader itself knows it.
+struct KeyDescription {
+  std::string path;           // "next_hops.NAME.tls"; [] stands for list items
+  std::string type;           // "duration", "one of none, starttls, implicit"
+  std::string default_value;  // as it would be written; empty: none
+  std::string meaning;
+  bool required = false;
+};
+/// Every known key, in the order of docs/configuration.md.
+std::vector<KeyDescription> known_keys();
+/// The tables of docs/configuration.md.
+std::string reference_markdown();
 
 }  // namespace waypost::config

@@ -1,0 +1,303 @@
+// What only shows when all sections are read: names that lead nowhere, values that contradict.
+#include "waypost/routing/spelling.h"
+
+#include "config/networks.h"
+#include "config/scalars.h"
+#include "config/schema.h"
+
+#include <algorithm>
+#include <set>
+
+namespace waypost::config {
+namespace {
+
+class Consistency {
+ public:
+  Consistency(const Config& config, Reading& reading) : config_(config), reading_(reading) {}
+
+  void run() {
+    check_own_name();
+    check_listeners();
+    check_admission();
+    check_next_hops();
+    check_next_hop_names();
+    check_domains();
+    check_aliases();
+    check_times();
+  }
+
+ private:
+  Place at(const std::string& path) const { return nearest_place(reading_.places, path); }
+  void error(const std::string& path, std::string message) {
+    reading_.error(at(path), std::move(message));
+  }
+  void warning(const std::string& path, std::string message) {
+    reading_.warning(at(path), std::move(message));
+  }
+
+  void check_own_name() {
+    const auto& name = config_.inbound.own_name;
+    if (name.empty()) return;  // reported as missing
+    if (is_ip_address(name) || !routing::normalise_domain(name))
+      error("own_name",
+            "'own_name' must be a host name such as gw.corp.example, not '" + name + "'");
+    else if (name.find('.') == std::string::npos)
+      warning("own_name",
+              "'" + name +
+                  "' is not a full host name; other servers may refuse it in EHLO; write "
+                  "it with its domain, such as " +
+                  name + ".corp.example");
+  }
+
+  /// IPv6 sockets do not cover IPv4, so the two wildcards get along.
+  static bool overlap(const inbound::ListenerOptions& one, const inbound::ListenerOptions& other) {
+    const auto a = parse_network(one.address), b = parse_network(other.address);
+    if (!a || !b || one.port != other.port || a->v6 != b->v6) return false;
+    const auto any = [](const Network& n) {
+      return std::all_of(n.address.begin(), n.address.end(),
+                         [](unsigned char c) { return c == 0; });
+    };
+    return a->address == b->address || any(*a) || any(*b);
+  }
+
+  void check_listeners() {
+    const auto& listeners = config_.inbound.listeners;
+    for (std::size_t i = 0; i < listeners.size(); ++i) {
+      const auto path = "listeners[" + std::to_string(i) + "]";
+      for (std::size_t j = 0; j < i; ++j)
+        if (overlap(listeners[i], listeners[j])) {
+          const auto first = at("listeners[" + std::to_string(j) + "]");
+          error(path, "two listeners want port " + std::to_string(listeners[i].port) + " of " +
+                          listeners[i].address + ": the other one is in line " +
+                          std::to_string(first.line) + "; remove one or change its port");
+        }
+      if (listeners[i].tls != inbound::ListenerTls::none &&
+          config_.inbound.tls.certificates.empty())
+        error(reading_.places.contains(path) ? path + ".tls" : "tls",
+              "the listener on port " + std::to_string(listeners[i].port) +
+                  " offers TLS but there is no certificate; add tls: {certificates: [{chain: "
+                  "/etc/waypost/tls/fullchain.pem, key: /etc/waypost/tls/privkey.pem}]}, or set "
+                  "tls: none for this listener");
+    }
+    if (listeners.empty())
+      error("listeners", "'listeners' is empty: nobody could connect; add one");
+  }
+
+  void check_admission() {
+    const auto& admission = config_.inbound.admission;
+    if (admission.networks.empty() && admission.password_file.empty() &&
+        admission.client_certificate_names.empty()) {
+      if (reading_.places.contains("admission"))
+        error("admission",
+              "nobody may send: 'admission' names no network, no password file and no "
+              "client certificate; add a line such as: networks: [10.0.0.10]");
+      return;
+    }
+    const bool tls = std::any_of(
+        config_.inbound.listeners.begin(), config_.inbound.listeners.end(),
+        [](const auto& listener) { return listener.tls != inbound::ListenerTls::none; });
+    if (!admission.password_file.empty() && !tls)
+      error("admission.password_file",
+            "AUTH is offered under TLS only, and no listener has TLS; set tls: starttls for one");
+    if (!admission.client_certificate_names.empty() && config_.inbound.tls.client_ca_file.empty())
+      error("admission.client_certificates",
+            "'client_certificates' needs tls.client_ca_file: without it no client is asked for a "
+            "certificate; add to 'tls' a line such as: client_ca_file: "
+            "/etc/waypost/tls/clients-ca.pem");
+  }
+
+  void check_destination(const outbound::NextHopOptions& hop, const std::string& path) {
+    const int ways = !hop.mx_domain.empty() + hop.mx_of_recipient + !hop.hosts.empty();
+    if (ways == 0 && !reading_.places.contains(path + ".hosts"))
+      error(path, "next hop '" + hop.name +
+                      "' has no destination; add one of: mx: orgname.awsapps.com, or hosts: "
+                      "[mail.example:25], or mx_of_recipient: true");
+    else if (ways == 0)
+      error(path + ".hosts", "next hop '" + hop.name + "' has no usable host; write host:port");
+    if (ways > 1)
+      error(path, "next hop '" + hop.name +
+                      "' has more than one destination; keep one of mx, hosts and mx_of_recipient");
+    if (!hop.mx_domain.empty() &&
+        (is_ip_address(hop.mx_domain) || !routing::normalise_domain(hop.mx_domain)))
+      error(path + ".mx", "'mx' must be a domain, not '" + hop.mx_domain +
+                              "'; for a host use hosts: [" + hop.mx_domain + ":25]");
+    if (!hop.source_address.empty() && !is_ip_address(hop.source_address))
+      error(path + ".source_address",
+            "'source_address' must be an IP address of this machine, not '" + hop.source_address +
+                "'");
+  }
+
+  static bool is_local(const outbound::NextHopOptions& hop) {
+    return !hop.hosts.empty() &&
+           std::all_of(hop.hosts.begin(), hop.hosts.end(), [](const auto& host) {
+             return host.host == "localhost" || host.host == "::1" || host.host.starts_with("127.");
+           });
+  }
+
+  void check_protection(const outbound::NextHopOptions& hop, const std::string& path) {
+    const bool weak =
+        hop.tls.policy == net::TlsPolicy::none || hop.tls.policy == net::TlsPolicy::opportunistic;
+    const auto policy =
+        std::string(hop.tls.policy == net::TlsPolicy::none ? "none" : "opportunistic");
+    const bool is_default = hop.name == config_.routing.default_next_hop;
+    if (weak && !is_local(hop) && !hop.implicit_tls)
+      warning(path + ".tls", std::string("mail to ") +
+                                 (is_default ? "the default next hop '" : "next hop '") + hop.name +
+                                 "' may cross the network in plain text (tls: " + policy +
+                                 "); set tls: verify, or at least require");
+    if (hop.implicit_tls && weak)
+      error(path + ".implicit_tls",
+            "'implicit_tls' contradicts tls: " + policy + "; set tls: verify or require");
+    if (!hop.tls.names.empty() && hop.tls.policy != net::TlsPolicy::verify)
+      warning(path + ".tls_names", "'tls_names' is checked with tls: verify only");
+    if (hop.tls.client_chain_file.empty() != hop.tls.client_key_file.empty())
+      error(path, "next hop '" + hop.name +
+                      "' has only one of tls_client_certificate and tls_client_key; give both");
+    if (hop.auth_user.empty() != hop.auth_password_file.empty())
+      error(path, "next hop '" + hop.name +
+                      "' has only one of auth_user and auth_password_file; give both");
+    if (!hop.auth_user.empty() && weak && !is_local(hop))
+      error(path + ".auth_user",
+            "next hop '" + hop.name + "' would get its password in plain text; set tls: verify");
+    if (hop.tls.policy == net::TlsPolicy::verify && hop.tls.names.empty())
+      for (const auto& host : hop.hosts)
+        if (is_ip_address(host.host))
+          warning(path + ".hosts", "the certificate of '" + host.host +
+                                       "' must hold that address; to check a name instead, add "
+                                       "tls_names: [mail.example]");
+  }
+
+  void check_next_hops() {
+    if (config_.next_hops.empty() && reading_.places.contains("next_hops"))
+      error("next_hops",
+            "'next_hops' is empty: mail could go nowhere; add one such as: workmail: "
+            "{mx: orgname.awsapps.com}");
+    for (const auto& hop : config_.next_hops) {
+      const auto path = "next_hops." + hop.name;
+      check_destination(hop, path);
+      check_protection(hop, path);
+    }
+  }
+
+  void check_reference(const std::string& name, const std::string& path, std::string_view key) {
+    used_.insert(name);
+    std::vector<std::string_view> names;
+    for (const auto& hop : config_.next_hops) names.push_back(hop.name);
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    error(path, "'" + std::string(key) + "' names the next hop '" + name +
+                    "', which is not in next_hops" +
+                    (names.empty() ? std::string() : routing::suggestion(name, names)));
+  }
+
+  void check_next_hop_names() {
+    const auto& routing = config_.routing;
+    for (const auto& target : routing.target_domains)
+      check_reference(target.next_hop, "routing.target_domains." + target.domain, "target_domains");
+    if (!routing.default_next_hop.empty())
+      check_reference(routing.default_next_hop, "routing.default_next_hop", "default_next_hop");
+    if (!routing.pending_next_hop.empty())
+      check_reference(routing.pending_next_hop, "routing.pending_next_hop", "pending_next_hop");
+    for (const auto& hop : config_.next_hops)
+      if (!used_.contains(hop.name))
+        warning("next_hops." + hop.name,
+                "next hop '" + hop.name +
+                    "' is never used; name it in routing.target_domains, such "
+                    "as: orgname.awsapps.com: " +
+                    hop.name);
+    if (routing.target_domains.empty() && routing.default_next_hop.empty() &&
+        reading_.places.contains("routing"))
+      error("routing",
+            "no mail could go anywhere: 'routing' has neither target_domains nor "
+            "default_next_hop; add such as: target_domains: {orgname.awsapps.com: " +
+                (config_.next_hops.empty() ? "workmail" : config_.next_hops[0].name) + "}");
+  }
+
+  void check_domains() {
+    const auto& routing = config_.routing;
+    std::set<std::string> own;
+    for (std::size_t i = 0; i < routing.own_domains.size(); ++i)
+      if (auto normal = routing::normalise_domain(routing.own_domains[i]))
+        if (!own.insert(*normal).second)
+          warning("routing.own_domains[" + std::to_string(i) + "]",
+                  "own domain '" + routing.own_domains[i] + "' is there twice; remove one");
+    std::set<std::string> targets;
+    for (const auto& target : routing.target_domains) {
+      const auto normal = routing::normalise_domain(target.domain);
+      if (!normal) continue;
+      const auto path = "routing.target_domains." + target.domain;
+      if (own.contains(*normal))
+        error(path, "'" + target.domain +
+                        "' is both an own domain and a target domain: mail for it would be both "
+                        "looked up and passed on; a target domain is that of the new mail system, "
+                        "such as orgname.awsapps.com");
+      if (!targets.insert(*normal).second)
+        error(path, "target domain '" + target.domain + "' is there twice; remove one");
+    }
+    if (!routing.own_domains.empty() && routing.sources.empty() &&
+        !reading_.places.contains("routing.tables"))
+      warning("routing.own_domains",
+              "there is no table: every address of '" + routing.own_domains[0] +
+                  (routing.own_domains.size() > 1 ? "' and the other own domains" : "'") + " is " +
+                  (routing.unknown == routing::UnknownPolicy::refuse ? "refused" : "deferred") +
+                  "; add to 'routing' a line such as: tables: [table.csv]");
+  }
+
+  void check_aliases() {
+    const auto& routing = config_.routing;
+    for (const auto& alias : routing.domain_aliases) {
+      const auto path = "routing.domain_aliases." + alias.alias;
+      const auto name = routing::normalise_domain(alias.alias);
+      const auto domain = routing::normalise_domain(alias.domain);
+      if (!name || !domain) continue;
+      const auto is_own = [&](const std::string& wanted) {
+        return std::any_of(routing.own_domains.begin(), routing.own_domains.end(),
+                           [&](const std::string& own) {
+                             const auto normal = routing::normalise_domain(own);
+                             return normal && *normal == wanted;
+                           });
+      };
+      if (*name == *domain)
+        error(path, "'" + alias.alias +
+                        "' is an alias of itself; name the domain whose mailboxes "
+                        "it shares");
+      else if (!is_own(*domain))
+        error(path, "alias '" + alias.alias + "' stands for '" + alias.domain +
+                        "', which is not in own_domains; add it there or correct the name");
+      for (const auto& target : routing.target_domains) {
+        const auto normal = routing::normalise_domain(target.domain);
+        if (normal && *normal == *name)
+          error(path,
+                "'" + alias.alias + "' is both a domain alias and a target domain; remove one");
+      }
+    }
+  }
+
+  void check_times() {
+    const auto& queue = config_.queue;
+    if (queue.expiry > std::chrono::hours(48))
+      warning("queue.expiry",
+              "mail waits longer here than on Exchange, which returns it after 2 "
+              "days; its sender hears late");
+    if (!queue.backoff.empty() && queue.expiry < queue.backoff.front())
+      error("queue.expiry",
+            "'expiry' is shorter than the first wait of 'backoff': nothing would be "
+            "tried twice");
+    if (config_.inbound.limits.message_size > config_.memory_for_content * 64)
+      warning("memory_for_content",
+              "is small for messages of limits.message_size; clients will wait");
+    if (!config_.dns.ipv4 && !config_.dns.ipv6)
+      error("dns.ipv4", "'ipv4' and 'ipv6' are both off: no host could be reached; turn one on");
+  }
+
+  const Config& config_;
+  Reading& reading_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+void check_consistency(const Config& config, Reading& reading) {
+  Consistency(config, reading).run();
+}
+
+}  // namespace waypost::config

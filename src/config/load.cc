@@ -1,0 +1,95 @@
+#include "config/schema.h"
+#include "config/yaml_tree.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <tuple>
+
+namespace waypost::config {
+namespace {
+
+constexpr std::size_t kMaxFile = 16u << 20;
+
+Loaded failed(const std::string& file, std::string message) {
+  Loaded out;
+  out.config.file = file;
+  out.diagnostics.push_back(Diagnostic{Diagnostic::Level::error, file, 0, 0, std::move(message)});
+  return out;
+}
+
+std::string folder_of(const std::string& file) {
+  const auto slash = file.rfind('/');
+  return slash == std::string::npos ? std::string() : file.substr(0, slash + 1);
+}
+
+void sort_by_place(std::vector<Diagnostic>& diagnostics) {
+  std::stable_sort(diagnostics.begin(), diagnostics.end(),
+                   [](const Diagnostic& one, const Diagnostic& other) {
+                     return std::tie(one.line, one.column) < std::tie(other.line, other.column);
+                   });
+}
+
+}  // namespace
+
+std::string Diagnostic::to_string() const {
+  std::string out = file;
+  if (line > 0) out += ":" + std::to_string(line) + ":" + std::to_string(column);
+  if (!out.empty()) out += ": ";
+  return out + (level == Level::error ? "error: " : "warning: ") + message;
+}
+
+bool Loaded::usable() const {
+  return std::none_of(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& diagnostic) {
+    return diagnostic.level == Diagnostic::Level::error;
+  });
+}
+
+Loaded load_file(const std::string& path, LoadOptions options) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
+                                                             &std::fclose);
+  if (!file)
+    return failed(path, "cannot read the configuration: " + describe_errno(errno) +
+                            "; name the file with --config");
+  struct stat info{};
+  if (::fstat(fileno(file.get()), &info) != 0 || !S_ISREG(info.st_mode))
+    return failed(path, "cannot read the configuration: it is not a regular file");
+  std::string content;
+  char block[16'384];
+  while (const auto got = std::fread(block, 1, sizeof block, file.get())) {
+    content.append(block, got);
+    if (content.size() > kMaxFile)
+      return failed(path,
+                    "the configuration is larger than 16 MiB; move the entries of the routing "
+                    "table into a CSV file");
+  }
+  if (std::ferror(file.get()) != 0)
+    return failed(path, "cannot read the configuration: " + describe_errno(errno));
+  return load_text(content, path, options);
+}
+
+Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOptions options) {
+  Loaded out;
+  out.config.file = file_name;
+  Reading reading;
+  reading.file = file_name;
+  reading.folder = folder_of(file_name);
+  reading.check_files = options.check_files;
+  if (const auto tree = read_yaml(yaml, file_name, reading.diagnostics)) {
+    Section root(reading, &*tree, {}, Place{1, 1});
+    read_config(root, out.config);
+    root.finish();
+    check_consistency(out.config, reading);
+    if (options.check_files) check_certificates(out.config, reading);
+    out.config.places = std::move(reading.places);
+    for (auto& finding : audit(out.config)) reading.diagnostics.push_back(std::move(finding));
+  }
+  out.diagnostics = std::move(reading.diagnostics);
+  sort_by_place(out.diagnostics);
+  return out;
+}
+
+}  // namespace waypost::config

@@ -1,0 +1,148 @@
+// next_hops, queue, spool.
+#include "config/scalars.h"
+#include "config/schema.h"
+
+namespace waypost::config {
+namespace {
+
+constexpr std::pair<std::string_view, net::TlsPolicy> kPolicies[] = {
+    {"verify", net::TlsPolicy::verify},
+    {"require", net::TlsPolicy::require},
+    {"opportunistic", net::TlsPolicy::opportunistic},
+    {"none", net::TlsPolicy::none}};
+constexpr std::pair<std::string_view, net::TlsMinimum> kMinimum[] = {
+    {"1.2", net::TlsMinimum::tls1_2}, {"1.3", net::TlsMinimum::tls1_3}};
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+void read_destination(Section& section, outbound::NextHopOptions& options) {
+  section.text({"mx", "deliver to the MX hosts of this domain"}, options.mx_domain);
+  section.boolean({"mx_of_recipient", "deliver to the MX hosts of each recipient's own domain"},
+                  options.mx_of_recipient);
+  section.number<std::uint16_t>({"mx_port", "port of the MX hosts"}, options.mx_port, {1, 65'535});
+  std::vector<std::string> hosts;
+  section.texts({"hosts", "or deliver to these, in order: host or host:port"}, "list of host:port",
+                hosts);
+  for (std::size_t i = 0; i < hosts.size() && !section.describing(); ++i) {
+    auto host = parse_host_port(hosts[i], 25);
+    if (host)
+      options.hosts.push_back(std::move(*host));
+    else
+      section.reading().error(
+          nearest_place(section.reading().places,
+                        section.path_name() + ".hosts[" + std::to_string(i) + "]"),
+          "'" + hosts[i] + "' in 'hosts': " + host.error().message);
+  }
+}
+
+void read_protection(Section& section, outbound::NextHopOptions& options) {
+  section.choice<net::TlsPolicy>(
+      {"tls",
+       "verify: STARTTLS, certificate and name must be right; require: STARTTLS; "
+       "opportunistic: if offered; none: plain text"},
+      options.tls.policy, kPolicies);
+  section.texts({"tls_names",
+                 "names of which the certificate must have one (*.example.com is allowed); empty: "
+                 "the name of the host"},
+                "list of names", options.tls.names);
+  section.file({"tls_ca_file", "trust these CAs; empty: those of the system"}, options.tls.ca_file,
+               FileUse::shared);
+  section.file({"tls_client_certificate", "show this certificate (PEM chain); empty: none"},
+               options.tls.client_chain_file, FileUse::shared);
+  section.file({"tls_client_key", "its private key"}, options.tls.client_key_file, FileUse::secret);
+  section.choice<net::TlsMinimum>({"tls_minimum", "the oldest TLS version that is spoken"},
+                                  options.tls.minimum, kMinimum);
+  section.boolean({"implicit_tls", "begin with TLS instead of STARTTLS (port 465)"},
+                  options.implicit_tls);
+  section.text({"auth_user", "log in as this user; empty: no AUTH"}, options.auth_user);
+  section.file({"auth_password_file", "file whose first line is the password"},
+               options.auth_password_file, FileUse::secret);
+}
+
+void read_pace(Section& section, outbound::NextHopOptions& options) {
+  using Count = Bounds<std::uint32_t>;
+  section.number<std::uint32_t>({"max_recipients", "recipients per transaction"},
+                                options.max_recipients, Count{1, 100'000});
+  section.number<std::uint32_t>({"max_connections", "connections per shard"},
+                                options.max_connections, Count{1, 10'000});
+  section.number<std::uint32_t>({"max_messages_per_connection", "then a new one is made"},
+                                options.max_messages_per_connection, Count{1, 1'000'000});
+  section.size({"max_message_size", "larger messages are returned; 0: what its SIZE says"},
+               options.max_message_size, {0, 1ull << 40});
+  section.boolean({"chunking", "use BDAT if offered"}, options.use_chunking);
+  section.boolean({"pipelining", "use PIPELINING if offered"}, options.use_pipelining);
+  section.duration({"idle_connection", "keep a connection open for reuse"}, options.idle_connection,
+                   {Duration::zero(), minutes(30)});
+  section.duration({"connect_timeout", "for connecting to one host"}, options.connect_timeout,
+                   {milliseconds(100), minutes(10)});
+  section.duration({"greeting_timeout", "for its greeting (RFC 5321: 5 minutes)"},
+                   options.greeting_timeout, {seconds(1), hours(1)});
+  section.duration({"command_timeout", "for the reply to a command (RFC 5321: 5 minutes)"},
+                   options.command_timeout, {seconds(1), hours(1)});
+  section.duration({"content_timeout", "for each block of content written (RFC 5321: 3 minutes)"},
+                   options.content_timeout, {seconds(1), hours(1)});
+  section.duration({"verdict_timeout", "for the reply to a whole message (RFC 5321: 10 minutes)"},
+                   options.verdict_timeout, {seconds(1), hours(2)});
+}
+
+}  // namespace
+
+void read_next_hop(Section& section, outbound::NextHopOptions& options) {
+  read_destination(section, options);
+  read_protection(section, options);
+  section.text({"helo_name", "name in EHLO; empty: own_name"}, options.helo_name);
+  section.text({"source_address", "connect from this local address; empty: any"},
+               options.source_address);
+  read_pace(section, options);
+}
+
+void read_queue(Section& section, queue::Options& options) {
+  section.durations({"backoff", "waits between attempts; the last one repeats"}, options.backoff,
+                    {seconds(1), hours(24)});
+  section.share({"jitter", "random share by which each wait is longer or shorter"}, options.jitter,
+                0, 0.9);
+  section.duration({"expiry", "then undelivered mail is returned to its sender"}, options.expiry,
+                   {minutes(1), hours(24 * 14)});
+  section.duration(
+      {"unknown_grace", "keep queued mail for this long whose recipient has left the table"},
+      options.unknown_grace, {Duration::zero(), hours(24 * 14)});
+  section.number<std::uint32_t>({"concurrency", "attempts at once per next hop and shard"},
+                                options.concurrency, {1, 10'000});
+  section.text({"postmaster", "named in failure reports; empty: postmaster@ own_name"},
+               options.postmaster);
+  section.size({"report_full_limit", "a failure report returns at most this much of the message"},
+               options.report_full_limit, {0, 64ull << 20});
+  if (section.describing() || options.postmaster.empty()) return;
+  if (const auto parsed = mail::parse_mailbox(options.postmaster);
+      !parsed || parsed->domain.empty())
+    section.reading().error(section.place_of("postmaster"),
+                            "'postmaster' must be a mail address such as postmaster@corp.example, "
+                            "not '" +
+                                options.postmaster + "'");
+}
+
+void read_spool(Section& section, spool::Options& options) {
+  section.path({"directory", "the spool's folder, on a local disk, for this gateway alone"},
+               options.directory);
+  section.size({"segment_size", "size of one log segment"}, options.segment_octets,
+               {4ull << 20, 1ull << 30});
+  section.number<std::uint32_t>({"spare_segments", "prepared segments that wait for use"},
+                                options.spare_segments, {0, 64});
+  section.size({"minimum_free", "free space below which no mail is taken (452 4.3.1)"},
+               options.minimum_free_octets, {0, 1ull << 50});
+  section.number<std::uint32_t>({"batch_messages", "messages per sync at most"},
+                                options.batch_messages, {1, 4096});
+  section.size({"stream_threshold", "content above this goes to disk while it arrives"},
+               options.stream_threshold, {64 * 1024, 1ull << 30});
+  section.duration({"settle_delay", "finished recipients are written down within this time"},
+                   options.settle_delay, {milliseconds(1), seconds(10)});
+  if (!section.describing() && options.directory.empty())
+    section.reading().error(section.place_of("directory"),
+                            "'directory' is empty; write something like: directory: "
+                            "/var/lib/waypost/spool");
+}
+
+}  // namespace waypost::config

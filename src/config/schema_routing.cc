@@ -1,0 +1,127 @@
+// routing: domains, tables, and addresses written in the file itself.
+#include "config/schema.h"
+
+#include <algorithm>
+
+namespace waypost::config {
+namespace {
+
+constexpr std::pair<std::string_view, routing::UnknownPolicy> kUnknown[] = {
+    {"refuse", routing::UnknownPolicy::refuse}, {"defer", routing::UnknownPolicy::defer}};
+constexpr std::pair<std::string_view, routing::EntryState> kStates[] = {
+    {"pending", routing::EntryState::pending},
+    {"migrating", routing::EntryState::migrating},
+    {"active", routing::EntryState::active},
+    {"rolled_back", routing::EntryState::rolled_back}};
+
+bool read_address(Section& section, Key key, mail::Mailbox& out) {
+  std::string text;
+  section.text(key, text);
+  if (section.describing() || text.empty()) return false;
+  auto parsed = mail::parse_mailbox(text);
+  std::string trouble;
+  if (!parsed)
+    trouble = parsed.error().message;
+  else if (parsed->domain.empty())
+    trouble = "it has no domain";
+  if (trouble.empty()) {
+    out = std::move(*parsed);
+    return true;
+  }
+  section.reading().error(section.place_of(key.name),
+                          "'" + std::string(key.name) + "' is not a mail address: " + trouble);
+  return false;
+}
+
+void read_entry(Section& section, std::vector<routing::Entry>& entries) {
+  routing::Entry entry;
+  const bool address = read_address(
+      section, {"address", "the address that mail comes for", "address: bob@corp.example"},
+      entry.address);
+  const bool target = read_address(
+      section, {"target", "the address that it goes to", "target: bob@orgname.awsapps.com"},
+      entry.target);
+  section.choice<routing::EntryState>({"state", "whether this mailbox has moved yet"}, entry.state,
+                                      kStates);
+  section.text({"wave", "name of the migration wave"}, entry.wave);
+  entry.place = {section.reading().file, section.place().line};
+  if (address && target) entries.push_back(std::move(entry));
+}
+
+void check_domain(Section& section, Place place, std::string_view key, const std::string& domain) {
+  if (domain.find('@') != std::string::npos) {
+    section.reading().error(place,
+                            "'" + domain + "' in '" + std::string(key) +
+                                "' is an address; only the domain behind the '@' belongs here");
+    return;
+  }
+  if (const auto normal = routing::normalise_domain(domain); !normal)
+    section.reading().error(place, "'" + std::string(key) + "': " + normal.error().message);
+}
+
+void check_domains(Section& section, const routing::Options& options) {
+  if (section.describing()) return;
+  const auto& places = section.reading().places;
+  const auto at = [&](const std::string& path) {
+    return nearest_place(places, section.path_name() + "." + path);
+  };
+  for (std::size_t i = 0; i < options.own_domains.size(); ++i)
+    check_domain(section, at("own_domains[" + std::to_string(i) + "]"), "own_domains",
+                 options.own_domains[i]);
+  for (const auto& alias : options.domain_aliases) {
+    check_domain(section, at("domain_aliases." + alias.alias), "domain_aliases", alias.alias);
+    check_domain(section, at("domain_aliases." + alias.alias), "domain_aliases", alias.domain);
+  }
+  for (const auto& target : options.target_domains)
+    check_domain(section, at("target_domains." + target.domain), "target_domains", target.domain);
+}
+
+}  // namespace
+
+void read_routing(Section& section, routing::Options& options) {
+  section.texts({"own_domains",
+                 "the domains whose mail comes to this gateway; an address there that no table "
+                 "knows is refused, never sent back",
+                 "own_domains: [corp.example]"},
+                "list of domains", options.own_domains);
+  section.pairs({"domain_aliases", "further names of own domains: ALIAS: OWN-DOMAIN"},
+                "section of ALIAS: DOMAIN",
+                [&](const std::string& alias, const std::string& domain) {
+                  options.domain_aliases.push_back({alias, domain});
+                });
+  section.pairs({"target_domains", "which next hop takes the mail of a target domain"},
+                "section of DOMAIN: NEXT-HOP",
+                [&](const std::string& domain, const std::string& hop) {
+                  options.target_domains.push_back({domain, hop});
+                });
+  section.boolean({"target_pass_unlisted",
+                   "pass mail for a target domain on even if no table has the address as a target"},
+                  options.target_pass_unlisted);
+  std::vector<std::string> tables;
+  section.files({"tables", "CSV files of address,target[,state[,wave]]"}, tables);
+  for (auto& table : tables)
+    options.sources.push_back(
+        {.kind = routing::TableSource::Kind::csv, .path = table, .entries = {}});
+  routing::TableSource inline_source{
+      .kind = routing::TableSource::Kind::inline_yaml, .path = {}, .entries = {}};
+  section.sections({"entries", "single entries, written here instead of in a table"},
+                   [&](Section& entry) { read_entry(entry, inline_source.entries); });
+  if (!inline_source.entries.empty()) options.sources.push_back(std::move(inline_source));
+  section.text({"plus_separator", "bob+lists@ is bob@; empty: no such addresses"},
+               options.plus_separator);
+  section.boolean({"plus_keep_in_target", "keep the +lists in the target address"},
+                  options.plus_keep_in_target);
+  section.text(
+      {"default_next_hop",
+       "next hop for all other domains; empty: they are refused, this is no relay for them"},
+      options.default_next_hop);
+  section.text({"pending_next_hop",
+                "next hop for entries that are pending or rolled back; empty: deferred with 4.2.1"},
+               options.pending_next_hop);
+  section.choice<routing::UnknownPolicy>(
+      {"unknown", "an address of an own domain that no table knows: refuse (550) or defer (451)"},
+      options.unknown, kUnknown);
+  check_domains(section, options);
+}
+
+}  // namespace waypost::config
