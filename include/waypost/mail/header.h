@@ -37,7 +37,6 @@ class HeaderScan {
   std::string line_;   // the line being collected, bounded
   bool done_ = false;
   bool keep_field_ = false;
-  bool line_overlong_ = false;
   unsigned received_count_ = 0;
   unsigned own_received_count_ = 0;
   std::uint64_t octets_ = 0;

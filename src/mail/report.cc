@@ -1,0 +1,335 @@
+#include "waypost/mail/report.h"
+
+#include "waypost/mail/header.h"
+#include "waypost/mail/xtext.h"
+
+#include "mail/text.h"
+
+#include <cstdio>
+
+namespace waypost::mail {
+namespace {
+
+constexpr std::size_t kDiagnosticOctets = 700;
+
+std::string_view subject_of(ReportAction action) {
+  switch (action) {
+    case ReportAction::failed:
+      return "Undelivered mail: your message did not arrive";
+    case ReportAction::delayed:
+      return "Delayed mail: your message has not arrived yet";
+    case ReportAction::relayed:
+      return "Your message was passed on";
+  }
+  return "Delivery report";
+}
+
+std::string_view action_word(ReportAction action) {
+  switch (action) {
+    case ReportAction::failed:
+      return "failed";
+    case ReportAction::delayed:
+      return "delayed";
+    case ReportAction::relayed:
+      return "relayed";
+  }
+  return "failed";
+}
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+/// One line of text at most, without control characters; non-ASCII stays only where UTF-8 is
+/// allowed.
+std::string line_text(std::string_view text, bool utf8, std::size_t limit = kDiagnosticOctets) {
+  std::string out = printable(text, limit);
+  if (!utf8) {
+    for (char& c : out) {
+      if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    }
+  }
+  return out;
+}
+
+/// Folds a structured field so that no line is longer than 998 octets: breaks at blanks after about
+/// 76 characters.
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  std::size_t column = name.size() + 2;
+  out += name;
+  out += ": ";
+  while (!value.empty()) {
+    const auto blank = value.find(' ');
+    const std::string_view word = value.substr(0, blank);
+    if (column + word.size() > 76 && column > name.size() + 2) {
+      out += "\r\n ";
+      column = 1;
+    }
+    out += word;
+    column += word.size();
+    if (blank == std::string_view::npos) break;
+    out += ' ';
+    ++column;
+    value.remove_prefix(blank + 1);
+  }
+  out += "\r\n";
+}
+
+/// What the reader can do about it, by the class of the status (RFC 3463 §3).
+std::string_view advice(const EnhancedStatus& status) {
+  if (status.subject == 1)
+    return "Check the address with the person you write to; if it is right, tell your IT support.";
+  if (status.subject == 2)
+    return "The mailbox can't take mail at the moment. Reach the person in another way, and try "
+           "again later.";
+  if (status.subject == 3 && status.detail == 4)
+    return "The message is too large there. Send it with smaller attachments, or share the files "
+           "in another way.";
+  if (status.subject == 4)
+    return "The other mail system could not be reached or did not answer in time. Try again later; "
+           "if it goes on, tell your IT support.";
+  if (status.subject == 6)
+    return "The other mail system can't take a message of this form. Send it as plain text, or "
+           "with plain addresses.";
+  if (status.subject == 7)
+    return "The other mail system refused the message by its rules. Your IT support can ask them "
+           "why.";
+  return "If you don't know what to do, pass this message on to your IT support.";
+}
+
+void append_wrapped(std::string& out, std::string_view indent, std::string_view text) {
+  std::size_t column = 0;
+  while (!text.empty()) {
+    const auto blank = text.find(' ');
+    const std::string_view word = text.substr(0, blank);
+    if (column == 0 || column + 1 + word.size() > 76) {
+      if (column != 0) out += "\r\n";
+      out += indent;
+      column = indent.size();
+    } else {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    if (blank == std::string_view::npos) break;
+    text.remove_prefix(blank + 1);
+  }
+  out += "\r\n";
+}
+
+std::string original_address(const Recipient& recipient) { return recipient.original.to_string(); }
+
+class ReportWriter {
+ public:
+  ReportWriter(const ReportInput& input)
+      : in_(input), utf8_(needs_utf8(input)), boundary_(make_boundary(input)) {}
+
+  std::string write() {
+    header();
+    open_part(utf8_ ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", "Notification",
+              utf8_);
+    human_part();
+    open_part(utf8_ ? "message/global-delivery-status" : "message/delivery-status",
+              "Delivery report", utf8_);
+    status_part();
+    original_part();
+    out_ += "\r\n--" + boundary_ + "--\r\n";
+    return std::move(out_);
+  }
+
+ private:
+  static bool needs_utf8(const ReportInput& input) {
+    if (input.envelope.smtputf8) return true;
+    if (input.envelope.reverse_path && input.envelope.reverse_path->needs_smtputf8()) return true;
+    return std::any_of(input.recipients.begin(), input.recipients.end(),
+                       [](const auto& r) { return r.recipient.original.needs_smtputf8(); });
+  }
+
+  /// Cannot occur in the returned content: it is made longer until it does not.
+  static std::string make_boundary(const ReportInput& input) {
+    std::string boundary = "=_waypost_" + input.report_id.to_string();
+    while (input.original_content.find(boundary) != std::string_view::npos) boundary += "_";
+    return boundary;
+  }
+
+  void header() {
+    const std::string own = line_text(in_.own_name, false, 255);
+    append_field(out_, "From", "Mail Delivery System <MAILER-DAEMON@" + own + ">");
+    append_field(out_, "To", "<" + line_text(to_string(in_.envelope.reverse_path), utf8_) + ">");
+    append_field(out_, "Subject", subject_of(in_.action));
+    append_field(out_, "Date", format_date(in_.now));
+    append_field(out_, "Message-ID", "<" + in_.report_id.to_string() + "@" + own + ">");
+    if (!in_.envelope.message_id.empty() && is_ascii(in_.envelope.message_id)) {
+      append_field(out_, "References", line_text(in_.envelope.message_id, false, 900));
+    }
+    append_field(out_, "Auto-Submitted", "auto-replied");
+    append_field(out_, "MIME-Version", "1.0");
+    out_ += "Content-Type: multipart/report; report-type=";
+    out_ += utf8_ ? "global-delivery-status" : "delivery-status";
+    out_ += ";\r\n boundary=\"" + boundary_ + "\"\r\n";
+    if (utf8_) out_ += "Content-Transfer-Encoding: 8bit\r\n";
+    out_ += "\r\nThis is a delivery report in MIME format.\r\n";
+  }
+
+  void open_part(std::string_view type, std::string_view description, bool eight_bit) {
+    out_ += "\r\n--" + boundary_ + "\r\n";
+    append_field(out_, "Content-Type", type);
+    append_field(out_, "Content-Description", description);
+    if (eight_bit) append_field(out_, "Content-Transfer-Encoding", "8bit");
+    out_ += "\r\n";
+  }
+
+  void human_part() {
+    const std::string own = line_text(in_.own_name, false, 255);
+    append_wrapped(out_, "", "This is the mail gateway at " + own + ".");
+    out_ += "\r\n";
+    switch (in_.action) {
+      case ReportAction::failed:
+        append_wrapped(
+            out_, "",
+            "Your message could not be delivered to the people below. It will not be tried again.");
+        break;
+      case ReportAction::delayed:
+        append_wrapped(out_, "",
+                       "Your message has not been delivered yet to the people below. It is still "
+                       "being tried; you need not do anything now.");
+        break;
+      case ReportAction::relayed:
+        append_wrapped(out_, "",
+                       "Your message was passed on to a mail system that does not send reports of "
+                       "success. No further report will come from it.");
+        break;
+    }
+    for (const ReportedRecipient& reported : in_.recipients) {
+      out_ += "\r\n";
+      append_wrapped(out_, "  ", line_text(original_address(reported.recipient), utf8_));
+      const std::string reply = line_text(reported.outcome.reply, utf8_);
+      if (reported.outcome.from_remote) {
+        std::string said = "The mail server ";
+        if (!reported.outcome.remote_mta.empty())
+          said += line_text(reported.outcome.remote_mta, false, 255) + " ";
+        append_wrapped(out_, "    ", said + "said: " + reply);
+      } else if (!reply.empty()) {
+        append_wrapped(out_, "    ", "Reason: " + reply);
+      }
+      if (in_.action == ReportAction::failed)
+        append_wrapped(out_, "    ", advice(reported.outcome.status));
+      if (in_.action == ReportAction::delayed && reported.will_retry_until != WallTime{}) {
+        append_wrapped(out_, "    ",
+                       "It is tried until " + format_date(reported.will_retry_until) + ".");
+      }
+    }
+    out_ += "\r\n";
+    append_wrapped(out_, "",
+                   "Reference: " + in_.envelope.id.to_string() +
+                       ". Questions: " + line_text(in_.postmaster, false, 320));
+  }
+
+  // RFC 3464 §2.
+  void status_part() {
+    append_field(out_, "Reporting-MTA", "dns; " + line_text(in_.own_name, false, 255));
+    if (!in_.envelope.envid.empty()) {
+      append_field(out_, "Original-Envelope-Id", encode_xtext(in_.envelope.envid));
+    }
+    append_field(out_, "Arrival-Date", format_date(in_.envelope.accepted_at));
+    for (const ReportedRecipient& reported : in_.recipients) recipient_fields(reported);
+  }
+
+  void recipient_fields(const ReportedRecipient& reported) {
+    const Recipient& recipient = reported.recipient;
+    const bool wide = recipient.original.needs_smtputf8();
+    out_ += "\r\n";
+    if (!recipient.orcpt.empty()) {
+      append_field(out_, "Original-Recipient", orcpt_field(recipient.orcpt));
+    }
+    append_field(
+        out_, "Final-Recipient",
+        (wide ? "utf-8; " : "rfc822; ") + line_text(original_address(recipient), wide && utf8_));
+    append_field(out_, "Action", action_word(in_.action));
+    const EnhancedStatus status =
+        reported.outcome.status ? reported.outcome.status : fallback_status();
+    append_field(out_, "Status", status.to_string());
+    if (!reported.outcome.remote_mta.empty()) {
+      append_field(out_, "Remote-MTA",
+                   "dns; " + line_text(reported.outcome.remote_mta, false, 255));
+    }
+    if (!reported.outcome.reply.empty()) {
+      append_field(out_, "Diagnostic-Code",
+                   std::string(reported.outcome.from_remote ? "smtp; " : "x-waypost; ") +
+                       line_text(reported.outcome.reply, utf8_));
+    }
+    if (reported.last_attempt != WallTime{}) {
+      append_field(out_, "Last-Attempt-Date", format_date(reported.last_attempt));
+    }
+    if (in_.action == ReportAction::delayed && reported.will_retry_until != WallTime{}) {
+      append_field(out_, "Will-Retry-Until", format_date(reported.will_retry_until));
+    }
+  }
+
+  EnhancedStatus fallback_status() const {
+    if (in_.action == ReportAction::failed) return {5, 0, 0};
+    return in_.action == ReportAction::delayed ? EnhancedStatus{4, 0, 0} : status::ok;
+  }
+
+  /// "rfc822; address" from the decoded "type;address".
+  std::string orcpt_field(std::string_view orcpt) const {
+    const auto semicolon = orcpt.find(';');
+    const std::string_view type =
+        semicolon == std::string_view::npos ? "rfc822" : orcpt.substr(0, semicolon);
+    const std::string_view address =
+        semicolon == std::string_view::npos ? orcpt : orcpt.substr(semicolon + 1);
+    const bool wide = ascii_lower(type) == "utf-8";
+    if (wide) return "utf-8; " + line_text(address, utf8_);
+    std::string plain = line_text(address, false);
+    return std::string(type) + "; " + plain;
+  }
+
+  // RFC 3462 §2, RFC 6533 §4: the third part.
+  void original_part() {
+    const bool eight_bit = !is_ascii(in_.original_content);
+    std::string_view type = in_.content_is_full ? "message/rfc822" : "text/rfc822-headers";
+    if (utf8_) type = in_.content_is_full ? "message/global" : "message/global-headers";
+    const bool escape = eight_bit && !utf8_ && !in_.content_is_full;
+    open_part(type, in_.content_is_full ? "Undelivered message" : "Undelivered message headers",
+              eight_bit && !escape);
+    append_content(escape);
+  }
+
+  /// CRLF line ends; lines of 998 octets at most; 8-bit octets become '?' where the part must be 7
+  /// bit.
+  void append_content(bool escape) {
+    std::size_t column = 0;
+    for (std::size_t i = 0; i < in_.original_content.size(); ++i) {
+      const char c = in_.original_content[i];
+      if (c == '\r' || c == '\0') continue;
+      if (c == '\n' || column == 990) {
+        out_ += "\r\n";
+        column = 0;
+        if (c == '\n') continue;
+        out_ += ' ';
+        ++column;
+      }
+      out_ += escape && static_cast<unsigned char>(c) >= 0x80 ? '?' : c;
+      ++column;
+    }
+    if (column != 0) out_ += "\r\n";
+  }
+
+  const ReportInput& in_;
+  const bool utf8_;
+  const std::string boundary_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string build_report(const ReportInput& input) { return ReportWriter(input).write(); }
+
+bool wants_failure_report(const Envelope& envelope, const Recipient& recipient) {
+  if (!envelope.reverse_path || envelope.is_report) return false;
+  return recipient.notify == kNotifyUnset || (recipient.notify & kNotifyFailure) != 0;
+}
+
+}  // namespace waypost::mail

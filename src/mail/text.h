@@ -1,0 +1,19 @@
+// Classes of octets and UTF-8, shared by the grammars of this room.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace waypost::mail {
+
+inline bool is_alpha(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+inline bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
+inline bool is_control(unsigned char c) { return c < 0x20 || c == 0x7F; }
+/// RFC 5322 §3.2.3.
+bool is_atext(unsigned char c);
+
+/// Length of the valid UTF-8 sequence at the front of `text` (RFC 3629 §4); 0: none. C1 controls
+/// (U+0080..U+009F) count as invalid: terminals obey them.
+std::size_t utf8_length(std::string_view text);
+
+}  // namespace waypost::mail
