@@ -1,0 +1,121 @@
+#include "routing/routing_fixture.h"
+
+#include <gmock/gmock.h>
+
+#include <unistd.h>
+
+namespace waypost::routing {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string load_problems(const Options& options, bool usable) {
+  std::vector<Problem> problems;
+  const auto router = Router::load(options, problems);
+  EXPECT_EQ(router.has_value(), usable) << (router ? "loaded" : router.error().message);
+  std::string out;
+  for (const auto& problem : problems) out += problem.to_string() + "\n";
+  return out;
+}
+
+Options with_file(const std::string& path) {
+  auto options = migration({});
+  options.sources = {{TableSource::Kind::csv, path, {}}};
+  return options;
+}
+
+TEST(RouterLoad, ReadsCsvFilesAndInlineEntriesTogether) {
+  const TemporaryFolder folder;
+  auto options =
+      with_file(folder.write("a.csv", "postmaster@corp.example,pm@orgname.awsapps.com\n"));
+  options.sources.push_back(
+      {TableSource::Kind::inline_yaml, {}, {entry("b@corp.example", "b@orgname.awsapps.com")}});
+  std::vector<Problem> problems;
+  const auto router = Router::load(options, problems);
+  ASSERT_TRUE(router);
+  EXPECT_TRUE(problems.empty()) << problems[0].to_string();
+  EXPECT_EQ((*router)->table().size(), 2u);
+  EXPECT_GT((*router)->loaded_at(), WallTime{});
+  EXPECT_TRUE((*router)->options().sources[1].entries.empty()) << "not kept twice";
+}
+
+TEST(RouterLoad, NamesAFileThatCannotBeRead) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(
+      load_problems(with_file(folder.path() + "/none.csv"), false),
+      folder.path() +
+          "/none.csv: error: cannot read the table: No such file or directory (errno 2); check the "
+          "path and that the waypost user may read it\n"
+          "warning: own domain 'corp.example' has no entry in any table: every address there is "
+          "refused\n");
+  EXPECT_THAT(load_problems(with_file(folder.path()), false), HasSubstr("not a regular file"));
+}
+
+TEST(RouterLoad, OneErrorRefusesTheWholeLoad) {
+  const TemporaryFolder folder;
+  std::vector<Problem> problems;
+  const auto router = Router::load(
+      with_file(folder.write(
+          "a.csv", "a@corp.example,a@orgname.awsapps.com\nb,b@orgname.awsapps.com\nc,d\n")),
+      problems);
+  ASSERT_FALSE(router);
+  EXPECT_EQ(router.error().kind, ErrorKind::invalid);
+  EXPECT_THAT(router.error().message, HasSubstr("a.csv:2:1: error: the address 'b' is not valid"));
+  EXPECT_THAT(router.error().message, HasSubstr("(and 1 more errors)"));
+}
+
+TEST(RouterLoad, RefusesTargetsThatNoNextHopServes) {
+  EXPECT_THAT(
+      load_problems(migration({entry("bob@corp.example", "bob@orgnam.awsapps.com", {}, {}, 5)}),
+                    false),
+      HasSubstr(
+          "table.csv:5: error: the target 'bob@orgnam.awsapps.com' of 'bob@corp.example' is in "
+          "'orgnam.awsapps.com', which no next hop serves; add it to routing.target_domains"));
+}
+
+TEST(RouterLoad, RefusesTargetsInOwnDomains) {
+  auto options = migration({entry("bob@corp.example", "robert@old-corp.example")});
+  options.domain_aliases = {{"old-corp.example", "corp.example"}};
+  EXPECT_THAT(load_problems(options, false),
+              HasSubstr("which is an own domain: its mail would come back here"));
+}
+
+TEST(RouterLoad, WarnsAboutForeignAddressesAndMissingPostmasters) {
+  EXPECT_EQ(
+      load_problems(migration({entry("bob@crop.example", "bob@orgname.awsapps.com", {}, {}, 9),
+                               entry("bob@corp.example", "bob@orgname.awsapps.com")}),
+                    true),
+      "table.csv:9: warning: 'bob@crop.example' is in 'crop.example', which is neither in "
+      "routing.own_domains nor "
+      "a domain alias; add the domain there or correct the address\n"
+      "warning: there is no entry for postmaster@corp.example, which every domain must have (RFC "
+      "5321 section "
+      "4.5.1); add it to the table\n");
+}
+
+TEST(RouterLoad, RefusesOptionsWithImpossibleDomains) {
+  auto options = migration({});
+  options.own_domains = {"corp..example"};
+  options.domain_aliases = {{"-a", "corp.example"}};
+  options.target_domains = {{"[192.0.2.1]", "workmail"}};
+  const auto problems = load_problems(options, false);
+  EXPECT_THAT(problems, HasSubstr("own domain: 'corp..example'"));
+  EXPECT_THAT(problems, HasSubstr("domain alias: '-a'"));
+  EXPECT_THAT(problems, HasSubstr("target domain: '[192.0.2.1]'"));
+}
+
+TEST(RouterLoad, WorksWithoutAnyTable) {
+  auto options = migration({});
+  options.sources.clear();
+  EXPECT_EQ(load_problems(options, true), "");
+}
+
+TEST(RouterLoad, LeavesEarlierProblemsOfTheCallerAlone) {
+  std::vector<Problem> problems = {Problem{true, "other", 1, 1, "before"}};
+  EXPECT_TRUE(Router::load(migration({entry("postmaster@corp.example", "p@orgname.awsapps.com")}),
+                           problems));
+  EXPECT_EQ(problems.size(), 1u);
+}
+
+}  // namespace
+}  // namespace waypost::routing
