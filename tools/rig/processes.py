@@ -1,5 +1,6 @@
 """Processes, ports and waiting: started by us, ended by us, by process id."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -42,8 +43,17 @@ def free_port():
             return port
 
 
+_running = []
+
+
+@atexit.register
+def _end_what_is_left():
+    for process in _running:
+        process.kill()
+
+
 class Process:
-    """One child process with its output in a file."""
+    """One child process with its output in a file. It does not outlive us."""
 
     def __init__(self, argv, log_file, env=None, cwd=None):
         self.argv = [str(a) for a in argv]
@@ -53,6 +63,7 @@ class Process:
             self.child = subprocess.Popen(
                 self.argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd,
                 env={**os.environ, **(env or {})}, start_new_session=True)
+        _running.append(self)
 
     @property
     def pid(self):
