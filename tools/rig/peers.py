@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -149,14 +150,14 @@ class Exim:
         fetch("exim")
         self.directory = pathlib.Path(directory)
         self.home = PEERS / "exim"
-        self.config = self.directory / "exim.conf"
+        self.config, self.launcher = self.directory / "exim.conf", self.directory / "exim"
         tls = [f"  tls_verify_certificates = {ca_file}", "  hosts_require_tls = *", "  tls_sni = gw.corp.example",
                "  tls_verify_hosts = *", "  tls_verify_cert_hostnames ="] if ca_file else ["  hosts_avoid_tls = *"]
         self.config.write_text("\n".join([
-            "primary_hostname = exim.peer.example", f"exim_path = {self.home}/usr/sbin/exim4",
+            "primary_hostname = exim.peer.example", f"exim_path = {self.launcher}",
             f"spool_directory = {self.directory}/spool",
             f"log_file_path = {self.directory}/%slog", "exim_user = mail", "exim_group = mail",
-            "keep_environment = LD_LIBRARY_PATH : LD_PRELOAD : NSS_WRAPPER_PASSWD : NSS_WRAPPER_GROUP",
+            "keep_environment =",
             "never_users =", "trusted_users = root", "smtputf8_advertise_hosts = *", "allow_utf8_domains = true",
             "begin routers", "all:", "  driver = manualroute", "  route_list = * 127.0.0.1",
             "  transport = waypost", "  self = send",
@@ -166,23 +167,32 @@ class Exim:
             if folder.stat().st_uid == os.geteuid() and folder != pathlib.Path("/"):
                 folder.chmod(folder.stat().st_mode | 0o011)
         shutil.chown(self.directory, 8, 8)
-        # Debian's Exim insists on its own user; it sees one without the machine having it.
+        self.write_launcher()
+
+    def write_launcher(self):
+        """Debian's Exim insists on a user of its own; it sees one without the machine having it."""
         for name, line in [("passwd", "Debian-exim:x:8:8::/nonexistent:/usr/sbin/nologin"), ("group", "Debian-exim:x:8:")]:
             accounts = pathlib.Path("/etc", name).read_text(encoding="utf-8")
             (self.directory / name).write_text(accounts + line + "\n", encoding="utf-8")
-
-    def environment(self):
         libraries = f"{self.home}/usr/lib/x86_64-linux-gnu"
-        return {**os.environ, "LD_LIBRARY_PATH": libraries, "LD_PRELOAD": f"{libraries}/libnss_wrapper.so",
-                "NSS_WRAPPER_PASSWD": str(self.directory / "passwd"), "NSS_WRAPPER_GROUP": str(self.directory / "group")}
+        self.launcher.write_text(
+            f"#!/bin/sh\nexport LD_LIBRARY_PATH={libraries} LD_PRELOAD={libraries}/libnss_wrapper.so\n"
+            f"export NSS_WRAPPER_PASSWD={self.directory}/passwd NSS_WRAPPER_GROUP={self.directory}/group\n"
+            f"exec {self.home}/usr/sbin/exim4 \"$@\"\n", encoding="utf-8")
+        self.launcher.chmod(0o755)
 
     def send(self, sender, recipients, content):
-        """Delivers in the foreground; returns Exim's main log."""
-        sent = subprocess.run(
-            [self.home / "usr/sbin/exim4", "-C", self.config, "-odf", "-oi", "-f", sender, *recipients],
-            check=False, input=content, capture_output=True, timeout=120, env=self.environment())
-        log = self.directory / "mainlog"
-        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        if sent.returncode != 0:
-            raise RigError(f"exim: {sent.returncode} {sent.stderr.decode('utf-8', 'replace')}\n{text}")
-        return text
+        """Takes a message in and delivers it; returns Exim's main log. Two runs, because only a set-user-id Exim could
+        do both in one."""
+        self.run(["-odq", "-oi", "-f", sender, *recipients], content)
+        queued = self.run(["-bpr"]).stdout.decode()
+        ids = re.findall(r"\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b", queued)
+        self.run(["-M", *ids])
+        return (self.directory / "mainlog").read_text(encoding="utf-8", errors="replace")
+
+    def run(self, arguments, content=b""):
+        ran = subprocess.run([self.launcher, "-C", self.config, *arguments], check=False, input=content,
+                             capture_output=True, timeout=120)
+        if ran.returncode != 0:
+            raise RigError(f"exim {' '.join(arguments)}: {ran.returncode} {ran.stderr.decode('utf-8', 'replace')}")
+        return ran
