@@ -132,8 +132,9 @@ class ServerDialogue {
   /// Octets of content in this transaction so far, as counted against the limit.
   std::uint64_t content_octets() const;
 
+  struct State;  // the inside; see src/smtp/server_state.h
+
  private:
-  struct State;
   std::unique_ptr<State> state_;
   std::string output_;
 };
