@@ -64,15 +64,9 @@ class Audit {
 
   /// Why mail of strangers would leave for other people's domains; empty: it would not.
   std::string way_out() const {
-    if (!config_.routing.default_next_hop.empty())
-      return "routing.default_next_hop '" + config_.routing.default_next_hop +
-             "' relays to every domain";
-    for (const auto& target : config_.routing.target_domains)
-      for (const auto& hop : config_.next_hops)
-        if (hop.name == target.next_hop && hop.mx_of_recipient &&
-            target.domain.find('.') == std::string::npos)
-          return "target domain '" + target.domain + "' is a whole top-level domain";
-    return {};
+    if (config_.routing.default_next_hop.empty()) return {};
+    return "routing.default_next_hop '" + config_.routing.default_next_hop +
+           "' relays to every domain";
   }
 
   void check_admitted_networks() {
@@ -143,7 +137,9 @@ class Audit {
 
   bool listens_at(const inbound::ListenerOptions& listener, const outbound::HostPort& host) const {
     if (listener.port != host.port) return false;
-    if (host.host == config_.inbound.own_name) return true;
+    const auto name = routing::normalise_domain(host.host);
+    const auto own = routing::normalise_domain(config_.inbound.own_name);
+    if (name && own && *name == *own) return true;
     const bool every = listener.address == "0.0.0.0" || listener.address == "::";
     if (is_loopback(host.host)) return every || is_loopback(listener.address);
     if (host.host == "0.0.0.0" || host.host == "::") return true;

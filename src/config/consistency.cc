@@ -185,8 +185,7 @@ class Consistency {
     for (const auto& hop : config_.next_hops) names.push_back(hop.name);
     if (std::find(names.begin(), names.end(), name) != names.end()) return;
     error(path, "'" + std::string(key) + "' names the next hop '" + name +
-                    "', which is not in next_hops" +
-                    (names.empty() ? std::string() : routing::suggestion(name, names)));
+                    "', which is not in next_hops" + routing::suggestion(name, names));
   }
 
   void check_next_hop_names() {

@@ -120,7 +120,7 @@ Place nearest_place(const std::map<std::string, Place>& places, std::string path
   for (;;) {
     if (const auto known = places.find(path); known != places.end()) return known->second;
     const auto end = path.find_last_of(".[");
-    if (end == std::string::npos) return {};
+    if (end == std::string::npos) return places.empty() ? Place{} : Place{1, 1};
     path.resize(end);
   }
 }

@@ -109,6 +109,19 @@ class Builder {
   bool too_large_ = false;
 };
 
+/// Tabs look like spaces and break the indentation.
+std::optional<Place> first_tab_in_indentation(std::string_view yaml) {
+  Place place{1, 1};
+  bool indentation = true;
+  for (const char c : yaml) {
+    if (c == '\t' && indentation) return place;
+    indentation = c == '\n' || (indentation && c == ' ');
+    ++place.column;
+    if (c == '\n') place = Place{place.line + 1, 1};
+  }
+  return std::nullopt;
+}
+
 /// yaml-cpp's words for the mistakes that people make, in other people's words.
 std::string explain(const std::string& words) {
   if (words.find("end of map not found") != std::string::npos)
@@ -118,9 +131,7 @@ std::string explain(const std::string& words) {
            "; a value that holds ': ' must stand in quotation marks, and a section's keys "
            "go on lines of their own";
   if (words.find("end of sequence") != std::string::npos)
-    return words + "; check the brackets and the indentation of the list";
-  if (words.find("bad conversion") != std::string::npos) return words;
-  if (words.find("tab") != std::string::npos) return words + "; indent with spaces";
+    return words + "; check the brackets and the indentation of the list here and above";
   return words + "; check indentation, quotation marks and brackets here and in the line above";
 }
 
@@ -160,6 +171,9 @@ std::optional<Value> read_yaml(std::string_view yaml, const std::string& file,
       return std::nullopt;
     return root;
   } catch (const YAML::Exception& exception) {
+    if (const auto tab = first_tab_in_indentation(yaml))
+      return complain(*tab,
+                      "a tab in the indentation; YAML wants spaces: replace it with two spaces");
     return complain(place_of(exception.mark, Place{1, 1}),
                     "this is not valid YAML: " + explain(exception.msg));
   } catch (const std::exception& exception) {

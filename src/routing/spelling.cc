@@ -64,6 +64,8 @@ std::string_view nearest_word(std::string_view word, std::span<const std::string
 std::string suggestion(std::string_view word, std::span<const std::string_view> words) {
   if (const auto near = nearest_word(word, words); !near.empty())
     return "; did you mean '" + std::string(near) + "'?";
+  if (words.empty()) return {};
+  if (words.size() == 1) return "; the only one known is '" + std::string(words[0]) + "'";
   std::string out = "; known are ";
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (i > 0) out += i + 1 == words.size() ? " and " : ", ";

@@ -1,0 +1,239 @@
+#include "config/config_fixture.h"
+
+#include <gmock/gmock.h>
+
+#include <unistd.h>
+
+namespace waypost::config {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+TEST(Load, MinimalFileHasNoComplaints) {
+  const auto loaded = load_minimal_and("");
+  EXPECT_EQ(listed(loaded.diagnostics), "");
+  EXPECT_TRUE(loaded.usable());
+  ASSERT_EQ(loaded.config.inbound.listeners.size(), 1u) << "the default listener";
+  EXPECT_EQ(loaded.config.inbound.listeners[0].address, "0.0.0.0");
+  EXPECT_EQ(loaded.config.inbound.listeners[0].port, 25);
+}
+
+TEST(Load, ReadsEveryKindOfValue) {
+  const auto loaded = load_minimal_and(
+      "listeners:\n"
+      "  - {address: '::', port: 465, tls: implicit, proxy_networks: [10.9.0.0/16], bare_newline: "
+      "reject}\n"
+      "shards: 3\n"
+      "memory_for_content: 1 GiB\n"
+      "limits: {sessions: 50_000, message_size: 25 MB, idle: 90s, greeting_delay: 250ms}\n"
+      "queue: {backoff: [10s, 2m], jitter: 10%, expiry: 1 day, postmaster: pm@corp.example}\n"
+      "spool: {directory: spool, segment_size: 16 MiB}\n"
+      "dns: {servers: ['127.0.0.1:5353', '::1'], ipv6: no}\n"
+      "log: {level: debug, format: json, file: log/w.log}\n"
+      "tracking: {file: /var/log/t.jsonl}\n"
+      "admin: {http_port: 0, socket: a.sock}\n");
+  EXPECT_EQ(listed(loaded.diagnostics), "");
+  const auto& config = loaded.config;
+  ASSERT_EQ(config.inbound.listeners.size(), 1u);
+  EXPECT_EQ(config.inbound.listeners[0].tls, inbound::ListenerTls::implicit);
+  EXPECT_EQ(config.inbound.listeners[0].bare_newline, smtp::BareNewline::reject);
+  EXPECT_THAT(config.inbound.listeners[0].proxy_networks, ElementsAre("10.9.0.0/16"));
+  EXPECT_EQ(config.shards, 3u);
+  EXPECT_EQ(config.memory_for_content, 1ull << 30);
+  EXPECT_EQ(config.inbound.limits.sessions, 50'000u);
+  EXPECT_EQ(config.inbound.limits.message_size, 25'000'000u);
+  EXPECT_EQ(config.inbound.limits.idle, 90s);
+  EXPECT_EQ(config.inbound.limits.greeting_delay, 250ms);
+  EXPECT_THAT(config.queue.backoff, ElementsAre(Duration(10s), Duration(2min)));
+  EXPECT_DOUBLE_EQ(config.queue.jitter, 0.1);
+  EXPECT_EQ(config.queue.expiry, 24h);
+  EXPECT_EQ(config.spool.directory, "spool");
+  EXPECT_EQ(config.spool.segment_octets, 16u << 20);
+  EXPECT_FALSE(config.dns.ipv6);
+  EXPECT_EQ(config.log.level, spdlog::level::debug);
+  EXPECT_EQ(config.log.target, ops::LogTarget::file);
+  EXPECT_EQ(config.tracking.path, "/var/log/t.jsonl");
+  EXPECT_EQ(config.admin.http_port, 0);
+}
+
+TEST(Load, ReadsNextHops) {
+  const auto loaded = load_text(
+      "own_name: gw.corp.example\n"
+      "listeners: [{port: 2525, tls: none}]\n"
+      "admission: {networks: 10.0.0.10}\n"
+      "routing: {own_domains: corp.example, tables: t.csv, target_domains: {t.example: a, "
+      "u.example: b}}\n"
+      "next_hops:\n"
+      "  a: {hosts: [mail.example, 'other.example:2525', '[2001:db8::1]:26'], tls_names: "
+      "['*.example'], "
+      "chunking: off, max_recipients: 5}\n"
+      "  b: {mx_of_recipient: true, mx_port: 2525, tls: require, auth_user: u, auth_password_file: "
+      "p}\n",
+      "w.yaml", {.check_files = false});
+  EXPECT_TRUE(loaded.usable()) << listed(loaded.diagnostics);
+  ASSERT_EQ(loaded.config.next_hops.size(), 2u);
+  const auto& a = loaded.config.next_hops[0];
+  EXPECT_EQ(a.name, "a");
+  ASSERT_EQ(a.hosts.size(), 3u);
+  EXPECT_EQ(a.hosts[1].host, "other.example");
+  EXPECT_EQ(a.hosts[1].port, 2525);
+  EXPECT_EQ(a.hosts[2].host, "2001:db8::1");
+  EXPECT_FALSE(a.use_chunking);
+  EXPECT_EQ(a.max_recipients, 5u);
+  const auto& b = loaded.config.next_hops[1];
+  EXPECT_TRUE(b.mx_of_recipient);
+  EXPECT_EQ(b.tls.policy, net::TlsPolicy::require);
+  EXPECT_EQ(b.auth_user, "u");
+}
+
+TEST(Load, ReadsRouting) {
+  const auto loaded = load_text(
+      "own_name: gw.corp.example\n"
+      "tls: {certificates: [{chain: c, key: k}]}\n"
+      "admission: {networks: [10.0.0.10]}\n"
+      "routing:\n"
+      "  own_domains: [corp.example]\n"
+      "  domain_aliases: {old.example: corp.example}\n"
+      "  target_domains: {t.example: out}\n"
+      "  target_pass_unlisted: false\n"
+      "  entries:\n"
+      "    - {address: bob@corp.example, target: b@t.example, state: migrating, wave: w1}\n"
+      "  plus_separator: '-'\n"
+      "  pending_next_hop: out\n"
+      "  unknown: defer\n"
+      "next_hops: {out: {mx: t.example}}\n",
+      "dir/w.yaml", {.check_files = false});
+  EXPECT_EQ(listed(loaded.diagnostics), "");
+  const auto& routing = loaded.config.routing;
+  ASSERT_EQ(routing.sources.size(), 1u);
+  ASSERT_EQ(routing.sources[0].entries.size(), 1u);
+  const auto& entry = routing.sources[0].entries[0];
+  EXPECT_EQ(entry.address.to_string(), "bob@corp.example");
+  EXPECT_EQ(entry.state, routing::EntryState::migrating);
+  EXPECT_EQ(entry.place.to_string(), "dir/w.yaml:10");
+  EXPECT_FALSE(routing.target_pass_unlisted);
+  EXPECT_EQ(routing.plus_separator, "-");
+  EXPECT_EQ(routing.unknown, routing::UnknownPolicy::defer);
+}
+
+TEST(Load, RelativePathsStartAtTheFile) {
+  const auto loaded = load_text(std::string(kMinimal) + "spool: {directory: /abs}\n",
+                                "/etc/waypost/w.yaml", {.check_files = false});
+  EXPECT_EQ(loaded.config.inbound.tls.certificates[0].chain_file, "/etc/waypost/c.pem");
+  EXPECT_EQ(loaded.config.routing.sources[0].path, "/etc/waypost/t.csv");
+  EXPECT_EQ(loaded.config.spool.directory, "/abs");
+}
+
+TEST(Load, AnchorsAndMergeKeysWork) {
+  const auto loaded = load_text(
+      "own_name: gw.corp.example\n"
+      "tls: {certificates: [{chain: c, key: k}]}\n"
+      "admission: {networks: [10.0.0.10]}\n"
+      "routing: {own_domains: [corp.example], tables: [t.csv], target_domains: {t.example: a, "
+      "u.example: b}}\n"
+      "next_hops:\n"
+      "  a: &usual {mx: t.example, max_recipients: 7, max_connections: 3}\n"
+      "  b:\n"
+      "    <<: *usual\n"
+      "    mx: u.example\n"
+      "    max_connections: 4\n",
+      "w.yaml", {.check_files = false});
+  EXPECT_EQ(listed(loaded.diagnostics), "");
+  const auto& b = loaded.config.next_hops[1];
+  EXPECT_EQ(b.mx_domain, "u.example");
+  EXPECT_EQ(b.max_recipients, 7u);
+  EXPECT_EQ(b.max_connections, 4u);
+}
+
+TEST(Load, AliasesCannotMultiplyWithoutEnd) {
+  std::string yaml = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const auto name = "a" + std::to_string(i), below = "*a" + std::to_string(i - 1);
+    yaml += name + ": &" + name + " [";
+    for (int k = 0; k < 10; ++k) yaml += (k ? "," : "") + below;
+    yaml += "]\n";
+  }
+  const auto loaded = load_text(yaml, "w.yaml", {.check_files = false});
+  EXPECT_FALSE(loaded.usable());
+  EXPECT_THAT(listed(loaded.diagnostics), HasSubstr("too large (aliases may multiply it)"));
+}
+
+TEST(Load, DeepNestingIsAnErrorNotACrash) {
+  const auto loaded = load_text("a: " + std::string(300, '[') + std::string(300, ']'), "w.yaml",
+                                {.check_files = false});
+  EXPECT_THAT(listed(loaded.diagnostics), HasSubstr("nested too deeply"));
+  EXPECT_FALSE(load_text(std::string(100'000, '['), "w.yaml", {.check_files = false}).usable());
+  EXPECT_FALSE(load_text(std::string(100'000, '{'), "w.yaml", {.check_files = false}).usable());
+}
+
+TEST(Load, OtherDocumentsAndRootsAreErrors) {
+  EXPECT_THAT(listed(load_text("a: 1\n---\nb: 2\n", "w.yaml").diagnostics),
+              HasSubstr("more than one YAML document"));
+  EXPECT_THAT(listed(load_text("- a\n- b\n", "w.yaml").diagnostics),
+              HasSubstr("must be a section with keys"));
+  EXPECT_THAT(listed(load_text("just words", "w.yaml").diagnostics),
+              HasSubstr("must be a section with keys"));
+  EXPECT_THAT(listed(load_text("", "w.yaml").diagnostics),
+              HasSubstr("w.yaml:1:1: error: the key 'own_name' is missing"));
+}
+
+TEST(Load, FileThatIsNotThere) {
+  const EnteredFolder folder;
+  EXPECT_EQ(listed(load_file("none.yaml").diagnostics),
+            "none.yaml: error: cannot read the configuration: No such file or directory (errno 2); "
+            "name the file with "
+            "--config\n");
+  std::filesystem::create_directory("d");
+  EXPECT_THAT(listed(load_file("d").diagnostics), HasSubstr("not a regular file"));
+}
+
+TEST(Load, FilesAreNotLookedAtUnlessAsked) {
+  EXPECT_TRUE(load_text(kMinimal, "/none/w.yaml", {.check_files = false}).usable());
+  const auto checked = load_text(kMinimal, "/none/w.yaml");
+  EXPECT_THAT(listed(checked.diagnostics), HasSubstr("the file '/none/c.pem' does not exist"));
+}
+
+TEST(Load, FileThatMayNotBeReadIsNamed) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read every file";
+  const EnteredFolder folder;
+  std::ofstream("t.csv") << "a@corp.example,a@t.example\n";
+  std::filesystem::permissions("t.csv", std::filesystem::perms::none);
+  EXPECT_THAT(listed(load_text(kMinimal, "w.yaml").diagnostics),
+              HasSubstr("'t.csv' may not be read by this user"));
+}
+
+TEST(Load, PlacesOfValuesAreKept) {
+  const auto loaded = load_minimal_and("log:\n  level: info\n");
+  ASSERT_TRUE(loaded.config.places.contains("log.level"));
+  EXPECT_EQ(loaded.config.places.at("log.level").line, 7u);
+  EXPECT_EQ(loaded.config.places.at("log.level").column, 3u);
+}
+
+TEST(Load, ComplaintsComeInTheOrderOfTheFile) {
+  const auto loaded = load_minimal_and("zzz: 1\nlimits: {idle: 1}\naaa: 1\n");
+  std::uint32_t line = 0;
+  for (const auto& diagnostic : loaded.diagnostics) {
+    EXPECT_GE(diagnostic.line, line);
+    line = diagnostic.line;
+  }
+  EXPECT_EQ(loaded.diagnostics.size(), 3u);
+}
+
+TEST(Load, ControlCharactersAreRefused) {
+  EXPECT_THAT(listed(load_minimal_and("log: {file: \"a\\nb\"}\n").diagnostics),
+              HasSubstr("control character"));
+  EXPECT_THAT(listed(load_minimal_and("queue: {postmaster: \"a\\rb@c.example\"}\n").diagnostics),
+              HasSubstr("control character"));
+}
+
+TEST(Diagnostics, AreShownWithTheirPlace) {
+  EXPECT_EQ((Diagnostic{Diagnostic::Level::error, "w.yaml", 12, 5, "unknown key"}.to_string()),
+            "w.yaml:12:5: error: unknown key");
+  EXPECT_EQ((Diagnostic{Diagnostic::Level::warning, "w.yaml", 0, 0, "hm"}.to_string()),
+            "w.yaml: warning: hm");
+}
+
+}  // namespace
+}  // namespace waypost::config
