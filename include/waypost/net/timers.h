@@ -52,20 +52,20 @@ class Timers {
   /// Suspends until `at` or until stop(); ErrorKind::cancelled in the latter case. Exact, not to
   /// the tick.
   Task<Result<>> sleep_until(SteadyTime at);
-  /// A sleep that another coroutine of this shard can cut short.
+  /// A sleep that another coroutine of this shard can cut short. One sleeper coroutine at a time.
   class Sleeper {
    public:
     explicit Sleeper(Timers& timers) : timers_(timers) {}
-    /// Returns when `at` has passed or wake() was called (also before the call: one wake is
-    /// remembered).
+    Sleeper(const Sleeper&) = delete;
+    Sleeper& operator=(const Sleeper&) = delete;
+    /// Returns when `at` has passed or wake() was called (also before the call: one wake is remembered).
     Task<Result<>> sleep_until(SteadyTime at);
     void wake();
 
    private:
-    friend class Timers;
     Timers& timers_;
     bool woken_ = false;
-    std::function<void()> resume_;
+    std::uint64_t sleep_ = 0;  // 0: not asleep
   };
 
   /// Fires everything that is due. For simulation; drive() does it in production.
@@ -79,6 +79,7 @@ class Timers {
  private:
   friend class Deadline;
   struct Impl;
+  Task<Result<>> sleep(SteadyTime at, std::uint64_t* id);
   const Clock& clock_;
   std::unique_ptr<Impl> impl_;
 };
