@@ -1,0 +1,72 @@
+"""Too little room for the spool: 452 4.3.1 before the body is read; what is held is delivered, and then mail is taken again."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+from conftest import message, wait_for
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False,
+                             capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_below_the_limit_the_body_is_not_read(world):
+    gateway = world.gateway(world.sink(), users=["bob"], start=False)
+    gateway.config["spool"]["minimum_free"] = "1000000 GiB"
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    exchange = world.exchange()
+    for words in ("MAIL FROM:<ann@ext.example>", "RCPT TO:<bob@corp.example>"):
+        answer = exchange.command(words)
+        if answer.code == 452:
+            break
+    else:
+        answer = exchange.command("DATA")  # never 354
+    assert answer.code == 452 and answer.text.startswith("4.3.1 "), answer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_and_what_comes_after(world):
+    spool = world.folder("spool")
+    with small_disk(spool, "64m"):
+        try:
+            fill_and_drain(world)
+        finally:
+            world.the_gateway.stop()
+
+
+def fill_and_drain(world):
+    workmail = world.sink()
+    gateway = world.gateway(workmail, users=["bob"], start=False)
+    gateway.config["spool"] |= {"segment_size": "4 MiB", "minimum_free": "16 MiB"}
+    gateway.start()
+    workmail.stop()
+    exchange = world.exchange()
+    content = message(body=("0123456789" * 7 + "\r\n") * 14_000)  # about 1 MB
+    accepted = 0
+    for _ in range(100):
+        sent = exchange.send("ann@ext.example", ["bob@corp.example"], content)
+        if not sent.accepted:
+            break
+        accepted += 1
+    last = next((r for r in [sent.mail, *sent.recipients.values(), sent.verdict] if r and r.code >= 400), None)
+    assert last is not None and last.code == 452 and last.text.startswith("4.3.1 "), sent
+    assert accepted >= 5
+    assert gateway.get("/healthz")[0] == 200, "a full disk is no failed disk"
+    workmail.start()
+    workmail.wait_messages(accepted)
+    gateway.wait_empty()
+    assert len(workmail.records()) == accepted
+    wait_for(lambda: gateway.get("/readyz")[0] == 200, "room again")
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], content).accepted
+    gateway.wait_empty()

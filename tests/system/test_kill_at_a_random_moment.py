@@ -1,0 +1,139 @@
+"""kill -9 under load: every acknowledged message arrives after the restart; duplicates only among those in flight.
+
+WAYPOST_CRASH_ROUNDS sets the number of kills (default 5), WAYPOST_CRASH_SEED the seed.
+"""
+
+import hashlib
+import os
+import random
+import threading
+import time
+from collections import Counter
+from datetime import datetime
+
+from conftest import message
+from rig.exchange import Exchange
+from rig.processes import wait_for
+
+ROUNDS = int(os.environ.get("WAYPOST_CRASH_ROUNDS", "5"))
+SEED = int(os.environ.get("WAYPOST_CRASH_SEED", "1"))
+SENDERS = 10
+# A settlement rides on the next batch, at the latest after settle_delay (50 ms); the rest is for a busy machine.
+IN_FLIGHT_SECONDS = 1.0
+
+
+class Load:
+    """Senders that send until told to stop, and remember what was acknowledged."""
+
+    def __init__(self, gateway, ca_file, seed):
+        self.gateway, self.ca_file, self.seed = gateway, ca_file, seed
+        self.lock = threading.Lock()
+        self.acknowledged, self.unanswered, self.refused = {}, set(), 0
+        self.threads, self.running = [], False
+
+    def start(self, round_number):
+        self.running = True
+        self.threads = [threading.Thread(target=self.send_many, args=(round_number, n)) for n in range(SENDERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self):
+        self.running = False
+        for thread in self.threads:
+            thread.join()
+
+    def send_many(self, round_number, sender):
+        chance = random.Random(f"{self.seed}/{round_number}/{sender}")
+        number = 0
+        while self.running:
+            try:
+                exchange = Exchange(self.gateway.smtp_port, ca_file=self.ca_file, use_tls=sender % 2 == 0, timeout=20)
+                for _ in range(20):
+                    if not self.running:
+                        break
+                    number += 1
+                    self.send_one(exchange, f"{round_number}-{sender}-{number}", chance)
+                exchange.close()
+            except (OSError, ValueError):
+                if not self.running:
+                    return
+                time.sleep(0.01)  # it is down: the kill has happened
+
+    def send_one(self, exchange, identity, chance):
+        size = chance.choice([200, 2_000, 20_000, 200_000, 3_000_000 if chance.random() < 0.05 else 5_000])
+        content = message(identity, body="x" * 70 + "\r\n" + (chance.randbytes(size // 2).hex() + "\r\n"),
+                          message_id=identity + "@crash.example")
+        digest = hashlib.sha256(content).hexdigest()
+        with self.lock:
+            self.unanswered.add(digest)
+        recipients = [f"user{chance.randrange(100)}@corp.example" for _ in range(chance.choice([1, 1, 1, 3]))]
+        sent = exchange.send("ann@ext.example", sorted(set(recipients)), content,
+                             chunks=[size // 2] if chance.random() < 0.3 else [])
+        with self.lock:
+            self.unanswered.discard(digest)
+            if sent.accepted:
+                self.acknowledged[digest] = sorted(r.replace("corp.example", "orgname.awsapps.com")
+                                                   for r in set(recipients))
+            else:
+                self.refused += 1
+
+
+def seconds_of(record):
+    return datetime.fromisoformat(record["time"].replace("Z", "+00:00")).timestamp()
+
+
+def count_arrivals(records):
+    """{(digest, recipient): times of arrival}."""
+    arrivals = {}
+    for record in records:
+        for recipient in record["recipients"]:
+            arrivals.setdefault((record["sha256_below"], recipient["address"]), []).append(seconds_of(record))
+    return arrivals
+
+
+def test_nothing_acknowledged_is_lost(world, capsys):
+    workmail = world.sink(rules=["at=end;delay=15"])  # so that there is always something in flight and in the queue
+    gateway = world.gateway(workmail, users=[f"user{n}" for n in range(100)])
+    load = Load(gateway, world.gateway_certificates.ca, SEED)
+    chance = random.Random(SEED)
+    kills, recovered = [], []
+    for round_number in range(ROUNDS):
+        load.start(round_number)
+        end = time.monotonic() + chance.uniform(0.2, 1.5)
+        while time.monotonic() < end:  # the random moment: nothing to wait for but the time itself
+            time.sleep(0.005)
+        gateway.kill()
+        kills.append(time.time())
+        load.stop()
+        gateway.start()
+        recovered.append(gateway.queued())
+    workmail.rules()
+
+    def all_arrived():
+        arrivals = count_arrivals(workmail.records())
+        return all((digest, recipient) in arrivals for digest, recipients in load.acknowledged.items()
+                   for recipient in recipients)
+    try:
+        wait_for(all_arrived, "every acknowledged message", 120)
+        gateway.wait_empty(120)
+    finally:
+        arrivals = count_arrivals(workmail.records())
+        expected = {(d, r) for d, recipients in load.acknowledged.items() for r in recipients}
+        twice = {key: times for key, times in arrivals.items() if len(times) > 1}
+        lost = expected - set(arrivals)
+        with capsys.disabled():
+            print(f"\n  kills {ROUNDS}, acknowledged {len(load.acknowledged)} messages ({len(expected)} recipients), "
+                  f"unanswered {len(load.unanswered)}, refused {load.refused}\n"
+                  f"  found after restarts {recovered}\n"
+                  f"  arrived {len(arrivals)} recipients, twice {len(twice)}, lost {len(lost)}")
+    assert not lost
+    assert len(load.acknowledged) >= 20 * ROUNDS, "too little load to prove anything"
+    known = set(load.acknowledged) | load.unanswered
+    assert {digest for digest, _ in arrivals} <= known, "something arrived that was not sent so"
+    for (digest, recipient), times in twice.items():
+        in_flight = any(abs(kill - first) < IN_FLIGHT_SECONDS for kill in kills for first in times[:-1])
+        assert in_flight, f"{recipient} got {digest} at {times}, though no kill (at {kills}) was near"
+    per_kill = Counter(len(times) for times in twice.values())
+    assert max(per_kill, default=1) <= 1 + ROUNDS
+    verified = gateway.run("spool", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr

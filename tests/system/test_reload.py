@@ -1,0 +1,79 @@
+"""Reload takes the new table as a whole or keeps the last good one, while mail flows."""
+
+from conftest import message, wait_for
+
+
+def rcpt(world, address):
+    return world.exchange().send("ann@ext.example", [address], message()).recipients[address]
+
+
+def test_broken_table_keeps_the_last_good_one(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    good = gateway.table_file.read_text()
+    gateway.table_file.write_text(good + "carol@corp.example;no target\n\x00broken\n")
+    answer = gateway.run("reload")
+    assert answer.returncode == 1
+    assert f"{gateway.table_file}:3:" in answer.stdout, answer.stdout
+    assert rcpt(world, "bob@corp.example").code == 250
+    assert gateway.get("/readyz")[0] == 200
+
+    mark = len(gateway.process.output())
+    gateway.hang_up()
+    wait_for(lambda: "nothing changed" in gateway.process.output()[mark:], "the refusal in the log")
+    assert rcpt(world, "bob@corp.example").code == 250
+
+    gateway.table_file.write_text(good + "carol@corp.example,carol@orgname.awsapps.com\n")
+    assert gateway.run("reload").returncode == 0
+    assert rcpt(world, "carol@corp.example").code == 250
+
+
+def test_hang_up_takes_the_new_table(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    exchange = world.exchange()
+    assert rcpt(world, "carol@corp.example").code == 550
+    gateway.write_table([("carol@corp.example", "carol@orgname.awsapps.com")])
+    gateway.hang_up()
+    wait_for(lambda: gateway.explain("carol@corp.example")["verdict"] == "rewrite", "the new table")
+    assert rcpt(world, "bob@corp.example").code == 550
+    sent = exchange.send("ann@ext.example", ["carol@corp.example"], message())  # a session from before the reload
+    assert sent.accepted
+    gateway.wait_empty()
+
+
+def test_queued_mail_follows_a_new_route(world):
+    down = world.sink("down")
+    up = world.sink("up")
+    gateway = world.gateway(down, users=["bob"])
+    down.stop()
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    gateway.wait_event("deferred")
+    gateway.route(up, "new.example", "newhome")
+    gateway.write_table([("bob@corp.example", "bob@new.example")])
+    gateway.write_config()
+    assert gateway.run("reload").returncode == 0
+    up.wait_messages(1)
+    assert up.addresses() == ["bob@new.example"]
+    gateway.wait_empty()
+
+
+def test_table_that_can_not_be_loaded_at_start_defers_and_reload_mends_it(world):
+    gateway = world.gateway(world.sink(), users=["bob"], start=False)
+    good = gateway.table_file.read_text()
+    gateway.table_file.write_text("address,target\nbob@corp.example,not an address\n")
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    assert rcpt(world, "bob@corp.example").code == 451
+    gateway.table_file.write_text(good)
+    assert gateway.run("reload").returncode == 0
+    assert gateway.get("/readyz")[0] == 200
+    assert rcpt(world, "bob@corp.example").code == 250
+
+
+def test_new_certificate_is_used_after_reload(world):
+    from rig.sink import Certificates
+    gateway = world.gateway(world.sink(), users=["bob"])
+    fresh = Certificates(world.folder("fresh"), ["gw.corp.example"])
+    gateway.config["tls"]["certificates"] = [{"chain": fresh.chain, "key": fresh.key}]
+    gateway.write_config()
+    assert gateway.run("reload").returncode == 0
+    assert world.exchange(ca_file=fresh.ca).tls_version() in ("TLSv1.2", "TLSv1.3")
