@@ -26,6 +26,14 @@ std::string folder_of(const std::string& file) {
   return slash == std::string::npos ? std::string() : file.substr(0, slash + 1);
 }
 
+/// One line each, whatever the file holds.
+void make_printable(std::string& text) {
+  for (char& c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u < 0x20 || u == 0x7f) c = '?';
+  }
+}
+
 void sort_by_place(std::vector<Diagnostic>& diagnostics) {
   std::stable_sort(diagnostics.begin(), diagnostics.end(),
                    [](const Diagnostic& one, const Diagnostic& other) {
@@ -88,6 +96,7 @@ Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOption
     for (auto& finding : audit(out.config)) reading.diagnostics.push_back(std::move(finding));
   }
   out.diagnostics = std::move(reading.diagnostics);
+  for (auto& diagnostic : out.diagnostics) make_printable(diagnostic.message);
   sort_by_place(out.diagnostics);
   return out;
 }

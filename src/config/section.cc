@@ -31,6 +31,14 @@ bool has_control(std::string_view text) {
   });
 }
 
+/// Names appear in logs, metrics and on command lines.
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+}
+
 std::string listed(const std::vector<std::string>& texts) {
   std::string out = "[";
   for (const auto& text : texts) out += (out.size() > 1 ? ", " : "") + text;
@@ -379,6 +387,11 @@ void Section::named_sections(Key key, std::string_view name,
   }
   if (value == nullptr) return;
   for (const auto& item : value->members) {
+    if (!is_name(item.key)) {
+      reading_.error(item.place, quoted(item.key) + " is no good name in " + quoted(key.name) +
+                                     "; use up to 64 letters, digits, '_', '-' and '.'");
+      continue;
+    }
     auto path = path_of(key.name) + "." + item.key;
     reading_.places[path] = item.place;
     Section inner(reading_, &item.value, std::move(path), item.place);

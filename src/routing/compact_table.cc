@@ -1,8 +1,10 @@
 #include "routing/compact_table.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace waypost::routing {
 namespace {
@@ -39,18 +41,21 @@ std::uint32_t key_hash(std::string_view lower_local, std::uint32_t normal_domain
   return static_cast<std::uint32_t>(hash ^ (hash >> 32));
 }
 
-void put_number(std::vector<char>& out, std::uint32_t value) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(value));
+char* put_number(char* out, std::uint32_t value) {
+  for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
+  *out++ = static_cast<char>(value);
+  return out;
 }
 
-void put_text(std::vector<char>& out, std::string_view text) {
-  put_number(out, static_cast<std::uint32_t>(text.size()));
-  out.insert(out.end(), text.begin(), text.end());
+char* put_text(char* out, std::string_view text) {
+  out = put_number(out, static_cast<std::uint32_t>(text.size()));
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
 }
+
+constexpr std::size_t kMostNumber = 5;  // octets of a varint
+constexpr std::size_t kNumbers = 8;     // in one record
+constexpr std::size_t kLookAhead = 16;  // slots fetched before they are needed
 
 std::uint32_t take_number(const char* data, std::uint32_t& offset) {
   std::uint32_t value = 0;
@@ -103,8 +108,11 @@ std::size_t CompactTable::TextHash::operator()(std::string_view text) const {
 }
 
 Result<std::uint32_t> CompactTable::intern_domain(std::string_view written) {
+  // Rows come with the same two domains again and again.
+  for (const auto recent : recent_spellings_)
+    if (recent < spellings_.size() && spellings_[recent].written == written) return recent;
   if (const auto known = spelling_numbers_.find(written); known != spelling_numbers_.end())
-    return known->second;
+    return remember(known->second);
   std::string normal;
   if (auto done = append_normal_domain(normal, written); !done)
     return fail(std::move(done).error());
@@ -114,7 +122,12 @@ Result<std::uint32_t> CompactTable::intern_domain(std::string_view written) {
   const auto number = static_cast<std::uint32_t>(spellings_.size());
   spellings_.push_back(Spelling{std::string(written), place->second});
   spelling_numbers_.emplace(written, number);
-  return number;
+  return remember(number);
+}
+
+std::uint32_t CompactTable::remember(std::uint32_t spelling) {
+  recent_spellings_[1] = std::exchange(recent_spellings_[0], spelling);
+  return spelling;
 }
 
 std::uint32_t CompactTable::intern(std::vector<std::string>& names, Numbers& numbers,
@@ -144,7 +157,7 @@ void CompactTable::reserve(std::size_t entries, std::size_t arena_octets) {
 void CompactTable::grow_slots(std::size_t wanted) {
   const auto size = slots_for(wanted);
   if (size <= slots_.size()) return;
-  std::vector<Slot> grown(size);
+  decltype(slots_) grown(size);
   const auto mask = size - 1;
   for (const auto& slot : slots_) {
     if (slot.offset_plus_1 == 0) continue;
@@ -167,50 +180,76 @@ Result<CompactTable::Inserted> CompactTable::insert(const Record& record) {
     if (normal_of(known.address_domain) == normal && known.key_local == record.key_local)
       return Inserted{false, slots_[i].offset_plus_1 - 1};
   }
-  if (arena_.size() > std::numeric_limits<std::uint32_t>::max() - 4096)
-    return fail(ErrorKind::exhausted, "the routing table is larger than 4 GiB");
-  const auto offset = static_cast<std::uint32_t>(arena_.size());
+  auto offset = append(record);
+  if (!offset) return fail(std::move(offset).error());
+  slots_[i] = Slot{hash, *offset + 1};
+  ++count_;
+  ++normals_[normal].entries;
+  ++normals_[normal_of(record.target_domain)].targets;
+  return Inserted{true, *offset};
+}
+
+Result<std::uint32_t> CompactTable::append(const Record& record) {
   auto flags = static_cast<std::uint8_t>(record.state);
   if (record.written_local != record.key_local) flags |= kWrittenStored;
   if (record.target_local == record.key_local)
     flags |= kTargetIsKey;
   else if (record.target_local != record.written_local)
     flags |= kTargetStored;
-  arena_.push_back(static_cast<char>(flags));
-  put_number(arena_, record.address_domain);
-  put_text(arena_, record.key_local);
-  if (flags & kWrittenStored) put_text(arena_, record.written_local);
-  put_number(arena_, record.target_domain);
-  if (flags & kTargetStored) put_text(arena_, record.target_local);
-  put_number(arena_, record.wave);
-  put_number(arena_, record.source);
-  put_number(arena_, record.line);
-  slots_[i] = Slot{hash, offset + 1};
-  ++count_;
-  ++normals_[normal].entries;
-  ++normals_[normal_of(record.target_domain)].targets;
-  return Inserted{true, offset};
+  const auto start = arena_.size();
+  const auto most = 1 + kNumbers * kMostNumber + record.key_local.size() +
+                    record.written_local.size() + record.target_local.size();
+  if (start + most > std::numeric_limits<std::uint32_t>::max())
+    return fail(ErrorKind::exhausted, "the routing table is larger than 4 GiB");
+  arena_.resize(start + most);
+  char* out = arena_.data() + start;
+  *out++ = static_cast<char>(flags);
+  out = put_number(out, record.address_domain);
+  out = put_text(out, record.key_local);
+  if (flags & kWrittenStored) out = put_text(out, record.written_local);
+  out = put_number(out, record.target_domain);
+  if (flags & kTargetStored) out = put_text(out, record.target_local);
+  out = put_number(out, record.wave);
+  out = put_number(out, record.source);
+  out = put_number(out, record.line);
+  arena_.resize(static_cast<std::size_t>(out - arena_.data()));
+  return static_cast<std::uint32_t>(start);
 }
 
 void CompactTable::finish() {
   arena_.shrink_to_fit();
   target_slots_.assign(slots_for(count_), Slot{});
   const auto mask = target_slots_.size() - 1;
+  std::array<Slot, kLookAhead> waiting;
+  std::size_t many = 0;
+  const auto insert_waiting = [&] {
+    for (std::size_t k = 0; k < many; ++k) insert_target(waiting[k]);
+    many = 0;
+  };
   std::string lower;
   for_each_record([&](const Record& record, std::uint32_t offset) {
     lower.clear();
     append_lower(lower, record.target_local);
-    const auto normal = normal_of(record.target_domain);
-    const auto hash = key_hash(lower, normal);
-    auto i = hash & mask;
-    for (; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
-      if (target_slots_[i].hash != hash) continue;
-      const auto known = record_at(target_slots_[i].offset_plus_1 - 1);
-      if (normal_of(known.target_domain) == normal && equals_lower(known.target_local, lower))
-        return;  // several addresses of one person
-    }
-    target_slots_[i] = Slot{hash, offset + 1};
+    const auto hash = key_hash(lower, normal_of(record.target_domain));
+    __builtin_prefetch(&target_slots_[hash & mask], 1);
+    waiting[many++] = Slot{hash, offset + 1};
+    if (many == kLookAhead) insert_waiting();
   });
+  insert_waiting();
+}
+
+void CompactTable::insert_target(Slot fresh) {
+  const auto mask = target_slots_.size() - 1;
+  auto i = fresh.hash & mask;
+  for (; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
+    if (target_slots_[i].hash != fresh.hash) continue;
+    const auto known = record_at(target_slots_[i].offset_plus_1 - 1);
+    const auto record = record_at(fresh.offset_plus_1 - 1);
+    if (normal_of(known.target_domain) == normal_of(record.target_domain) &&
+        mail::ascii_lower(known.target_local) == mail::ascii_lower(record.target_local))
+      return;  // several addresses of one person
+  }
+  target_slots_[i] = fresh;
 }
 
 CompactTable::Record CompactTable::read_record(std::uint32_t& offset) const {

@@ -12,7 +12,9 @@
 #include "waypost/routing/table.h"
 
 #include "routing/address_text.h"
+#include "routing/large_pages.h"
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -80,6 +82,7 @@ class CompactTable final : public Table {
   }
 
  private:
+  using Arena = std::vector<char, LargePages<char>>;
   struct Slot {
     std::uint32_t hash = 0, offset_plus_1 = 0;
   };
@@ -100,17 +103,21 @@ class CompactTable final : public Table {
   Record read_record(std::uint32_t& offset) const;
   std::optional<std::uint32_t> normal_number(std::string_view normalised_domain) const;
   void grow_slots(std::size_t wanted);
+  Result<std::uint32_t> append(const Record& record);
+  void insert_target(Slot fresh);
+  std::uint32_t remember(std::uint32_t spelling);
   static std::uint32_t intern(std::vector<std::string>& names, Numbers& numbers,
                               std::string_view name);
 
-  std::vector<char> arena_;
-  std::vector<Slot> slots_, target_slots_;
+  Arena arena_;
+  std::vector<Slot, LargePages<Slot>> slots_, target_slots_;
   std::size_t count_ = 0;
   std::vector<Spelling> spellings_;
   std::vector<Normal> normals_;
   Numbers spelling_numbers_, normal_numbers_;
   std::vector<std::string> waves_{std::string()}, sources_{std::string()};
   Numbers wave_numbers_, source_numbers_;
+  std::array<std::uint32_t, 2> recent_spellings_ = {0, 0};
 };
 
 }  // namespace waypost::routing

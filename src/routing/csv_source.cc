@@ -131,7 +131,9 @@ class Rows {
                  .source = source_,
                  .line = reader_.line()};
     if (const auto* state = field(2); state != nullptr && !state->text.empty()) {
-      const auto known = std::find(kStates.begin(), kStates.end(), folded(state->text));
+      auto known = std::find(kStates.begin(), kStates.end(), state->text);
+      if (known == kStates.end())
+        known = std::find(kStates.begin(), kStates.end(), folded(state->text));
       if (known == kStates.end())
         return error_at(*state, "unknown state '" + std::string(state->text.substr(0, 60)) + "'" +
                                     suggestion(state->text, kStates));

@@ -228,6 +228,22 @@ TEST(Load, ControlCharactersAreRefused) {
               HasSubstr("control character"));
 }
 
+TEST(Load, KeysWithControlCharactersDoNotBreakTheLine) {
+  const auto said = listed(load_minimal_and("\"a\\nb\": 1\n\"a\\nb\": 2\n").diagnostics);
+  EXPECT_THAT(said, HasSubstr("unknown key 'a?b'"));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2);
+}
+
+TEST(Load, NamesOfNextHopsAreWords) {
+  const auto loaded = load_text(
+      "own_name: gw.corp.example\n"
+      "next_hops: {'a b': {mx: t.example}, '': {mx: t.example}, \"c\\nd\": {mx: t.example}}\n",
+      "w.yaml", {.check_files = false});
+  EXPECT_TRUE(loaded.config.next_hops.empty());
+  EXPECT_THAT(listed(loaded.diagnostics),
+              HasSubstr("w.yaml:2:13: error: 'a b' is no good name in 'next_hops'"));
+}
+
 TEST(Diagnostics, AreShownWithTheirPlace) {
   EXPECT_EQ((Diagnostic{Diagnostic::Level::error, "w.yaml", 12, 5, "unknown key"}.to_string()),
             "w.yaml:12:5: error: unknown key");
