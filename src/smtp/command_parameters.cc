@@ -2,7 +2,10 @@
 
 #include "waypost/mail/xtext.h"
 
+#include <algorithm>
 #include <charconv>
+#include <string>
+#include <vector>
 
 namespace waypost::smtp {
 namespace {

@@ -110,16 +110,24 @@ bool DataDecoder::feed(std::string_view& input, ServerHandler& sink, bool delive
 
 void BareNewlineScan::feed(std::string_view bytes) {
   if (found_ || bytes.empty()) return;
-  if (after_cr_ && bytes.front() != '\n') found_ = true;
-  if (!after_cr_ && bytes.front() == '\n') found_ = true;
-  after_cr_ = bytes.back() == '\r';
-  for (std::size_t at = bytes.find('\n', 1); !found_ && at != std::string_view::npos;
-       at = bytes.find('\n', at + 1)) {
-    found_ = bytes[at - 1] != '\r';
+  if (after_cr_ != (bytes.front() == '\n')) {
+    found_ = true;
+    return;
   }
-  for (std::size_t at = bytes.find('\r'); !found_ && at + 1 < bytes.size();
-       at = bytes.find('\r', at + 1)) {
-    found_ = bytes[at + 1] != '\n';
+  after_cr_ = bytes.back() == '\r';
+  constexpr auto none = std::string_view::npos;
+  for (auto at = bytes.find('\n', 1); at != none; at = bytes.find('\n', at + 1)) {
+    if (bytes[at - 1] != '\r') {
+      found_ = true;
+      return;
+    }
+  }
+  const std::string_view inner = bytes.substr(0, bytes.size() - 1);
+  for (auto at = inner.find('\r'); at != none; at = inner.find('\r', at + 1)) {
+    if (bytes[at + 1] != '\n') {
+      found_ = true;
+      return;
+    }
   }
 }
 

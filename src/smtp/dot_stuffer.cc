@@ -20,6 +20,10 @@ void DotStuffer::feed(std::string_view bytes, std::vector<iovec>& out) {
   std::size_t start = 0;
   std::size_t i = 0;
   const std::size_t n = bytes.size();
+  // Found once and kept: content without any CR must not be searched to its end at each line.
+  std::size_t cr = 0;
+  std::size_t lf = 0;
+  bool searched = false;
   const auto flush = [&](std::size_t end) { put(out, bytes.substr(start, end - start)); };
   while (i < n) {
     if (at_ == At::after_cr) {
@@ -40,8 +44,9 @@ void DotStuffer::feed(std::string_view bytes, std::vector<iovec>& out) {
       put(out, kDot);
     }
     at_ = At::in_line;
-    const std::size_t cr = std::min(bytes.find('\r', i), n);
-    const std::size_t lf = std::min(bytes.substr(0, cr).find('\n', i), n);
+    if (!searched || cr < i) cr = std::min(bytes.find('\r', i), n);
+    if (!searched || lf < i) lf = std::min(bytes.find('\n', i), n);
+    searched = true;
     if (lf < cr) {  // bare LF
       flush(lf);
       put(out, kCrLf);

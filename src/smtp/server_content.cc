@@ -1,141 +1,136 @@
-// DATA (RFC 5321 §4.1.1.4) and BDAT (RFC 3030). Whatever was refused, octets that were announced
-// are read and dropped.
+// DATA (RFC 5321 §4.1.1.4) and BDAT (RFC 3030).
+#include "waypost/mail/address.h"
+
 #include "smtp/server_state.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace waypost::smtp {
+
+bool ServerDialogue::State::may_data(std::string_view arguments) {
+  if (!no_arguments(arguments)) return false;
+  if (!transaction) {
+    refuse(503, mail::status::invalid_command, "say MAIL first");
+  } else if (content_started) {  // RFC 3030 §3: DATA and BDAT don't mix
+    refuse(503, mail::status::invalid_command, "BDAT has begun already");
+  } else if (recipients == 0) {
+    refuse(554, mail::status::invalid_command, "there is no valid recipient");
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void ServerDialogue::State::data(std::string_view) {
+  if (auto no_room = handler.on_content_start()) {
+    reply(std::move(*no_room));
+    return end_transaction(true);
+  }
+  content_started = true;
+  mode = Mode::data;
+  reply(354, {}, "end with CR LF . CR LF");
+}
+
+void ServerDialogue::State::check_size() {
+  if (octets <= options.max_message_size || refusal) return;
+  refusal =
+      Reply{552, mail::status::message_too_big,
+            "the message is larger than " + std::to_string(options.max_message_size) + " octets"};
+}
+
+void ServerDialogue::State::data_octets(std::string_view& input) {
+  const bool ended = decoder.feed(input, handler, !refusal);
+  octets = decoder.octets();
+  check_size();
+  if (!ended) return;
+  if (!refusal && decoder.had_bare_newline() && options.bare_newline == BareNewline::reject) {
+    refusal = Reply{550, {5, 6, 11}, "a bare CR or LF is in the content"};
+  }
+  end_of_content();
+}
+
 namespace {
 
-const Reply kNoRecipients{554, {5, 5, 1}, "no valid recipients"};
+struct Chunk {
+  std::uint64_t size = 0;
+  bool last = false;
+};
 
-Reply too_large(std::uint64_t limit) {
-  return {552, mail::status::message_too_big,
-          "the message is too large; the limit is " + std::to_string(limit) + " octets"};
+/// RFC 3030 §2: "size [LAST]".
+std::optional<Chunk> parse_chunk(std::string_view arguments) {
+  Chunk chunk;
+  const std::string_view number = arguments.substr(0, arguments.find_first_of(" \t"));
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), chunk.size);
+  if (number.empty() || error != std::errc() || end != number.data() + number.size()) return {};
+  std::string_view word = arguments.substr(number.size());
+  while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
+  chunk.last = mail::ascii_lower(word) == "last";
+  if (!word.empty() && !chunk.last) return {};
+  return chunk;
 }
 
 }  // namespace
 
-/// Asks the handler once per transaction. False: a refusal was said or noted.
-bool ServerDialogue::State::begin_content() {
-  if (transaction->content_begun) return true;
-  transaction->content_begun = true;
-  if (auto refusal = handler.on_content_start()) {
-    transaction->refusal = std::move(refusal);
-    return false;
-  }
-  return true;
-}
-
-void ServerDialogue::State::data(std::string_view) {
-  if (transaction->recipients == 0) return complain(kNoRecipients);
-  if (!begin_content()) {
-    const Reply refusal = *transaction->refusal;
-    reset_transaction(true);
-    return say(refusal);
-  }
-  content_bdat = false;
-  say({354, {}, "end with <CR><LF>.<CR><LF>"});
-  phase = Phase::data;
-}
-
-void ServerDialogue::State::check_size(std::uint64_t octets) {
-  content_octets = octets;
-  if (octets > options.max_message_size && !transaction->refusal) {
-    transaction->refusal = too_large(options.max_message_size);
-  }
-}
-
-void ServerDialogue::State::feed_data(std::string_view& input) {
-  Transaction& t = *transaction;
-  const bool ended = t.data.feed(input, handler, !t.refusal);
-  check_size(t.data.octets());
-  if (ended) end_data();
-}
-
-void ServerDialogue::State::end_data() {
-  phase = Phase::command;
-  content_bare = transaction->data.had_bare_newline();
-  if (content_bare && options.bare_newline == BareNewline::reject && !transaction->refusal) {
-    transaction->refusal =
-        Reply{550, {5, 6, 11}, "the message has a bare CR or LF, which this listener refuses"};
-  }
-  finish_content();
-}
-
-void ServerDialogue::State::finish_content() {
-  if (transaction->refusal) {
-    const Reply refusal = *transaction->refusal;
-    reset_transaction(true);
-    return say(refusal);
-  }
-  phase = Phase::waiting;
-  waiting_for = Step::commit;
-}
-
 void ServerDialogue::State::bdat(std::string_view arguments) {
-  const std::string words = mail::ascii_lower(arguments);
-  const char* first = words.data();
-  const char* end = first + words.size();
-  std::uint64_t size = 0;
-  const auto [behind, error] = std::from_chars(first, end, size);
-  std::string_view rest(behind, static_cast<std::size_t>(end - behind));
-  const bool blank = !rest.empty() && rest.front() == ' ';
-  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
-  const bool last = blank && rest == "last";
-  if (error != std::errc() || behind == first || (!rest.empty() && !last)) {
-    // Nobody knows how many octets follow: this conversation can't be understood any more.
-    return close_with({501, mail::status::invalid_arguments,
-                       "the form is BDAT octets [LAST]; closing, the octets behind it can't be "
-                       "told from commands"});
+  const auto chunk = parse_chunk(arguments);
+  if (!chunk) {
+    // Where the octets behind it end is unknown: to go on would be to take content for commands.
+    return close_with({501, mail::status::invalid_arguments, "the form is BDAT size [LAST]"});
   }
-  phase = Phase::bdat;
-  chunk_left = size;
-  chunk_discarded = true;
-  chunk_reply.reset();
-  if (!said_hello || !transaction) {
-    chunk_reply =
-        Reply{503, mail::status::invalid_command, said_hello ? "say MAIL first" : "say EHLO first"};
-    return;
-  }
-  if (transaction->recipients == 0) {
-    chunk_reply = kNoRecipients;
-    return;
-  }
-  chunk_discarded = false;
-  content_bdat = transaction->bdat = true;
-  transaction->last_chunk = last;
-  begin_content();
-  check_size(size > options.max_message_size ? size : transaction->bdat_octets + size);
-}
-
-void ServerDialogue::State::feed_bdat(std::string_view& input) {
-  const auto piece =
-      input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(chunk_left, input.size())));
-  input.remove_prefix(piece.size());
-  chunk_left -= piece.size();
-  if (!chunk_discarded && !piece.empty()) {
-    transaction->bdat_octets += piece.size();
-    if (!transaction->refusal) {
-      transaction->bdat_scan.feed(piece);
-      handler.on_content(piece);
+  chunk_size = chunk_remaining = chunk->size;
+  chunk_last = chunk->last;
+  chunk_dropped = !transaction || recipients == 0;
+  if (chunk_dropped) {  // RFC 3030 §4.2: the octets come all the same
+    chunk_refusal = transaction
+                        ? Reply{554, mail::status::invalid_command, "there is no valid recipient"}
+                        : Reply{503, mail::status::invalid_command, "say MAIL first"};
+  } else {
+    if (!content_started) {
+      content_started = bdat_used = true;
+      if (auto no_room = handler.on_content_start()) refusal = std::move(*no_room);
+    }
+    if (chunk->size > options.max_message_size - std::min(octets, options.max_message_size)) {
+      octets = options.max_message_size + 1;
+      check_size();
     }
   }
-  if (chunk_left == 0) end_chunk();
+  mode = Mode::bdat;
+  if (chunk_remaining == 0) end_of_chunk();
 }
 
-void ServerDialogue::State::end_chunk() {
-  phase = Phase::command;
-  if (chunk_discarded) {
-    chunk_discarded = false;
-    return complain(*chunk_reply);
+void ServerDialogue::State::bdat_octets(std::string_view& input) {
+  const auto taken = input.substr(
+      0, static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), chunk_remaining)));
+  input.remove_prefix(taken.size());
+  chunk_remaining -= taken.size();
+  if (!chunk_dropped && !refusal) {
+    octets += taken.size();
+    scan.feed(taken);
+    handler.on_content(taken);
   }
-  if (transaction->last_chunk) {
-    content_bare = transaction->bdat_scan.finish();
-    return finish_content();
+  if (chunk_remaining == 0) end_of_chunk();
+}
+
+void ServerDialogue::State::end_of_chunk() {
+  mode = Mode::command;
+  if (chunk_dropped) return refuse(chunk_refusal);
+  if (chunk_last) return end_of_content();
+  // A refused message hears it at each chunk, so that the client can stop early.
+  if (refusal) return reply(*refusal);
+  reply(250, {2, 0, 0}, std::to_string(chunk_size) + " octets received");
+}
+
+/// The verdict: exactly one reply, here or by committed().
+void ServerDialogue::State::end_of_content() {
+  if (!refusal) {
+    mode = Mode::commit_pending;
+    return;
   }
-  if (transaction->refusal) return say(*transaction->refusal);
-  say({250, {2, 0, 0}, std::to_string(transaction->bdat_octets) + " octets received"});
+  mode = Mode::command;
+  reply(std::move(*refusal));
+  end_transaction(true);
 }
 
 }  // namespace waypost::smtp

@@ -2,134 +2,203 @@
 
 #include "smtp/server_state.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace waypost::smtp {
 namespace {
 
-constexpr std::size_t kMaxAuthLine = 12288;  // RFC 4954 §4
+/// A line longer than this is an attack, not a mistake: the connection ends.
+constexpr std::size_t kMaxDiscardedLine = 64 * 1024;
+
+void wipe(std::string& secret) {
+  std::fill(secret.begin(), secret.end(), '\0');
+  asm volatile("" : : "r"(secret.data()) : "memory");  // the store is not dead
+  secret.clear();
+}
 
 }  // namespace
 
+void ServerDialogue::State::reply(Reply answer) {
+  // RFC 2034 §4: enhanced codes are for those who said EHLO.
+  if (!esmtp && !helo_name.empty()) answer.status = {};
+  answer.append_to(output);
+}
+
+void ServerDialogue::State::reply(int code, mail::EnhancedStatus status, std::string_view text) {
+  reply(Reply{code, status, std::string(text)});
+}
+
+void ServerDialogue::State::refuse(int code, mail::EnhancedStatus status, std::string_view text) {
+  refuse(Reply{code, status, std::string(text)});
+}
+
+void ServerDialogue::State::refuse(Reply answer) {
+  reply(std::move(answer));
+  if (++errors > options.max_errors) {
+    close_with({421, {4, 7, 0}, options.own_name + " too many errors, closing the connection"});
+  }
+}
+
+void ServerDialogue::State::close_with(Reply answer) {
+  reply(std::move(answer));
+  end_transaction(true);
+  mode = Mode::closed;
+}
+
+void ServerDialogue::State::end_transaction(bool abandoned) {
+  const bool was = std::exchange(transaction, false);
+  smtputf8 = false;
+  recipients = 0;
+  refusal.reset();
+  content_started = false;
+  if (was && abandoned) handler.on_abandon();
+}
+
+/// RFC 3207 §4.2: nothing that was said in the clear counts any more.
+void ServerDialogue::State::forget_session() {
+  end_transaction(true);
+  mode = Mode::command;
+  esmtp = false;
+  helo_name.clear();
+  user.clear();
+  wipe(credentials.password);
+  credentials.user.clear();
+  line.clear();
+  discarded = 0;
+  bdat_used = false;
+  octets = 0;
+  decoder = {};
+  scan = {};
+}
+
+Step ServerDialogue::State::step() const {
+  switch (mode) {
+    case Mode::auth_pending:
+      return Step::authenticate;
+    case Mode::tls_pending:
+      return Step::start_tls;
+    case Mode::commit_pending:
+      return Step::commit;
+    case Mode::closed:
+      return Step::close;
+    default:
+      return Step::need_input;
+  }
+}
+
+Step ServerDialogue::State::advance(std::string_view& input) {
+  for (;;) {
+    if (const Step now = step(); now != Step::need_input) {
+      const bool waits = now == Step::authenticate || now == Step::commit;
+      if (now == Step::close || waits || !shutdown) return now;
+    }
+    if (shutdown) {
+      close_with(*std::exchange(shutdown, std::nullopt));
+      return Step::close;
+    }
+    if (mode == Mode::data) {
+      if (input.empty()) return Step::need_input;
+      data_octets(input);
+    } else if (mode == Mode::bdat) {
+      if (input.empty()) return Step::need_input;
+      bdat_octets(input);
+    } else {
+      std::string kept;
+      const auto taken = take_line(input, kept);
+      if (!taken) {
+        if (mode == Mode::closed) continue;
+        return Step::need_input;
+      }
+      handle_line(*taken, line_ends_bare);
+    }
+  }
+}
+
+/// The next whole line without its end; `kept` holds it if it came in pieces. The limit counts the
+/// line's end, and acts at the same octet however the bytes were cut.
+std::optional<std::string_view> ServerDialogue::State::take_line(std::string_view& input,
+                                                                 std::string& kept) {
+  while (!input.empty()) {
+    const auto end = input.find('\n');
+    const bool whole = end != std::string_view::npos;
+    const std::string_view piece = input.substr(0, whole ? end + 1 : end);
+    input.remove_prefix(piece.size());
+    const std::size_t length = line.size() + discarded + piece.size();
+    if (length > kMaxDiscardedLine) {
+      line.clear();
+      close_with({421, {4, 7, 0}, options.own_name + " that line has no end, closing"});
+      return std::nullopt;
+    }
+    if (length + (whole ? 0 : 1) > options.max_command_line) {
+      line.clear();
+      discarded = whole ? 0 : length;
+      if (!whole) continue;
+      line_too_long();
+      if (mode == Mode::closed) return std::nullopt;
+      continue;
+    }
+    if (!whole) {
+      line.append(piece);
+      continue;
+    }
+    std::string_view taken = piece;
+    if (!line.empty()) {
+      line.append(piece);
+      kept = std::exchange(line, {});
+      taken = kept;
+    }
+    taken.remove_suffix(1);
+    line_ends_bare = taken.empty() || taken.back() != '\r';
+    if (!line_ends_bare) taken.remove_suffix(1);
+    return taken;
+  }
+  return std::nullopt;
+}
+
+void ServerDialogue::State::line_too_long() {
+  mode = Mode::command;  // an authentication exchange ends here, too (RFC 4954 §4)
+  refuse(500, mail::status::syntax_error,
+         "the line is longer than " + std::to_string(options.max_command_line) + " octets");
+}
+
+void ServerDialogue::State::handle_line(std::string_view text, bool bare_lf) {
+  // RFC 5321 §2.3.8: only CRLF ends a line. A listener that normalises is as kind to commands.
+  if (bare_lf && options.bare_newline == BareNewline::reject) {
+    mode = Mode::command;
+    return refuse(500, mail::status::syntax_error, "a line ends with CR LF, not with LF alone");
+  }
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if ((octet < 0x20 && octet != '\t') || octet == 0x7F) {
+      mode = Mode::command;
+      return refuse(500, mail::status::syntax_error, "there is a control character in the line");
+    }
+  }
+  if (mode == Mode::command) {
+    command(text);
+  } else {
+    auth_line(text);
+  }
+}
+
 ServerDialogue::ServerDialogue(const ServerOptions& options, ServerHandler& handler)
     : state_(std::make_unique<State>(options, handler, output_)) {}
-ServerDialogue::~ServerDialogue() = default;
+ServerDialogue::~ServerDialogue() { wipe(state_->credentials.password); }
 
 void ServerDialogue::greet(std::optional<Reply> refusal) {
   if (refusal) {
     state_->close_with(std::move(*refusal));
   } else {
-    state_->say({220, {}, state_->options.own_name + " ESMTP Waypost"});
+    Reply{220, {}, state_->options.own_name + " ESMTP Waypost"}.append_to(output_);
   }
 }
 
-Step ServerDialogue::advance(std::string_view& input) {
-  State& s = *state_;
-  for (;;) {
-    switch (s.phase) {
-      case State::Phase::closed:
-        return Step::close;
-      case State::Phase::waiting:
-        return s.waiting_for;
-      case State::Phase::command:
-        // Shutting down: whoever is in a transaction may finish it.
-        if (s.shutdown && !s.transaction && s.line.empty()) {
-          s.close_with(*s.shutdown);
-          return Step::close;
-        }
-        [[fallthrough]];
-      case State::Phase::auth_line:
-        if (!s.take_line(input)) return Step::need_input;
-        s.run_line();
-        break;
-      case State::Phase::data:
-        if (input.empty()) return Step::need_input;
-        s.feed_data(input);
-        break;
-      case State::Phase::bdat:
-        if (s.chunk_left > 0 && input.empty()) return Step::need_input;
-        s.feed_bdat(input);
-        break;
-    }
-  }
-}
-
-/// True when `line` holds a whole line, without its line end.
-bool ServerDialogue::State::take_line(std::string_view& input) {
-  const std::size_t limit = phase == Phase::auth_line ? kMaxAuthLine : options.max_command_line;
-  const auto end = input.find('\n');
-  const std::string_view piece = input.substr(0, end);
-  if (line.size() + piece.size() > limit) {
-    line_overlong = true;
-    line.clear();
-  }
-  if (!line_overlong) line.append(piece);
-  if (end == std::string_view::npos) {
-    input = {};
-    return false;
-  }
-  input.remove_prefix(end + 1);
-  if (!line.empty() && line.back() == '\r') line.pop_back();
-  return true;
-}
-
-void ServerDialogue::State::run_line() {
-  const bool overlong = std::exchange(line_overlong, false);
-  const bool controls = std::any_of(line.begin(), line.end(), [](char c) {
-    const auto octet = static_cast<unsigned char>(c);
-    return (octet < 0x20 && c != '\t') || octet == 0x7F;
-  });
-  if (overlong || controls) {
-    if (phase == Phase::auth_line) phase = Phase::command;
-    complain({500, mail::status::syntax_error,
-              overlong ? "line too long" : "the command has a control character"});
-  } else if (phase == Phase::auth_line) {
-    auth_line();
-  } else {
-    run_command();
-  }
-  line.clear();
-}
-
-void ServerDialogue::State::say(Reply reply) {
-  // RFC 2034 §3: enhanced status codes only for clients that said EHLO.
-  if (said_hello && !esmtp) reply.status = {};
-  reply.append_to(out);
-}
-
-void ServerDialogue::State::complain(Reply reply) {
-  say(std::move(reply));
-  if (++errors > options.max_errors)
-    close_with({421, {4, 7, 0}, options.own_name + " too many errors"});
-}
-
-void ServerDialogue::State::close_with(Reply reply) {
-  reset_transaction(true);
-  say(std::move(reply));
-  phase = Phase::closed;
-}
-
-void ServerDialogue::State::reset_transaction(bool abandoned) {
-  if (!transaction) return;
-  transaction.reset();
-  chunk_discarded = false;
-  if (abandoned) handler.on_abandon();
-}
-
-void ServerDialogue::State::count_idle_command() {
-  if (++idle_commands > options.max_commands_without_mail) {
-    close_with({421, {4, 7, 0}, options.own_name + " too many commands without mail"});
-  }
-}
+Step ServerDialogue::advance(std::string_view& input) { return state_->advance(input); }
 
 void ServerDialogue::tls_started() {
-  State& s = *state_;
-  s.reset_transaction(true);
-  s.tls = true;
-  s.said_hello = s.esmtp = false;
-  s.helo_name.clear();
-  s.user.clear();
-  s.line.clear();
-  s.line_overlong = false;
-  s.phase = State::Phase::command;
+  state_->forget_session();
+  state_->tls = true;
 }
 
 void ServerDialogue::assume_tls() { state_->tls = true; }
@@ -138,45 +207,49 @@ const Credentials& ServerDialogue::credentials() const { return state_->credenti
 
 void ServerDialogue::authenticated(const Reply& reply) {
   State& s = *state_;
-  s.phase = State::Phase::command;
+  if (s.mode != State::Mode::auth_pending) return;
+  s.mode = State::Mode::command;
+  wipe(s.credentials.password);
   if (reply.code == 235) {
-    s.user = s.credentials.user;
-    s.say(reply);
+    s.user = std::exchange(s.credentials.user, {});
+    s.reply(reply);
   } else {
-    s.complain(reply);
-    if (s.phase != State::Phase::closed && reply.permanent() && ++s.auth_failures >= 3) {
-      s.close_with({421, {4, 7, 0}, s.options.own_name + " too many failed authentications"});
-    }
+    s.credentials.user.clear();
+    s.refuse(reply);
   }
-  s.credentials = {};
 }
 
 void ServerDialogue::committed(const Reply& reply) {
   State& s = *state_;
-  s.phase = State::Phase::command;
-  s.reset_transaction(false);
-  s.idle_commands = 0;
-  s.say(reply);
+  if (s.mode != State::Mode::commit_pending) return;
+  s.mode = State::Mode::command;
+  s.reply(reply);
+  s.end_transaction(false);
 }
 
 void ServerDialogue::refuse_content(Reply reply) {
-  if (state_->transaction && !state_->transaction->refusal)
-    state_->transaction->refusal = std::move(reply);
+  if (state_->transaction && !state_->refusal) state_->refusal = std::move(reply);
 }
 
-void ServerDialogue::shut_down(Reply reply) { state_->shutdown = std::move(reply); }
+void ServerDialogue::shut_down(Reply reply) {
+  if (state_->mode != State::Mode::closed) state_->shutdown = std::move(reply);
+}
 
 bool ServerDialogue::in_content() const {
-  return state_->transaction && state_->transaction->content_begun;
+  return state_->content_started || state_->mode == State::Mode::bdat;
 }
-bool ServerDialogue::in_transaction() const { return state_->transaction.has_value(); }
+bool ServerDialogue::in_transaction() const { return state_->transaction; }
 bool ServerDialogue::tls() const { return state_->tls; }
 bool ServerDialogue::esmtp() const { return state_->esmtp; }
-bool ServerDialogue::used_bdat() const { return state_->content_bdat; }
-bool ServerDialogue::content_had_bare_newline() const { return state_->content_bare; }
+bool ServerDialogue::used_bdat() const { return state_->bdat_used; }
+bool ServerDialogue::content_had_bare_newline() const {
+  return state_->bdat_used ? state_->scan.finish() : state_->decoder.had_bare_newline();
+}
 const std::string& ServerDialogue::helo() const { return state_->helo_name; }
 const std::string& ServerDialogue::user() const { return state_->user; }
-std::uint64_t ServerDialogue::chunk_remaining() const { return state_->chunk_left; }
-std::uint64_t ServerDialogue::content_octets() const { return state_->content_octets; }
+std::uint64_t ServerDialogue::chunk_remaining() const {
+  return state_->mode == State::Mode::bdat ? state_->chunk_remaining : 0;
+}
+std::uint64_t ServerDialogue::content_octets() const { return state_->octets; }
 
 }  // namespace waypost::smtp

@@ -1,7 +1,8 @@
-// The inside of ServerDialogue, shared by its four files:
-//   server_dialogue.cc  lines in, steps out; what the driver may ask
-//   server_verbs.cc     the verb table: name, check, action
-//   server_auth.cc      AUTH PLAIN and LOGIN
+// The inside of ServerDialogue: one state, spread over files by subject.
+//
+//   server_dialogue.cc  driving: lines out of bytes, replies, limits, the public face
+//   server_verbs.cc     the verb table: greeting, transaction and small verbs
+//   server_auth.cc      AUTH (RFC 4954)
 //   server_content.cc   DATA and BDAT
 #pragma once
 
@@ -9,45 +10,60 @@
 
 #include "smtp/data_decoder.h"
 
-#include <optional>
-#include <string>
+#include <span>
 
 namespace waypost::smtp {
 
 struct ServerDialogue::State {
-  enum class Phase : std::uint8_t { command, auth_line, data, bdat, waiting, closed };
-  enum class AuthMechanism : std::uint8_t { none, plain, login_user, login_password };
-
-  /// What one transaction needs; made at MAIL, gone with RSET.
-  struct Transaction {
-    MailCommand mail;
-    std::uint32_t recipients = 0;
-    bool content_begun = false;
-    bool bdat = false;
-    bool last_chunk = false;
-    std::uint64_t bdat_octets = 0;
-    DataDecoder data;
-    BareNewlineScan bdat_scan;
-    std::optional<Reply> refusal;  // the verdict is already known
+  enum class Mode : std::uint8_t {
+    command,
+    auth_plain,
+    auth_login_user,
+    auth_login_password,
+    auth_pending,  // the driver verifies credentials
+    tls_pending,   // the driver shakes hands
+    data,
+    bdat,
+    commit_pending,  // the driver stores the message
+    closed,
+  };
+  /// One row of the verb table. `check` replies and returns false if the verb may not come now.
+  struct Verb {
+    std::string_view name;
+    bool (State::*check)(std::string_view arguments);
+    void (State::*action)(std::string_view arguments);
+    bool idle;  // counts against max_commands_without_mail
   };
 
-  State(const ServerOptions& options_, ServerHandler& handler_, std::string& output)
-      : options(options_), handler(handler_), out(output) {}
+  State(const ServerOptions& server_options, ServerHandler& server_handler, std::string& out)
+      : options(server_options), handler(server_handler), output(out) {}
 
   // server_dialogue.cc
-  void say(Reply reply);
-  void complain(Reply reply);  // a protocol error: counted
-  bool take_line(std::string_view& input);
-  void close_with(Reply reply);
-  void reset_transaction(bool abandoned);
-  void count_idle_command();
-  void run_line();
+  Step advance(std::string_view& input);
+  void reply(Reply answer);
+  void reply(int code, mail::EnhancedStatus status, std::string_view text);
+  /// A reply that counts against max_errors.
+  void refuse(int code, mail::EnhancedStatus status, std::string_view text);
+  void refuse(Reply answer);
+  void close_with(Reply answer);
+  void end_transaction(bool abandoned);
+  void forget_session();
+  std::optional<std::string_view> take_line(std::string_view& input, std::string& kept);
+  void handle_line(std::string_view line, bool bare_lf);
+  void line_too_long();
+  Step step() const;
 
   // server_verbs.cc
-  void run_command();
+  static std::span<const Verb> verbs();
+  void command(std::string_view line);
+  bool always(std::string_view arguments);
+  bool no_arguments(std::string_view arguments);
+  bool may_start_tls(std::string_view arguments);
+  bool may_mail(std::string_view arguments);
+  bool may_rcpt(std::string_view arguments);
+  bool needs_argument(std::string_view arguments);
   void helo(std::string_view arguments);
   void ehlo(std::string_view arguments);
-  bool greet_client(std::string_view arguments, bool extended);
   void starttls(std::string_view arguments);
   void mail(std::string_view arguments);
   void rcpt(std::string_view arguments);
@@ -56,41 +72,61 @@ struct ServerDialogue::State {
   void vrfy(std::string_view arguments);
   void help(std::string_view arguments);
   void quit(std::string_view arguments);
+  bool take_hello(std::string_view arguments);
 
   // server_auth.cc
+  bool may_auth(std::string_view arguments);
   void auth(std::string_view arguments);
-  void auth_line();
+  void auth_line(std::string_view line);
   void take_plain(std::string_view encoded);
+  void take_login_user(std::string_view encoded);
+  void take_login_password(std::string_view encoded);
 
   // server_content.cc
+  bool may_data(std::string_view arguments);
   void data(std::string_view arguments);
   void bdat(std::string_view arguments);
-  bool begin_content();
-  void feed_data(std::string_view& input);
-  void feed_bdat(std::string_view& input);
-  void end_data();
-  void end_chunk();
-  void check_size(std::uint64_t octets);
-  void finish_content();
+  void data_octets(std::string_view& input);
+  void bdat_octets(std::string_view& input);
+  void end_of_chunk();
+  void end_of_content();
+  void check_size();
 
   const ServerOptions& options;
   ServerHandler& handler;
-  std::string& out;
-  Phase phase = Phase::command;
-  Step waiting_for = Step::need_input;  // what the driver owes us while phase is waiting
-  std::string line;                     // the line that is arriving, or being run
-  bool line_overlong = false;
-  bool tls = false, said_hello = false, esmtp = false, content_bare = false, content_bdat = false;
-  std::string helo_name, user;
+  std::string& output;
+
+  Mode mode = Mode::command;
+  bool tls = false;
+  bool esmtp = false;
+  std::string helo_name;
+  std::string user;
   Credentials credentials;
-  AuthMechanism auth_mechanism = AuthMechanism::none;
-  std::uint32_t errors = 0, idle_commands = 0, auth_failures = 0;
-  std::optional<Transaction> transaction;
-  std::uint64_t chunk_left = 0;
-  bool chunk_discarded = false;      // a BDAT that was refused: its octets are read and dropped
-  std::optional<Reply> chunk_reply;  // and this is said then
-  std::uint64_t content_octets = 0;
+  std::uint32_t errors = 0;
+  std::uint32_t idle_commands = 0;
   std::optional<Reply> shutdown;
+
+  std::string line;             // an unfinished line
+  std::size_t discarded = 0;    // octets of a line that is too long, so far; 0: not discarding
+  bool line_ends_bare = false;  // the line just taken ended with LF alone
+
+  bool transaction = false;
+  bool smtputf8 = false;
+  std::uint32_t recipients = 0;
+
+  // Content; the last four outlive the transaction, until the next MAIL.
+  std::optional<Reply> refusal;  // the content is lost, this is the verdict
+  bool content_started = false;
+  bool chunk_last = false;
+  bool chunk_dropped =
+      false;  // a chunk without a transaction: read, dropped, answered by chunk_refusal
+  Reply chunk_refusal;
+  std::uint64_t chunk_remaining = 0;
+  std::uint64_t chunk_size = 0;
+  std::uint64_t octets = 0;
+  bool bdat_used = false;
+  DataDecoder decoder;
+  BareNewlineScan scan;
 };
 
 }  // namespace waypost::smtp

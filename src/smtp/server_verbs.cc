@@ -1,192 +1,212 @@
-// The verbs. The table at the end is the only list of them: name, what must be true, what happens.
+// The verbs of RFC 5321 §4.1.1 and of the extensions that we offer: one row each.
 #include "waypost/mail/xtext.h"
 
 #include "smtp/command_parameters.h"
 #include "smtp/server_state.h"
 
+#include <array>
+
 namespace waypost::smtp {
 namespace {
 
-using mail::ascii_lower;
-constexpr std::size_t kMaxHelo = 255;
+constexpr std::size_t kMaxHello = 255;  // RFC 5321 §4.5.3.1.2
 
-enum Check : unsigned {
-  kAny = 0,
-  kHello = 1,          // after HELO or EHLO
-  kTransaction = 2,    // after MAIL
-  kNoTransaction = 4,  // not inside a transaction
-  kNoContent = 8,      // not after the first BDAT
-  kNoArguments = 16,
-};
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool same_verb(std::string_view word, std::string_view upper) {
+  if (word.size() != upper.size()) return false;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const char c = word[i];
+    if ((c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c) != upper[i]) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
-using State = ServerDialogue::State;
+std::span<const ServerDialogue::State::Verb> ServerDialogue::State::verbs() {
+  using S = State;
+  // In the order of how often they come.
+  static constexpr std::array<Verb, 13> kVerbs = {{
+      {"RCPT", &S::may_rcpt, &S::rcpt, false},
+      {"MAIL", &S::may_mail, &S::mail, false},
+      {"BDAT", &S::always, &S::bdat, false},
+      {"DATA", &S::may_data, &S::data, false},
+      {"EHLO", &S::needs_argument, &S::ehlo, true},
+      {"HELO", &S::needs_argument, &S::helo, true},
+      {"QUIT", &S::no_arguments, &S::quit, false},
+      {"RSET", &S::no_arguments, &S::rset, true},
+      {"STARTTLS", &S::may_start_tls, &S::starttls, true},
+      {"AUTH", &S::may_auth, &S::auth, true},
+      {"NOOP", &S::always, &S::noop, true},
+      {"VRFY", &S::needs_argument, &S::vrfy, true},
+      {"HELP", &S::always, &S::help, true},
+  }};
+  return kVerbs;
+}
 
-/// False: something else was said already.
-bool ServerDialogue::State::greet_client(std::string_view arguments, bool extended) {
-  const std::string name = mail::printable(arguments.substr(0, arguments.find(' ')), kMaxHelo);
-  if (name.empty()) {
-    complain({501, mail::status::invalid_arguments,
-              extended ? "the form is EHLO name" : "the form is HELO name"});
+void ServerDialogue::State::command(std::string_view text) {
+  const std::string_view word = text.substr(0, text.find_first_of(" \t"));
+  const std::string_view arguments = trimmed(text.substr(word.size()));
+  for (const Verb& verb : verbs()) {
+    if (!same_verb(word, verb.name)) continue;
+    if (verb.idle && ++idle_commands > options.max_commands_without_mail) {
+      return close_with(
+          {421, {4, 7, 0}, options.own_name + " too many commands without mail, closing"});
+    }
+    if ((this->*verb.check)(arguments)) (this->*verb.action)(arguments);
+    return;
+  }
+  refuse(500, mail::status::invalid_command, "this command is not known here");
+}
+
+bool ServerDialogue::State::always(std::string_view) { return true; }
+
+bool ServerDialogue::State::no_arguments(std::string_view arguments) {
+  if (arguments.empty()) return true;
+  refuse(501, mail::status::invalid_arguments, "this command takes no argument");
+  return false;
+}
+
+bool ServerDialogue::State::needs_argument(std::string_view arguments) {
+  if (!arguments.empty()) return true;
+  refuse(501, mail::status::invalid_arguments, "this command needs an argument");
+  return false;
+}
+
+/// A new EHLO or HELO is an RSET, too (RFC 5321 §4.1.4).
+bool ServerDialogue::State::take_hello(std::string_view arguments) {
+  const std::string_view name = arguments.substr(0, arguments.find_first_of(" \t"));
+  if (name.size() > kMaxHello) {
+    refuse(501, mail::status::invalid_arguments, "the name is longer than 255 octets");
     return false;
   }
-  reset_transaction(true);  // RFC 5321 §4.1.4
-  helo_name = name;
-  said_hello = true;
-  esmtp = extended;
-  count_idle_command();
-  return phase == Phase::command;
+  end_transaction(true);
+  helo_name = mail::printable(name, kMaxHello);
+  return true;
 }
 
 void ServerDialogue::State::helo(std::string_view arguments) {
-  if (greet_client(arguments, false)) say({250, {}, options.own_name});
+  if (!take_hello(arguments)) return;
+  esmtp = false;
+  reply(250, {}, options.own_name);
 }
 
 void ServerDialogue::State::ehlo(std::string_view arguments) {
-  if (!greet_client(arguments, true)) return;
-  std::string text = options.own_name + " greets " + helo_name;
-  text += "\nPIPELINING\nSIZE " + std::to_string(options.max_message_size);
-  text += "\n8BITMIME\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nSMTPUTF8";
-  text += "\nLIMITS RCPTMAX=" + std::to_string(options.max_recipients);  // RFC 9422
-  if (options.offer_starttls && !tls) text += "\nSTARTTLS";
-  if (options.offer_auth && tls) text += "\nAUTH PLAIN LOGIN";
-  say({250, {}, std::move(text)});
+  if (!take_hello(arguments)) return;
+  esmtp = true;
+  std::string lines = options.own_name;
+  lines += "\nPIPELINING\nSIZE ";
+  lines += std::to_string(options.max_message_size);
+  lines += "\n8BITMIME\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nSMTPUTF8\nLIMITS RCPTMAX=";
+  lines += std::to_string(options.max_recipients);
+  if (options.offer_starttls && !tls) lines += "\nSTARTTLS";
+  if (options.offer_auth && tls && user.empty()) lines += "\nAUTH PLAIN LOGIN";
+  reply(250, {}, lines);
 }
 
-// RFC 3207.
+bool ServerDialogue::State::may_start_tls(std::string_view arguments) {
+  if (!no_arguments(arguments)) return false;
+  if (tls) {
+    refuse(503, mail::status::invalid_command, "TLS is on already");
+  } else if (!options.offer_starttls) {
+    refuse(502, mail::status::invalid_command, "STARTTLS is not offered");
+  } else if (!esmtp) {
+    refuse(503, mail::status::invalid_command, "say EHLO first");
+  } else {
+    return true;
+  }
+  return false;
+}
+
 void ServerDialogue::State::starttls(std::string_view) {
-  if (tls) return complain({503, mail::status::invalid_command, "TLS is already in use"});
-  if (!options.offer_starttls)
-    return complain({502, mail::status::invalid_command, "STARTTLS is not offered here"});
-  say({220, {2, 0, 0}, "go ahead with TLS"});
-  phase = Phase::waiting;
-  waiting_for = Step::start_tls;
+  end_transaction(true);
+  reply(220, {2, 0, 0}, "go ahead");
+  mode = Mode::tls_pending;
+}
+
+bool ServerDialogue::State::may_mail(std::string_view) {
+  if (helo_name.empty()) {
+    refuse(503, mail::status::invalid_command, "say EHLO first");
+  } else if (transaction) {
+    refuse(503, mail::status::invalid_command, "a transaction is open already");
+  } else if (options.require_tls && !tls) {  // RFC 3207 §4
+    refuse(530, {5, 7, 0}, "say STARTTLS first");
+  } else if (options.require_auth && user.empty()) {  // RFC 4954 §6
+    refuse(530, {5, 7, 0}, tls ? "authentication is required" : "say STARTTLS, then AUTH first");
+  } else {
+    return true;
+  }
+  return false;
 }
 
 void ServerDialogue::State::mail(std::string_view arguments) {
-  if (options.require_tls && !tls) {
-    return complain({530, {5, 7, 0}, "say STARTTLS first"});  // RFC 3207 §4
-  }
-  if (options.require_auth && user.empty()) {
-    return complain({530, {5, 7, 0}, "authentication is required"});  // RFC 4954 §6
-  }
-  auto command =
-      parse_mail(arguments, {esmtp, options.offer_auth && tls, options.max_message_size});
-  if (!command) {
-    // Too large a message is an answer, no mistake of the client's.
-    return command.error().code == 552 ? say(command.error()) : complain(command.error());
-  }
-  const Reply reply = handler.on_mail(*command);
-  if (reply.positive()) {
-    transaction.emplace();
-    transaction->mail = std::move(*command);
-    content_octets = 0;
-    content_bare = content_bdat = false;
+  const ParameterRules rules{esmtp, options.offer_auth && tls, options.max_message_size};
+  auto parsed = parse_mail(arguments, rules);
+  if (!parsed) return refuse(std::move(parsed.error()));
+  Reply answer = handler.on_mail(*parsed);
+  if (answer.code < 400) {
+    transaction = true;
+    smtputf8 = parsed->smtputf8;
     idle_commands = 0;
+    bdat_used = false;
+    octets = 0;
+    decoder = {};
+    scan = {};
   }
-  say(reply);
+  reply(std::move(answer));
+}
+
+bool ServerDialogue::State::may_rcpt(std::string_view) {
+  if (!transaction) {
+    refuse(503, mail::status::invalid_command, "say MAIL first");
+  } else if (content_started) {
+    refuse(503, mail::status::invalid_command, "the content has begun already");
+  } else {
+    return true;
+  }
+  return false;
 }
 
 void ServerDialogue::State::rcpt(std::string_view arguments) {
-  auto command = parse_rcpt(arguments, {esmtp, false, 0}, transaction->mail.smtputf8);
-  if (!command) return complain(command.error());
-  if (transaction->recipients >= options.max_recipients) {
-    // RFC 5321 §4.5.3.1.10: 452, and the client sends the rest in another transaction.
-    return say({452, mail::status::too_many_recipients,
-                "too many recipients; the limit is " + std::to_string(options.max_recipients)});
+  if (recipients >= options.max_recipients) {  // RFC 5321 §4.5.3.1.10; no error of the client's
+    return reply(452, mail::status::too_many_recipients,
+                 "no more than " + std::to_string(options.max_recipients) +
+                     " recipients at a time; send the others in another transaction");
   }
-  const Reply reply = handler.on_rcpt(*command);
-  if (reply.positive()) ++transaction->recipients;
-  say(reply);
+  const ParameterRules rules{esmtp, false, options.max_message_size};
+  auto parsed = parse_rcpt(arguments, rules, smtputf8);
+  if (!parsed) return refuse(std::move(parsed.error()));
+  Reply answer = handler.on_rcpt(*parsed);
+  if (answer.code < 400) ++recipients;
+  // An unknown recipient is no misbehaviour: a group of a thousand may have many.
+  reply(std::move(answer));
 }
 
 void ServerDialogue::State::rset(std::string_view) {
-  reset_transaction(true);
-  say({250, {2, 0, 0}, "forgotten"});
-  count_idle_command();
+  end_transaction(true);
+  reply(250, {2, 0, 0}, "forgotten");
 }
 
-void ServerDialogue::State::noop(std::string_view) {
-  say({250, {2, 0, 0}, "OK"});
-  count_idle_command();
-}
+void ServerDialogue::State::noop(std::string_view) { reply(250, {2, 0, 0}, "ok"); }
 
-// RFC 5321 §3.5.3: we don't tell who exists.
-void ServerDialogue::State::vrfy(std::string_view arguments) {
-  if (arguments.empty())
-    return complain({501, mail::status::invalid_arguments, "the form is VRFY address"});
-  say({252, {2, 5, 0}, "send some mail, and see"});
-  count_idle_command();
+/// RFC 5321 §3.5.3, §7.3: who asks learns nothing.
+void ServerDialogue::State::vrfy(std::string_view) {
+  reply(252, {2, 5, 0}, "send some mail, it will be tried");
 }
 
 void ServerDialogue::State::help(std::string_view) {
-  say({214, {2, 0, 0}, "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"});
-  count_idle_command();
+  std::string text;
+  for (const Verb& verb : verbs()) (text += text.empty() ? "" : " ") += verb.name;
+  reply(214, {2, 0, 0}, text);
 }
 
 void ServerDialogue::State::quit(std::string_view) {
-  close_with({221, {2, 0, 0}, options.own_name + " goodbye"});
-}
-
-namespace {
-
-struct Verb {
-  std::string_view name;
-  unsigned check;
-  void (State::*action)(std::string_view);
-};
-
-constexpr Verb kVerbs[] = {
-    {"mail", kHello | kNoTransaction, &State::mail},
-    {"rcpt", kHello | kTransaction | kNoContent, &State::rcpt},
-    {"data", kHello | kTransaction | kNoContent | kNoArguments, &State::data},
-    {"bdat", kAny, &State::bdat},  // its octets follow in any case: it checks for itself
-    {"rset", kNoArguments, &State::rset},
-    {"ehlo", kAny, &State::ehlo},
-    {"helo", kAny, &State::helo},
-    {"starttls", kHello | kNoTransaction | kNoArguments, &State::starttls},
-    {"auth", kHello | kNoTransaction, &State::auth},
-    {"noop", kAny, &State::noop},
-    {"vrfy", kAny, &State::vrfy},
-    {"help", kAny, &State::help},
-    {"quit", kNoArguments, &State::quit},
-};
-
-/// What stands against the verb now; code 0: nothing.
-Reply objection(const State& state, const Verb& verb, std::string_view arguments) {
-  if ((verb.check & kNoArguments) != 0 && !arguments.empty()) {
-    return {501, mail::status::invalid_arguments, "this command takes no argument"};
-  }
-  if ((verb.check & kHello) != 0 && !state.said_hello) {
-    return {503, mail::status::invalid_command, "say EHLO first"};
-  }
-  if ((verb.check & kTransaction) != 0 && !state.transaction) {
-    return {503, mail::status::invalid_command, "say MAIL first"};
-  }
-  if ((verb.check & kNoContent) != 0 && state.transaction && state.transaction->content_begun) {
-    return {503, mail::status::invalid_command, "BDAT has begun; only BDAT or RSET can follow"};
-  }
-  if ((verb.check & kNoTransaction) != 0 && state.transaction) {
-    return {503, mail::status::invalid_command, "not inside a mail transaction"};
-  }
-  return {};
-}
-
-}  // namespace
-
-void ServerDialogue::State::run_command() {
-  std::string_view rest(line);
-  while (!rest.empty() && (rest.back() == ' ' || rest.back() == '\t')) rest.remove_suffix(1);
-  const std::string word = ascii_lower(rest.substr(0, rest.find_first_of(" \t")));
-  rest.remove_prefix(word.size());
-  while (!rest.empty() && (rest.front() == ' ' || rest.front() == '\t')) rest.remove_prefix(1);
-  for (const Verb& verb : kVerbs) {
-    if (verb.name != word) continue;
-    if (const Reply reply = objection(*this, verb, rest); reply.code != 0) return complain(reply);
-    return (this->*verb.action)(rest);
-  }
-  complain({500, mail::status::invalid_command, "command not recognised"});
+  close_with({221, {2, 0, 0}, options.own_name + " closing"});
 }
 
 }  // namespace waypost::smtp
