@@ -148,6 +148,14 @@ class Audit {
   }
 
   void check_loops() {
+    const auto& routing = config_.routing;
+    if (!routing.default_next_hop.empty() && routing.default_next_hop == routing.pending_next_hop)
+      warning(
+          "routing.default_next_hop",
+          "'" + routing.default_next_hop +
+              "' is both default_next_hop and pending_next_hop: if it is the Exchange that sends "
+              "here, mail for other domains goes in a circle; give other domains a next hop of "
+              "their own");
     for (const auto& hop : config_.next_hops) {
       for (std::size_t i = 0; i < hop.hosts.size(); ++i)
         for (const auto& listener : config_.inbound.listeners)

@@ -89,6 +89,14 @@ TEST_F(AuditTest, NextHopThatIsOurselves) {
   EXPECT_THAT(with_host("192.0.2.7", 25), HasSubstr("listener 192.0.2.7:25"));
 }
 
+TEST_F(AuditTest, DefaultThatIsThePendingNextHopMayBeACircle) {
+  config.routing.default_next_hop = config.routing.pending_next_hop = "out";
+  EXPECT_THAT(said(),
+              HasSubstr("w.yaml: warning: 'out' is both default_next_hop and pending_next_hop"));
+  config.routing.default_next_hop = "other";
+  EXPECT_EQ(said(), "");
+}
+
 TEST_F(AuditTest, MxOfAnOwnDomainIsALoopUnlessForPendingMail) {
   config.next_hops[0].mx_domain = "CORP.example";
   EXPECT_THAT(said(), HasSubstr("mail loop: the MX of own domain 'corp.example'"));
