@@ -1,0 +1,209 @@
+#include "spool/committer.h"
+
+#include <boost/asio/post.hpp>
+#include <climits>
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace waypost::spool {
+namespace {
+
+constexpr auto kLookEvery = std::chrono::seconds(1);
+
+/// Resumes the coroutines of one shard.
+struct Resume {
+  std::vector<std::unique_ptr<Waiter>> waiters;
+  void operator()() {
+    for (auto& waiter : waiters) waiter->run();
+  }
+};
+
+}  // namespace
+
+Committer::Committer(const Options& options, Disk& disk, const Clock& clock, Log& log,
+                     ops::Metrics& metrics)
+    : options_(options),
+      disk_(disk),
+      clock_(clock),
+      log_(log),
+      batches_(metrics.counter("waypost_spool_batches_total", "Batches written and synced")),
+      messages_(metrics.counter("waypost_spool_messages_total", "Messages made durable")),
+      failures_(metrics.counter("waypost_spool_failures_total", "Spool requests that failed")) {
+  look_at_disk();
+  worker_ = std::thread([this] { make_spares(); });
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(worker_.native_handle(), "spool-spares");
+  pthread_setname_np(thread_.native_handle(), "spool-commit");
+}
+
+void Committer::submit(Request* request) {
+  const bool waits = request->waits();
+  stack_.push(request);
+  const std::uint32_t state = state_.load(std::memory_order_seq_cst);
+  if (state == asleep || (state == dozing && waits)) wake();
+  if (finished_.load(std::memory_order_seq_cst)) refuse_the_rest();
+}
+
+void Committer::wake() {
+  word_.fetch_add(1, std::memory_order_seq_cst);
+  ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAKE_PRIVATE, INT_MAX,
+            nullptr, nullptr, 0);
+}
+
+void Committer::wait(State how, std::chrono::nanoseconds at_most) {
+  const std::uint32_t seen = word_.load(std::memory_order_seq_cst);
+  state_.store(how, std::memory_order_seq_cst);
+  if (stack_.empty() && !closing_.load()) {
+    const auto count = std::max<std::int64_t>(0, at_most.count());
+    const timespec limit{count / 1'000'000'000, count % 1'000'000'000};
+    ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAIT_PRIVATE, seen, &limit,
+              nullptr, 0);
+  }
+  state_.store(busy, std::memory_order_seq_cst);
+}
+
+bool Committer::anybody_waits() const {
+  for (const Request* request : queue_) {
+    if (request->kind != Request::Kind::settle) return true;
+  }
+  return false;
+}
+
+void Committer::run() {
+  std::vector<Request*> taken;
+  while (true) {
+    const bool closing = closing_.load();
+    taken.clear();
+    stack_.take(taken);
+    queue_.insert(queue_.end(), taken.begin(), taken.end());
+    const auto now = std::chrono::steady_clock::now();
+    const bool unsettled = !queue_.empty() || log_.has_unwritten_settlements();
+    if (unsettled && !settle_by_) settle_by_ = now + options_.settle_delay;
+    if (anybody_waits() || closing || (settle_by_ && now >= *settle_by_)) {
+      write_what_is_due();
+    } else if (settle_by_) {
+      wait(dozing, *settle_by_ - now);
+      continue;
+    }
+    look_at_disk();
+    const bool more = log_.reclaim();
+    if (closing && queue_.empty() && stack_.empty()) break;
+    if (!more && queue_.empty() && !log_.has_unwritten_settlements()) wait(asleep, kLookEvery);
+  }
+  finished_.store(true, std::memory_order_seq_cst);
+  refuse_the_rest();
+}
+
+void Committer::write_what_is_due() {
+  settle_by_.reset();
+  log_.run_batch(queue_);
+  batches_.add();
+  answer();
+  const auto orders = log_.take_spare_orders();
+  if (orders.empty()) return;
+  const std::lock_guard lock(orders_mutex_);
+  orders_.insert(orders_.end(), orders.begin(), orders.end());
+  orders_ready_.notify_one();
+}
+
+void Committer::answer() {
+  auto& done = log_.done();
+  std::vector<std::pair<net::Executor, Resume>> shards;
+  for (WaitingRequest* request : done) {
+    if (request->error) {
+      failures_.add();
+    } else if (request->kind == Request::Kind::message) {
+      messages_.add();
+    }
+    auto shard = std::find_if(shards.begin(), shards.end(),
+                              [&](const auto& s) { return s.first == request->executor; });
+    if (shard == shards.end()) {
+      shards.emplace_back(request->executor, Resume{});
+      shard = shards.end() - 1;
+    }
+    // From here on the request may be gone: its frame runs on the shard.
+    shard->second.waiters.push_back(std::move(request->waiter));
+  }
+  done.clear();
+  for (auto& [executor, resume] : shards) boost::asio::post(executor, std::move(resume));
+}
+
+void Committer::look_at_disk() {
+  const SteadyTime now = clock_.steady_now();
+  if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return;
+  looked_at_ = now;
+  const auto free = disk_.free_octets(options_.directory);
+  if (free) free_octets_.store(*free, std::memory_order_relaxed);
+  room_.store(free && *free >= options_.minimum_free_octets, std::memory_order_relaxed);
+}
+
+void Committer::refuse_the_rest() {
+  const std::lock_guard lock(close_mutex_);
+  std::vector<Request*> rest;
+  stack_.take(rest);
+  for (Request* request : rest) {
+    if (!request->waits()) {
+      delete request;
+      continue;
+    }
+    auto* waiting = static_cast<WaitingRequest*>(request);
+    waiting->error = Error{ErrorKind::cancelled, "the spool is closed: waypost is shutting down"};
+    log_.done().push_back(waiting);
+  }
+  answer();
+}
+
+void Committer::close() {
+  if (closing_.exchange(true)) return;
+  wake();
+  if (thread_.joinable()) thread_.join();
+  {
+    const std::lock_guard lock(orders_mutex_);
+    orders_ready_.notify_all();
+  }
+  if (worker_.joinable()) worker_.join();
+  refuse_the_rest();
+}
+
+void Committer::make_spares() {
+  while (true) {
+    std::uint32_t number = 0;
+    {
+      std::unique_lock lock(orders_mutex_);
+      orders_ready_.wait(lock, [this] { return closing_.load() || !orders_.empty(); });
+      if (closing_.load()) return;
+      number = orders_.front();
+      orders_.pop_front();
+    }
+    make_spare(number);
+  }
+}
+
+void Committer::make_spare(std::uint32_t number) {
+  auto answer = std::make_unique<SpareRequest>();
+  answer->number = number;
+  const std::uint64_t octets =
+      std::max<std::uint64_t>(64 * 1024, round_up(options_.segment_octets, kPage));
+  std::unique_ptr<File> file;
+  if (auto opened = disk_.open(log_.path(number), true)) file = std::move(*opened);
+  bool made = file && file->preallocate(octets);
+  // Filled once with zeros: overwriting later needs no metadata in the sync.
+  std::string zeros(1024 * 1024, '\0');
+  for (std::uint64_t at = 0; made && at < octets && !closing_.load(); at += zeros.size()) {
+    const iovec piece{zeros.data(), std::min<std::uint64_t>(zeros.size(), octets - at)};
+    made = file->write_at(at, {&piece, 1}).has_value();
+  }
+  made = made && file->sync_data() && disk_.sync_directory(options_.directory);
+  if (made) {
+    answer->file = std::move(file);
+  } else if (file) {
+    file.reset();
+    (void)disk_.remove(log_.path(number));
+  }
+  submit(answer.release());
+}
+
+}  // namespace waypost::spool

@@ -1,0 +1,63 @@
+// The thread that owns the log: takes what came in, lets the log write it, wakes who waited.
+//
+// submit() from any thread; a waiting request is answered with one post per executor and batch. A
+// second, slower thread makes spare segments so that no commit waits for zero-filling.
+#pragma once
+
+#include "spool/log.h"
+
+#include <condition_variable>
+#include <thread>
+
+namespace waypost::spool {
+
+class Committer {
+ public:
+  Committer(const Options& options, Disk& disk, const Clock& clock, Log& log,
+            ops::Metrics& metrics);
+  ~Committer() { close(); }
+  Committer(const Committer&) = delete;
+  Committer& operator=(const Committer&) = delete;
+
+  void submit(Request* request);
+  void close();
+  bool has_room() const { return room_.load(std::memory_order_relaxed); }
+  std::uint64_t free_octets() const { return free_octets_.load(std::memory_order_relaxed); }
+
+ private:
+  enum State : std::uint32_t { busy, asleep, dozing };  // dozing: only a waiting request wakes it
+  void run();
+  void wait(State how, std::chrono::nanoseconds at_most);
+  void wake();
+  void write_what_is_due();
+  bool anybody_waits() const;
+  void answer();
+  void look_at_disk();
+  void refuse_the_rest();
+  void make_spares();
+  void make_spare(std::uint32_t number);
+
+  Options options_;
+  Disk& disk_;
+  const Clock& clock_;
+  Log& log_;
+  ops::Counter& batches_;
+  ops::Counter& messages_;
+  ops::Counter& failures_;
+  RequestStack stack_;
+  std::deque<Request*> queue_;
+  alignas(64) std::atomic<std::uint32_t> state_{busy};
+  std::atomic<std::uint32_t> word_{0};
+  std::atomic<bool> closing_{false}, finished_{false}, room_{true};
+  std::atomic<std::uint64_t> free_octets_{0};
+  SteadyTime looked_at_{};
+  std::optional<std::chrono::steady_clock::time_point> settle_by_;
+  std::mutex close_mutex_;
+  std::mutex orders_mutex_;
+  std::condition_variable orders_ready_;
+  std::deque<std::uint32_t> orders_;
+  std::thread worker_;
+  std::thread thread_;
+};
+
+}  // namespace waypost::spool

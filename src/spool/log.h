@@ -1,0 +1,158 @@
+// The segment log itself: what is written where, what lives, what may be reused. No threads here:
+// the committer calls everything, except where a member says otherwise, so that a test can drive it
+// operation by operation.
+//
+// The rule of reuse (FORMAT.md has the proof): a segment is freed when no live message has octets
+// in it and every older segment that its records refer to has been freed before, durably.
+#pragma once
+
+#include "spool/request.h"
+#include "spool/scan.h"
+
+#include <deque>
+#include <set>
+#include <shared_mutex>
+#include <unordered_map>
+
+namespace waypost::spool {
+
+struct Segment {
+  enum class State : std::uint8_t { spare, active, sealed };
+  std::uint32_t number = 0;  // in the file's name
+  std::shared_ptr<File> file;
+  State state = State::spare;
+  SegmentHeader header;
+  std::uint32_t seed = 0;
+  std::uint64_t mark = 0;         // the sequence last marked free in this file
+  std::uint64_t write_at = 0;     // where the next batch begins
+  std::uint64_t dirty_until = 0;  // a failed batch may have left octets up to here
+  std::uint64_t live_octets = 0;
+  std::uint32_t live_pieces = 0;   // messages and chunks
+  std::set<std::uint64_t> refers;  // older segments that its settlements speak of
+  std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
+  bool unmovable = false;          // an evacuation found something unreadable
+};
+
+/// One gather write in the making.
+struct Batch {
+  struct Placed {
+    WaitingRequest* request = nullptr;
+    std::uint64_t offset = 0;
+    std::uint32_t head_octets = 0;
+    std::uint32_t content_crc = 0;
+  };
+  struct Move {
+    std::uint32_t slot = 0;
+    std::uint64_t offset = 0;
+    std::uint32_t head_octets = 0;
+    std::uint32_t content_crc = 0;
+    std::uint64_t from_sequence = 0;
+    std::shared_ptr<const std::vector<Extent>> extents;
+  };
+  std::vector<iovec> pieces;
+  std::deque<std::string> heads;
+  std::uint64_t octets = 0;  // behind the segment's write_at
+  std::vector<Placed> placed;
+  std::vector<Move> moves;
+  std::vector<std::unique_ptr<SettleRequest>> settled;
+  std::vector<Entry> relogged;
+};
+
+class Log {
+ public:
+  Log(const Options& options, Disk& disk, MemoryBudget& budget);
+
+  /// Before anything else: reads what is there.
+  Result<> recover(const std::function<void(StoredMessage)>& found, RecoveryReport& report);
+
+  /// Takes requests off the front of `requests` into one batch, writes and syncs it. Finished ones
+  /// are in done(). At least one request is taken.
+  void run_batch(std::deque<Request*>& requests);
+  /// One bounded step of reclaiming space; true if there is more to do at once.
+  bool reclaim();
+  std::vector<WaitingRequest*>& done() { return done_; }
+  /// Spare segments that the background worker should make now, by number.
+  std::vector<std::uint32_t> take_spare_orders();
+  bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
+
+  // Any thread.
+  bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
+  std::string read_only_reason() const;
+  std::shared_ptr<File> file_of(std::uint32_t segment) const;
+  std::shared_ptr<File> file_of_sequence(std::uint64_t sequence, std::uint32_t& seed) const;
+  std::uint32_t seed_of(std::uint32_t segment) const;
+  Slots& slots() { return slots_; }
+  std::uint64_t next_stamp() { return stamp_.fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t used_octets() const { return used_octets_.load(std::memory_order_relaxed); }
+  std::uint32_t segments_live() const { return live_count_.load(std::memory_order_relaxed); }
+  std::uint32_t segments_spare() const { return spare_count_.load(std::memory_order_relaxed); }
+  std::uint64_t record_limit() const { return options_.segment_octets / 4; }
+  std::string path(std::uint32_t number) const;
+
+ private:
+  friend class Recovery;
+  bool take_unawaited(Request* request);
+  std::uint64_t octets_of(const WaitingRequest& request) const;
+  bool place(Batch& batch, WaitingRequest* request);
+  void place_message(Batch& batch, MessageRequest& request);
+  void place_chunk(Batch& batch, ChunkRequest& request);
+  void place_settlements(Batch& batch);
+  void place_entries(Batch& batch, const std::vector<Entry>& entries);
+  bool fits(const Batch& batch, std::uint64_t octets) const;
+  std::uint64_t append(Batch& batch, std::string head, const BlockChain* content);
+  Result<> ensure_active(std::uint64_t octets);
+  void activate(Segment& segment);
+  void seal_active();
+  Result<> write_and_sync(Batch& batch);
+  void finish(Batch& batch);
+  void finish_message(const Batch::Placed& placed);
+  void finish_settlement(const SettleRequest& settled);
+  void finish_move(const Batch::Move& move);
+  void fail_batch(Batch& batch, const Error& error);
+  void turn_read_only(const std::string& reason);
+  void keep_content(std::uint32_t slot, BlockChain&& content);
+  void drop_cached_content();
+
+  void add_live(Segment& segment, std::uint64_t octets);
+  void remove_live(Segment& segment, std::uint64_t octets);
+  void add_message(const Slot& slot, int direction);
+  void add_extents(const std::vector<Extent>& extents, int direction);
+  Segment* by_sequence(std::uint64_t sequence);
+  bool free_if_possible(Segment& segment);
+  Segment* choose_victim();
+  bool evacuate_step();
+  bool move_message(Batch& batch, std::uint32_t slot, Segment& victim);
+  Result<std::vector<Extent>> move_extents(const std::vector<Extent>& extents, Segment& victim);
+  Result<std::string> read_sound(File& file, std::uint64_t offset, std::uint64_t octets,
+                                 std::uint32_t seed, std::uint32_t crc);
+  void relog_settlements(Segment& victim);
+  Segment& add_segment(std::uint32_t number, std::shared_ptr<File> file);
+  void count_segments();
+
+  Options options_;
+  Disk& disk_;
+  MemoryBudget& budget_;
+  Slots slots_;
+  mutable std::shared_mutex segments_mutex_;  // adding, activating and freeing against readers
+  std::vector<std::unique_ptr<Segment>> segments_;
+  std::unordered_map<std::uint64_t, Segment*> sequences_;  // active and sealed
+  Segment* active_ = nullptr;
+  std::uint64_t last_sequence_ = 0;
+  std::uint32_t next_number_ = 1;
+  std::uint32_t spares_ordered_ = 0;
+  std::uint64_t salt_ = 0;
+  std::vector<std::unique_ptr<SettleRequest>> waiting_settlements_;
+  std::vector<WaitingRequest*> done_;
+  std::deque<std::pair<std::uint32_t, std::uint64_t>> cached_;  // slot and id, oldest first
+  Segment* victim_ = nullptr;
+  std::uint32_t victim_cursor_ = 0;
+  std::vector<Entry> to_relog_;
+  std::atomic<std::uint64_t> stamp_{1};
+  std::atomic<std::uint64_t> used_octets_{0};
+  std::atomic<std::uint32_t> live_count_{0}, spare_count_{0};
+  std::atomic<bool> read_only_{false};
+  mutable std::mutex reason_mutex_;
+  std::string reason_;
+};
+
+}  // namespace waypost::spool

@@ -1,0 +1,348 @@
+// Where segments come from and where they go: activation, freeing, and moving stragglers on.
+#include "spool/crc32c.h"
+#include "spool/log.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace waypost::spool {
+namespace {
+
+constexpr std::size_t kEvacuateBelow = 4;  // sealed segments: fewer are never worth copying
+constexpr std::uint64_t kMoveStep = 1024 * 1024;
+constexpr std::uint32_t kSlotsPerStep = 4096;
+
+}  // namespace
+
+Segment& Log::add_segment(std::uint32_t number, std::shared_ptr<File> file) {
+  auto segment = std::make_unique<Segment>();
+  segment->number = number;
+  segment->file = std::move(file);
+  const std::unique_lock lock(segments_mutex_);
+  segments_.push_back(std::move(segment));
+  spare_count_.fetch_add(1, std::memory_order_relaxed);
+  return *segments_.back();
+}
+
+void Log::count_segments() {
+  std::uint32_t live = 0;
+  std::uint32_t spare = 0;
+  for (const auto& segment : segments_) {
+    if (!segment->file) continue;
+    ++(segment->state == Segment::State::spare ? spare : live);
+  }
+  live_count_.store(live, std::memory_order_relaxed);
+  spare_count_.store(spare, std::memory_order_relaxed);
+}
+
+void Log::seal_active() {
+  if (active_ == nullptr) return;
+  active_->state = Segment::State::sealed;
+  active_ = nullptr;
+}
+
+void Log::activate(Segment& segment) {
+  const std::unique_lock lock(segments_mutex_);
+  segment.state = Segment::State::active;
+  segment.header = {++last_sequence_, salt_, options_.segment_octets};
+  segment.seed = checksum_seed(segment.header);
+  segment.write_at = 0;
+  segment.dirty_until = 0;
+  segment.live_octets = 0;
+  segment.live_pieces = 0;
+  segment.unmovable = false;
+  segment.refers.clear();
+  segment.copies.clear();
+  sequences_[segment.header.sequence] = &segment;
+  active_ = &segment;
+}
+
+Result<> Log::ensure_active(std::uint64_t octets) {
+  if (round_up(octets, kPage) + kPage > options_.segment_octets) {
+    return fail(ErrorKind::invalid, "a message of " + std::to_string(octets) +
+                                        " octets does not fit into a spool segment; raise "
+                                        "segment size");
+  }
+  if (fits(Batch{}, octets)) return {};
+  const auto is_spare = [](const auto& s) { return s->state == Segment::State::spare && s->file; };
+  auto spare = std::find_if(segments_.begin(), segments_.end(), is_spare);
+  if (spare == segments_.end()) {
+    // The background worker was too slow, or this is the very first: allocate without filling.
+    const std::uint32_t number = next_number_;
+    auto file = disk_.open(path(number), true);
+    if (!file) return fail(file.error());
+    auto made = (*file)->preallocate(options_.segment_octets);
+    if (made) made = disk_.sync_directory(options_.directory);
+    if (!made) {
+      (void)disk_.remove(path(number));  // a left-over file is an unused spare at the next start
+      return made;
+    }
+    ++next_number_;
+    add_segment(number, std::move(*file));
+    spare = segments_.end() - 1;
+  }
+  seal_active();
+  activate(**spare);
+  count_segments();
+  return {};
+}
+
+std::vector<std::uint32_t> Log::take_spare_orders() {
+  std::vector<std::uint32_t> orders;
+  if (read_only() || active_ == nullptr) return orders;
+  std::uint32_t spare = spares_ordered_ + segments_spare();
+  for (; spare < options_.spare_segments; ++spare, ++spares_ordered_) {
+    orders.push_back(next_number_++);
+  }
+  return orders;
+}
+
+bool Log::free_if_possible(Segment& segment) {
+  if (segment.state != Segment::State::sealed || segment.live_pieces != 0 || segment.unmovable) {
+    return false;
+  }
+  const auto gone = [this](std::uint64_t sequence) { return by_sequence(sequence) == nullptr; };
+  std::erase_if(segment.refers, gone);
+  std::erase_if(segment.copies, gone);
+  if (!segment.refers.empty() || !segment.copies.empty()) return false;
+  std::string mark = encode_mark(segment.header.sequence);
+  const iovec piece{mark.data(), mark.size()};
+  if (!segment.file->write_at(kMarkOffset, {&piece, 1})) {
+    segment.unmovable = true;  // it stays occupied until a restart
+    return false;
+  }
+  if (auto synced = segment.file->sync_data(); !synced) {
+    turn_read_only(synced.error().message);
+    return false;
+  }
+  const std::unique_lock lock(segments_mutex_);
+  used_octets_.fetch_sub(std::min(used_octets_.load(), segment.write_at));
+  sequences_.erase(segment.header.sequence);
+  segment.mark = segment.header.sequence;
+  segment.state = Segment::State::spare;
+  segment.write_at = 0;
+  if (segment.header.segment_octets != options_.segment_octets ||
+      segments_spare() >= std::max<std::uint32_t>(options_.spare_segments, 1) * 4) {
+    // Nothing here is needed; if the removal is lost in a crash, the mark still says so.
+    (void)disk_.remove(path(segment.number));
+    segment.file.reset();
+  }
+  return true;
+}
+
+bool Log::reclaim() {
+  if (read_only()) return false;
+  for (const auto& segment : segments_) {
+    if (segment.get() != victim_ && segment->file && free_if_possible(*segment)) {
+      count_segments();
+      return true;
+    }
+  }
+  if (victim_ == nullptr) victim_ = choose_victim();
+  return victim_ != nullptr && evacuate_step();
+}
+
+Segment* Log::choose_victim() {
+  std::uint64_t live = 0;
+  std::size_t sealed = 0;
+  Segment* best = nullptr;
+  for (const auto& segment : segments_) {
+    if (segment->state != Segment::State::sealed) continue;
+    ++sealed;
+    live += segment->live_octets;
+    if (segment->unmovable || (segment->live_pieces == 0 && segment->refers.empty())) continue;
+    if (best == nullptr || segment->live_octets < best->live_octets) best = segment.get();
+  }
+  const std::uint64_t all = sealed * options_.segment_octets;
+  if (best == nullptr || sealed < kEvacuateBelow || live > all / 2 ||
+      best->live_octets > options_.segment_octets / 2) {
+    return nullptr;
+  }
+  victim_cursor_ = 0;
+  to_relog_.clear();
+  return best;
+}
+
+bool Log::evacuate_step() {
+  Batch batch;
+  const std::uint32_t until = std::min(slots_.capacity(), victim_cursor_ + kSlotsPerStep);
+  while (victim_->live_pieces != 0 && victim_cursor_ < until && batch.octets < kMoveStep) {
+    if (!move_message(batch, victim_cursor_, *victim_)) {
+      if (batch.octets == 0) victim_->unmovable = true;
+      break;
+    }
+    ++victim_cursor_;
+  }
+  if (batch.octets != 0) {
+    if (auto written = write_and_sync(batch); !written) {
+      fail_batch(batch, written.error());
+      victim_->unmovable = true;
+    } else {
+      finish(batch);
+    }
+  }
+  if (victim_->unmovable || read_only()) {
+    victim_ = nullptr;
+    return false;
+  }
+  const bool scanned = victim_->live_pieces == 0 || victim_cursor_ >= slots_.capacity();
+  if (!scanned) return true;
+  if (victim_->live_pieces == 0) relog_settlements(*victim_);
+  // Octets that no slot owns belong to messages still arriving: they end by themselves.
+  victim_ = nullptr;
+  return false;
+}
+
+Result<std::string> Log::read_sound(File& file, std::uint64_t offset, std::uint64_t octets,
+                                    std::uint32_t seed, std::uint32_t crc) {
+  std::string bytes(octets, '\0');
+  const auto got = file.read_at(offset, {bytes.data(), bytes.size()});
+  if (!got) return fail(got.error());
+  if (*got != octets || crc32c(seed, bytes) != crc) {
+    return fail(ErrorKind::corrupt, "content does not match its checksum");
+  }
+  return bytes;
+}
+
+Result<std::vector<Extent>> Log::move_extents(const std::vector<Extent>& extents, Segment& victim) {
+  std::vector<Extent> moved = extents;
+  for (Extent& extent : moved) {
+    if (extent.sequence != victim.header.sequence) continue;
+    auto bytes = read_sound(*victim.file, extent.offset, extent.octets, victim.seed, extent.crc);
+    if (!bytes) return fail(bytes.error());
+    if (auto ready = ensure_active(sizeof(RecordHeader) + bytes->size() + 8); !ready) {
+      return fail(ready.error());
+    }
+    Batch batch;
+    RecordHeader header;
+    header.type = RecordType::chunk;
+    header.sequence = active_->header.sequence;
+    header.content_octets = bytes->size();
+    header.content_crc = crc32c(active_->seed, *bytes);
+    std::string record = encode_record(header, active_->seed, {});
+    record.append(*bytes);
+    const std::uint64_t at = append(batch, std::move(record), nullptr);
+    extent = {header.sequence, at + sizeof(RecordHeader), extent.octets, header.content_crc};
+    if (auto written = write_and_sync(batch); !written) return fail(written.error());
+  }
+  return moved;
+}
+
+bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
+  Slot copy;
+  std::string states;
+  std::shared_ptr<const std::vector<Extent>> extents;
+  {
+    const std::lock_guard lock(slots_.mutex(number));
+    const Slot& slot = *slots_.find(number);
+    if (slot.id == 0 || slot.open == 0) return true;
+    if (slot.extra) extents = slot.extra->extents;
+    const bool inside = segments_[slot.segment].get() == &victim;
+    const bool streamed = extents && std::any_of(extents->begin(), extents->end(), [&](auto& e) {
+                            return e.sequence == victim.header.sequence;
+                          });
+    if (!inside && !streamed) return true;
+    copy.id = slot.id;
+    copy.offset = slot.offset;
+    copy.segment = slot.segment;
+    copy.head_octets = slot.head_octets;
+    copy.envelope_octets = slot.envelope_octets;
+    copy.content_octets = slot.content_octets - slot.streamed();
+    copy.content_crc = slot.content_crc;
+    copy.generation = slot.generation;
+    copy.recipients = slot.recipients;
+    copy.held = slot.held;
+    copy.held_stamp = slot.held_stamp;
+    for (std::uint32_t i = 0; i < slot.recipients; ++i) {
+      states.push_back(static_cast<char>(slot.state(i)));
+    }
+  }
+  Segment& home = *segments_[copy.segment];
+  const std::uint64_t octets =
+      sizeof(RecordHeader) + copy.head_octets + 8 + copy.recipients + copy.content_octets + 8;
+  if (extents && batch.octets != 0) return false;  // its chunks are written by themselves first
+  std::vector<Extent> moved;
+  if (extents) {
+    auto result = move_extents(*extents, victim);
+    if (!result) return false;
+    moved = std::move(*result);
+  }
+  if (!fits(batch, octets) && (batch.octets != 0 || !ensure_active(octets))) return false;
+  std::string bytes(sizeof(RecordHeader) + copy.head_octets, '\0');
+  const auto got = home.file->read_at(copy.offset, {bytes.data(), bytes.size()});
+  if (!got || *got != bytes.size()) return false;
+  const auto header = peek_record(bytes, home.header.sequence, options_.segment_octets);
+  const std::string_view head = std::string_view(bytes).substr(sizeof(RecordHeader));
+  if (!header || !head_is_sound(*header, head, home.seed)) return false;
+  auto content = read_sound(*home.file, copy.offset + sizeof(RecordHeader) + copy.head_octets,
+                            copy.content_octets, home.seed, copy.content_crc);
+  if (!content) return false;
+  RecordHeader fresh = *header;
+  fresh.sequence = active_->header.sequence;
+  fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held ? kFlagHeld : 0));
+  fresh.generation = copy.generation + 1;
+  fresh.from_sequence = home.header.sequence;
+  fresh.content_crc = crc32c(active_->seed, *content);
+  const std::string new_head = encode_message_head(head.substr(0, copy.envelope_octets), true,
+                                                   copy.held_stamp, states, moved);
+  std::string record = encode_record(fresh, active_->seed, new_head);
+  record.append(*content);
+  Batch::Move move{number,
+                   0,
+                   static_cast<std::uint32_t>(new_head.size()),
+                   fresh.content_crc,
+                   home.header.sequence,
+                   nullptr};
+  if (extents) move.extents = std::make_shared<const std::vector<Extent>>(std::move(moved));
+  move.offset = append(batch, std::move(record), nullptr);
+  batch.moves.push_back(std::move(move));
+  return true;
+}
+
+void Log::finish_move(const Batch::Move& move) {
+  const std::lock_guard lock(slots_.mutex(move.slot));
+  Slot& slot = *slots_.find(move.slot);
+  add_message(slot, -1);
+  slot.segment = static_cast<std::uint32_t>(
+      std::find_if(segments_.begin(), segments_.end(),
+                   [this](const auto& segment) { return segment.get() == active_; }) -
+      segments_.begin());
+  slot.offset = move.offset;
+  slot.head_octets = move.head_octets;
+  slot.content_crc = move.content_crc;
+  ++slot.generation;
+  if (move.extents) slot.need_extra().extents = move.extents;
+  add_message(slot, +1);
+  if (move.from_sequence != active_->header.sequence) active_->copies.insert(move.from_sequence);
+}
+
+void Log::relog_settlements(Segment& victim) {
+  std::vector<Entry> needed;
+  ScanVisitor visit;
+  visit.record = [&](const RecordHeader& header, std::uint64_t, std::string_view head) {
+    if (header.type != RecordType::settle) return;
+    for (const Entry& entry : decode_entries(head)) {
+      if (entry.home != victim.header.sequence && by_sequence(entry.home) != nullptr) {
+        needed.push_back(entry);
+      }
+    }
+  };
+  visit.damage = [&victim](const Damage&) { victim.unmovable = true; };
+  if (!scan_segment(*victim.file, victim.header, false, visit)) victim.unmovable = true;
+  if (victim.unmovable) return;
+  const std::size_t most = std::min<std::size_t>(4096, options_.segment_octets / 4 / sizeof(Entry));
+  for (std::size_t at = 0; at < needed.size(); at += most) {
+    Batch batch;
+    const auto first = needed.begin() + static_cast<std::ptrdiff_t>(at);
+    batch.relogged.assign(first,
+                          first + static_cast<std::ptrdiff_t>(std::min(most, needed.size() - at)));
+    const std::uint64_t octets = sizeof(RecordHeader) + batch.relogged.size() * sizeof(Entry) + 8;
+    if (!fits(batch, octets) && !ensure_active(octets)) return;
+    place_entries(batch, batch.relogged);
+    if (!write_and_sync(batch)) return;
+    finish(batch);
+  }
+  victim.refers.clear();
+}
+
+}  // namespace waypost::spool

@@ -1,0 +1,196 @@
+#include "spool/scan.h"
+
+#include "spool/crc32c.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+namespace waypost::spool {
+namespace {
+
+constexpr std::size_t kWindow = 256 * 1024;
+
+/// A sliding view of the file.
+class Window {
+ public:
+  explicit Window(File& file) : file_(file) {}
+  /// At most `octets` from `offset`; shorter at the end of the file or where it can't be read.
+  std::string_view at(std::uint64_t offset, std::size_t octets) {
+    if (offset < base_ || offset + octets > base_ + filled_) fill(offset, octets);
+    if (offset < base_ || offset >= base_ + filled_) return {};
+    const std::size_t skip = offset - base_;
+    return {buffer_.data() + skip, std::min(octets, filled_ - skip)};
+  }
+  std::uint64_t octets_read() const { return read_; }
+  const std::optional<Error>& trouble() const { return trouble_; }
+
+ private:
+  void fill(std::uint64_t offset, std::size_t octets) {
+    const std::size_t wanted = std::max(octets, kWindow);
+    if (buffer_.size() < wanted) buffer_.resize(wanted);
+    base_ = offset;
+    filled_ = 0;
+    auto got = file_.read_at(offset, {buffer_.data(), wanted});
+    if (!got) {
+      trouble_ = std::move(got).error();
+      return;
+    }
+    filled_ = *got;
+    read_ += *got;
+  }
+
+  File& file_;
+  std::vector<char> buffer_;
+  std::uint64_t base_ = 0;
+  std::size_t filled_ = 0;
+  std::uint64_t read_ = 0;
+  std::optional<Error> trouble_;
+};
+
+bool all_zero(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == '\0'; });
+}
+
+class Scan {
+ public:
+  Scan(File& file, const SegmentHeader& segment, bool check_content, const ScanVisitor& visit)
+      : window_(file),
+        segment_(segment),
+        seed_(checksum_seed(segment)),
+        check_content_(check_content),
+        visit_(visit) {}
+
+  Result<std::uint64_t> run(std::uint64_t size) {
+    size_ = size;
+    for (std::uint64_t at = kPage; at + sizeof(RecordHeader) <= size_;) {
+      if (const auto header = sound_at(at)) {
+        deliver(*header, at);
+        at += record_span(*header);
+        continue;
+      }
+      const std::uint64_t page_end = round_up(at, kPage);
+      if (page_end != at && all_zero(window_.at(at, page_end - at))) {
+        at = page_end;
+        continue;
+      }
+      const auto next = resync(at);
+      if (!next) break;
+      at = *next;
+    }
+    if (window_.trouble()) return fail(*window_.trouble());
+    return window_.octets_read();
+  }
+
+ private:
+  std::optional<RecordHeader> sound_at(std::uint64_t at) {
+    const auto header =
+        peek_record(window_.at(at, sizeof(RecordHeader)), segment_.sequence, size_ - at);
+    if (!header || header->head_octets > checksum_allowance_) return std::nullopt;
+    const auto head = window_.at(at + sizeof(RecordHeader), header->head_octets);
+    if (!head_is_sound(*header, head, seed_)) {
+      checksum_allowance_ -= header->head_octets;
+      return std::nullopt;
+    }
+    return header;
+  }
+
+  void deliver(const RecordHeader& header, std::uint64_t at) {
+    const std::uint64_t head_at = at + sizeof(RecordHeader);
+    if (check_content_ && !content_is_sound(header, head_at + header.head_octets)) {
+      visit_.damage({at, record_span(header), "content does not match its checksum"});
+      return;
+    }
+    visit_.record(header, at, window_.at(head_at, header.head_octets));
+  }
+
+  bool content_is_sound(const RecordHeader& header, std::uint64_t at) {
+    std::uint32_t crc = seed_;
+    for (std::uint64_t left = header.content_octets; left > 0;) {
+      const auto piece = window_.at(at, std::min<std::uint64_t>(left, kWindow));
+      if (piece.empty()) return false;
+      crc = crc32c(crc, piece);
+      at += piece.size();
+      left -= piece.size();
+    }
+    return crc == header.content_crc;
+  }
+
+  /// The next sound record after `start`, which is not one. Tells of what lies between.
+  std::optional<std::uint64_t> resync(std::uint64_t start) {
+    bool zero = true;
+    std::optional<std::uint64_t> torn;
+    for (std::uint64_t at = start; at + sizeof(RecordHeader) <= size_; at += 8) {
+      const auto word = window_.at(at, 8);
+      if (word.size() < 8) break;
+      zero = zero && all_zero(word);
+      std::uint32_t magic = 0;
+      std::memcpy(&magic, word.data(), 4);
+      if (magic != kRecordMagic) continue;
+      if (at != start && sound_at(at)) {
+        if (!zero_between(start, at)) {
+          visit_.damage({start, at - start, "no sound record here"});
+        }
+        return at;
+      }
+      const auto bytes = window_.at(at, sizeof(RecordHeader));
+      std::uint64_t sequence = 0;
+      if (bytes.size() >= 16) std::memcpy(&sequence, bytes.data() + 8, 8);
+      if (sequence == segment_.sequence && !torn) torn = at;
+    }
+    if (torn) visit_.damage({*torn, size_ - *torn, "torn at the end of what was written"});
+    return std::nullopt;
+  }
+
+  bool zero_between(std::uint64_t from, std::uint64_t to) {
+    while (from < to) {
+      const auto piece = window_.at(from, std::min<std::uint64_t>(to - from, kPage));
+      if (piece.empty() || !all_zero(piece)) return false;
+      from += piece.size();
+    }
+    return true;
+  }
+
+  Window window_;
+  SegmentHeader segment_;
+  std::uint32_t seed_;
+  bool check_content_;
+  const ScanVisitor& visit_;
+  std::uint64_t size_ = 0;
+  // Hostile lengths in a damaged region must not make resynchronising quadratic.
+  std::uint64_t checksum_allowance_ = 256ull * 1024 * 1024;
+};
+
+}  // namespace
+
+Result<std::uint64_t> scan_segment(File& file, const SegmentHeader& segment, bool check_content,
+                                   const ScanVisitor& visit) {
+  const auto size = file.size();
+  if (!size) return fail(size.error());
+  return Scan(file, segment, check_content, visit).run(*size);
+}
+
+Result<SegmentBlock> read_segment_block(File& file) {
+  std::string block(kPage, '\0');
+  const auto got = file.read_at(0, {block.data(), block.size()});
+  if (!got) return fail(got.error());
+  return decode_segment_block(block);
+}
+
+std::string segment_name(std::uint32_t number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%08u.log", number);
+  return text;
+}
+
+std::optional<std::uint32_t> segment_number(std::string_view name) {
+  if (name.size() < 12 || !name.ends_with(".log")) return std::nullopt;
+  std::uint32_t number = 0;
+  const char* end = name.data() + name.size() - 4;
+  const auto parsed = std::from_chars(name.data(), end, number);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return number;
+}
+
+}  // namespace waypost::spool
