@@ -159,7 +159,6 @@ std::string Recorder::counters_json() const {
                                       {"messages", get(counters_.messages)},
                                       {"recipients", get(counters_.recipients)},
                                       {"octets", get(counters_.octets)},
-                                      {"refused_commands", get(counters_.refused_commands)},
                                       {"misdeeds", get(counters_.misdeeds)},
                                       {"violations", get(counters_.violations)}}) +
          "\n";

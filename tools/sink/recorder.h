@@ -24,7 +24,7 @@ namespace waypost::sink {
 struct Counters {
   std::atomic<std::uint64_t> connections{0}, open_sessions{0}, handshakes{0}, resumed{0};
   std::atomic<std::uint64_t> messages{0}, recipients{0}, octets{0};
-  std::atomic<std::uint64_t> refused_commands{0}, misdeeds{0}, violations{0};
+  std::atomic<std::uint64_t> misdeeds{0}, violations{0};
 };
 
 /// One message as it is recorded.
