@@ -4,6 +4,7 @@ Each test builds what it needs:  world.gateway(...), world.sink(...). Everything
 does not end in order fails the test.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ from rig.programs import build_folder, program  # noqa: E402
 from rig.sink import Certificates, Sink  # noqa: E402
 
 SINK_NAME = "inbound-smtp.local"
-WORK = ROOT / "build" / "system-tests"
+# One folder a test process. Short: a Unix socket's path has room for 107 octets.
+WORK = ROOT / "build" / "st" / os.environ.get("PYTEST_XDIST_WORKER", "gw")
 
 
 class World:
@@ -94,7 +96,6 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def world(work_folder, certificates, request):
-    # Short names: a Unix socket's path has room for 107 octets.
     name = request.node.name.replace("test_", "", 1)[:40].replace("/", "-").replace("[", "-").rstrip("]")
     directory = work_folder / name
     directory.mkdir()
