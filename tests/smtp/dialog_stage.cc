@@ -1,23 +1,37 @@
 #include "smtp/dialog_stage.h"
 
+#include <map>
 #include <utility>
 
 namespace waypost::smtp::testing {
 
-DialogStage::DialogStage() {
+namespace {
+
+using Table = std::map<std::string, std::string>;
+
+Table make_table() {
+  Table table;
   const std::string own = "@corp.example";
   const std::string target = "@orgname.awsapps.com";
   for (const char* name : {"ann", "bob", "carol", "dave", "robert", "postmaster"}) {
-    table_[name + own] = name + target;
+    table[name + own] = name + target;
   }
   for (int n = 1; n <= 1001; ++n) {
     const std::string name = "user" + std::to_string(n);
-    table_[name + own] = name + target;
+    table[name + own] = name + target;
   }
-  table_["o'brien" + own] = "obrien" + target;
-  table_["quoted local" + own] = "quoted.local" + target;
-  table_["jürgen" + own] = "juergen" + target;
+  table["o'brien" + own] = "obrien" + target;
+  table["quoted local" + own] = "quoted.local" + target;
+  table["jürgen" + own] = "juergen" + target;
+  return table;
 }
+
+const Table& table() {
+  static const Table made = make_table();
+  return made;
+}
+
+}  // namespace
 
 Reply DialogStage::on_mail(const MailCommand& command) {
   open_ = {};
@@ -33,8 +47,9 @@ Reply DialogStage::on_rcpt(const RcptCommand& command) {
   }
   if (domain == "old-corp.example") domain = "corp.example";
   if (domain != "corp.example") return {550, mail::status::relay_denied, "no relaying"};
-  const auto entry = table_.find(mail::ascii_lower(command.forward_path.local_part) + "@" + domain);
-  if (entry == table_.end()) return {550, mail::status::unknown_mailbox, "nobody of that name"};
+  const auto entry =
+      table().find(mail::ascii_lower(command.forward_path.local_part) + "@" + domain);
+  if (entry == table().end()) return {550, mail::status::unknown_mailbox, "nobody of that name"};
   open_.targets.push_back(entry->second);
   return {250, mail::status::recipient_ok, "recipient ok"};
 }

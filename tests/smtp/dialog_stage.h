@@ -3,7 +3,6 @@
 
 #include "waypost/smtp/server_dialogue.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,6 @@ struct Accepted {
 
 class DialogStage final : public ServerHandler {
  public:
-  DialogStage();
   Reply on_mail(const MailCommand& command) override;
   Reply on_rcpt(const RcptCommand& command) override;
   std::optional<Reply> on_content_start() override { return std::nullopt; }
@@ -30,7 +28,6 @@ class DialogStage final : public ServerHandler {
   const std::vector<Accepted>& accepted() const { return accepted_; }
 
  private:
-  std::map<std::string, std::string> table_;
   Accepted open_;
   std::vector<Accepted> accepted_;
 };
