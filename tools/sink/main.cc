@@ -112,7 +112,9 @@ Result<sink::Settings> settings_of(const Options& options) {
   return settings;
 }
 
-admin::Answer plain(unsigned status, std::string body) { return {status, "text/plain", body}; }
+admin::Answer plain(unsigned status, std::string body) {
+  return {status, "text/plain", std::move(body)};
+}
 
 std::vector<admin::Action> control_actions(sink::Behaviour& behaviour, sink::Recorder& recorder) {
   std::vector<admin::Action> actions;

@@ -303,6 +303,7 @@ bool Session::look(Stage stage, std::string_view subject) {
 bool Session::look_for_recipients(Stage stage, std::uint64_t octets) {
   if (!behaviour_.any()) return false;
   std::vector<std::string> names;
+  names.reserve(recipients_.size());
   for (const auto& recipient : recipients_) names.push_back(recipient.forward_path.to_string());
   misdeed_ = behaviour_.look(stage, names, octets);
   return misdeed_.has_value();
