@@ -1,0 +1,211 @@
+// A disk in memory that loses, tears and fails what a real one may: for tests only.
+//
+// Any thread. Written octets are visible at once and durable after a sync. crash() keeps of the
+// unsynced writes any subset, by page or by octet, as its generator decides.
+#pragma once
+
+#include "waypost/spool/disk.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <random>
+
+namespace waypost::spool {
+
+class FaultDisk final : public Disk {
+ public:
+  enum class Fault { none, io, full };
+
+  /// Operation number `nth` (counted from 1 over writes, syncs, allocations, directory changes)
+  /// fails.
+  void fail_operation(std::uint64_t nth, Fault how) {
+    const std::lock_guard lock(mutex_);
+    fail_at_ = nth;
+    fault_ = how;
+  }
+  /// From this operation on nothing reaches the disk any more, as after a power cut.
+  void stop_at(std::uint64_t nth) {
+    const std::lock_guard lock(mutex_);
+    stop_at_ = nth;
+  }
+  std::uint64_t operations() const {
+    const std::lock_guard lock(mutex_);
+    return operations_;
+  }
+  void restart_counting() {
+    const std::lock_guard lock(mutex_);
+    operations_ = fail_at_ = stop_at_ = 0;
+    fault_ = Fault::none;
+  }
+  void set_free(std::uint64_t octets) {
+    const std::lock_guard lock(mutex_);
+    free_ = octets;
+  }
+
+  /// What the machine finds after the power comes back.
+  void crash(std::mt19937_64& random) {
+    const std::lock_guard lock(mutex_);
+    for (auto& [path, node] : nodes_) {
+      std::string kept = node->durable;
+      if (kept.size() < node->seen.size()) kept.resize(node->seen.size(), '\0');
+      const std::size_t unit = random() % 3 == 0 ? 1 : 4096;
+      for (const auto& [offset, octets] : node->unsynced) {
+        keep_some(*node, kept, offset, octets, unit, random);
+      }
+      node->seen = node->durable = std::move(kept);
+      node->unsynced.clear();
+    }
+    operations_ = fail_at_ = stop_at_ = 0;
+    fault_ = Fault::none;
+  }
+
+  std::string* bytes(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    const auto found = nodes_.find(path);
+    if (found == nodes_.end()) return nullptr;
+    found->second->durable = found->second->seen;
+    return &found->second->seen;
+  }
+  std::vector<std::string> paths() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> all;
+    for (const auto& [path, node] : nodes_) all.push_back(path);
+    return all;
+  }
+
+  Result<std::unique_ptr<File>> open(const std::string& path, bool create) override {
+    const std::lock_guard lock(mutex_);
+    auto found = nodes_.find(path);
+    if (found == nodes_.end()) {
+      if (!create) return fail(ErrorKind::not_found, path + " does not exist");
+      if (auto turn = step(); !turn) return fail(turn.error());
+      found = nodes_.emplace(path, std::make_shared<Node>()).first;
+    }
+    return std::make_unique<MemoryFile>(*this, found->second);
+  }
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> names;
+    for (const auto& [path, node] : nodes_) {
+      if (!path.starts_with(directory + "/")) continue;
+      const auto name = path.substr(directory.size() + 1);
+      if (name.find('/') == std::string::npos) names.push_back(name);
+    }
+    return names;
+  }
+  Result<> make_directory(const std::string&) override { return {}; }
+  Result<> rename(const std::string& from, const std::string& to) override {
+    const std::lock_guard lock(mutex_);
+    if (auto turn = step(); !turn || stopped()) return turn;
+    auto node = nodes_.extract(from);
+    if (!node.empty()) {
+      node.key() = to;
+      nodes_.insert(std::move(node));
+    }
+    return {};
+  }
+  Result<> remove(const std::string& path) override {
+    const std::lock_guard lock(mutex_);
+    if (auto turn = step(); !turn || stopped()) return turn;
+    nodes_.erase(path);
+    return {};
+  }
+  Result<> sync_directory(const std::string&) override {
+    const std::lock_guard lock(mutex_);
+    return step();
+  }
+  Result<std::uint64_t> free_octets(const std::string&) override {
+    const std::lock_guard lock(mutex_);
+    return free_;
+  }
+  Result<std::shared_ptr<void>> lock(const std::string&) override {
+    return std::make_shared<int>(0);
+  }
+
+ private:
+  struct Node {
+    std::string seen, durable;
+    std::vector<std::pair<std::size_t, std::size_t>> unsynced;
+  };
+
+  class MemoryFile final : public File {
+   public:
+    MemoryFile(FaultDisk& disk, std::shared_ptr<Node> node) : disk_(disk), node_(std::move(node)) {}
+    Result<> write_at(std::uint64_t offset, std::span<const iovec> from) override {
+      const std::lock_guard lock(disk_.mutex_);
+      std::string all;
+      for (const iovec& piece : from) {
+        all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+      }
+      const auto turn = disk_.step();
+      if (disk_.stopped()) return turn;
+      if (!turn) all.resize(all.size() / 2);  // a failed write may have written some of it
+      if (node_->seen.size() < offset + all.size()) node_->seen.resize(offset + all.size(), '\0');
+      std::copy(all.begin(), all.end(), node_->seen.begin() + static_cast<std::ptrdiff_t>(offset));
+      node_->unsynced.emplace_back(offset, all.size());
+      return turn;
+    }
+    Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
+      const std::lock_guard lock(disk_.mutex_);
+      if (offset >= node_->seen.size()) return std::size_t{0};
+      return node_->seen.copy(into.data(), into.size(), offset);
+    }
+    Result<> sync_data() override {
+      const std::lock_guard lock(disk_.mutex_);
+      const auto turn = disk_.step();
+      if (!turn || disk_.stopped()) return turn;
+      node_->durable = node_->seen;
+      node_->unsynced.clear();
+      return {};
+    }
+    Result<> preallocate(std::uint64_t octets) override {
+      const std::lock_guard lock(disk_.mutex_);
+      const auto turn = disk_.step();
+      if (!turn || disk_.stopped()) return turn;
+      if (node_->seen.size() < octets) node_->seen.resize(octets, '\0');
+      node_->durable.resize(node_->seen.size(), '\0');
+      return {};
+    }
+    Result<std::uint64_t> size() override {
+      const std::lock_guard lock(disk_.mutex_);
+      return node_->seen.size();
+    }
+
+   private:
+    FaultDisk& disk_;
+    std::shared_ptr<Node> node_;
+  };
+
+  static void keep_some(const Node& node, std::string& kept, std::size_t offset, std::size_t octets,
+                        std::size_t unit, std::mt19937_64& random) {
+    const std::uint64_t style = random() % 4;  // all, none, any subset (twice as likely)
+    for (std::size_t at = offset; at < offset + octets;) {
+      const std::size_t end = std::min((at / unit + 1) * unit, offset + octets);
+      if (style == 0 || (style >= 2 && random() % 2 == 0)) {
+        std::copy(node.seen.begin() + static_cast<std::ptrdiff_t>(at),
+                  node.seen.begin() + static_cast<std::ptrdiff_t>(end),
+                  kept.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      at = end;
+    }
+  }
+
+  bool stopped() const { return stop_at_ != 0 && operations_ >= stop_at_; }
+  Result<> step() {
+    ++operations_;
+    if (stopped()) return fail(ErrorKind::io, "the power is gone");
+    if (fault_ != Fault::none && operations_ == fail_at_) {
+      return fail(fault_ == Fault::full ? ErrorKind::exhausted : ErrorKind::io, "made to fail");
+    }
+    return {};
+  }
+
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Node>> nodes_;
+  std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;
+  Fault fault_ = Fault::none;
+  std::uint64_t free_ = std::uint64_t{1} << 40;
+};
+
+}  // namespace waypost::spool

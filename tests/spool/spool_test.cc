@@ -1,0 +1,158 @@
+#include "waypost/spool/spool.h"
+
+#include "spool/fault_disk.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <gtest/gtest.h>
+
+namespace waypost::spool {
+namespace {
+
+net::Task<> commit_one(Spool* spool, net::Executor executor, std::uint64_t id, std::string content,
+                       std::optional<Result<MessageRef>>* out) {
+  auto message = spool->begin(executor);
+  for (std::size_t at = 0; at < content.size(); at += 5000) {
+    message->append(std::string_view(content).substr(at, 5000));
+    if (message->wants_flush()) {
+      auto flushed = co_await message->flush();
+      if (!flushed) {
+        *out = fail(flushed.error());
+        co_return;
+      }
+    }
+  }
+  std::string envelope = "envelope";
+  *out = co_await message->commit(QueueId{id}, std::move(envelope), 2);
+}
+
+class SpoolTest : public testing::Test {
+ protected:
+  void open() {
+    options_.directory = "/spool";
+    options_.segment_octets = 1024 * 1024;
+    options_.stream_threshold = 64 * 1024;
+    report_ = {};
+    found_.clear();
+    auto opened = Spool::open(
+        options_, disk_, clock_, budget_, metrics_,
+        [this](StoredMessage m) { found_.push_back(std::move(m)); }, report_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    spool_ = std::move(*opened);
+  }
+  Result<MessageRef> commit(std::uint64_t id, const std::string& content) {
+    std::optional<Result<MessageRef>> out;
+    io_.restart();
+    boost::asio::co_spawn(io_.get_executor(),
+                          commit_one(spool_.get(), io_.get_executor(), id, content, &out),
+                          boost::asio::detached);
+    io_.run_for(std::chrono::seconds(20));
+    if (!out) return fail(ErrorKind::timeout, "no answer from the spool");
+    return *out;
+  }
+  std::string content_of(const MessageRef& ref) {
+    auto reader = spool_->read(ref);
+    if (!reader) return reader.error().message;
+    std::string all;
+    for (auto piece = (*reader)->next(); piece && !piece->empty(); piece = (*reader)->next()) {
+      all.append(*piece);
+    }
+    return all;
+  }
+
+  Options options_;
+  FaultDisk disk_;
+  Clock& clock_ = Clock::system();
+  MemoryBudget budget_{64 * 1024 * 1024};
+  ops::Metrics metrics_;
+  RecoveryReport report_;
+  std::vector<StoredMessage> found_;
+  boost::asio::io_context io_;
+  std::unique_ptr<Spool> spool_;
+};
+
+TEST_F(SpoolTest, GivesBackWhatItTookFromMemoryFromTheLogAndAfterRestart) {
+  open();
+  const std::string content(10'000, 'x');
+  const auto ref = commit(16, content);
+  ASSERT_TRUE(ref) << ref.error().message;
+  EXPECT_EQ(content_of(*ref), content);
+  spool_->forget_content(*ref);
+  EXPECT_EQ(content_of(*ref), content);
+  spool_->settle(*ref, 0, Settlement::delivered);
+  spool_->set_held(*ref, true);
+  spool_.reset();
+  open();
+  ASSERT_EQ(found_.size(), 1u);
+  EXPECT_EQ(found_[0].envelope, "envelope");
+  EXPECT_TRUE(found_[0].held);
+  EXPECT_EQ(found_[0].settled[0], Settlement::delivered);
+  EXPECT_EQ(found_[0].settled[1], Settlement::open);
+  EXPECT_EQ(content_of(found_[0].ref), content);
+  spool_->settle(found_[0].ref, 1, Settlement::failed);
+  spool_.reset();
+  open();
+  EXPECT_TRUE(found_.empty());
+}
+
+TEST_F(SpoolTest, StreamsLargeContentAndFreesItsBlocks) {
+  open();
+  std::string content(3'000'000, '\0');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 + i / 977);
+  const auto ref = commit(32, content);
+  ASSERT_TRUE(ref) << ref.error().message;
+  EXPECT_LT(budget_.used(), 1024u * 1024);
+  EXPECT_EQ(content_of(*ref), content);
+  spool_.reset();
+  open();
+  ASSERT_EQ(found_.size(), 1u);
+  EXPECT_EQ(content_of(found_[0].ref), content);
+}
+
+TEST_F(SpoolTest, TurnsReadOnlyAfterAFailedSyncAndStillServesWhatItHolds) {
+  open();
+  const auto held = commit(16, "kept");
+  ASSERT_TRUE(held);
+  options_.spare_segments = 0;
+  for (std::uint64_t nth = disk_.operations() + 1; !spool_->read_only(); ++nth) {
+    disk_.fail_operation(nth + 1, FaultDisk::Fault::io);
+    (void)commit(nth * 16, "lost");
+    ASSERT_LT(nth, 1000u);
+  }
+  const auto refused = commit(1'600'000, "refused");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::read_only);
+  EXPECT_FALSE(spool_->has_room());
+  EXPECT_EQ(content_of(*held), "kept");
+  EXPECT_TRUE(spool_->load(*held));
+}
+
+TEST_F(SpoolTest, RefusesAfterClose) {
+  open();
+  spool_->close();
+  const auto refused = commit(16, "late");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::cancelled);
+}
+
+TEST_F(SpoolTest, HasNoRoomBelowTheFreeSpaceLimit) {
+  disk_.set_free(1000);
+  open();
+  EXPECT_FALSE(spool_->has_room());
+}
+
+TEST_F(SpoolTest, VerifyAndDumpReadARunningSpool) {
+  open();
+  ASSERT_TRUE(commit(16, "body"));
+  const auto sound = verify("/spool", disk_, [](std::string) {});
+  ASSERT_TRUE(sound);
+  EXPECT_TRUE(*sound);
+  std::string all;
+  ASSERT_TRUE(dump(
+      "/spool", disk_, [](std::string_view blob) { return std::string(blob); },
+      [&all](std::string line) { all += line; }));
+  EXPECT_NE(all.find("envelope"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace waypost::spool
