@@ -277,14 +277,19 @@ void TlsStreamImpl::read_peer_certificate() {
   }
   const std::unique_ptr<GENERAL_NAMES, Freed<GENERAL_NAMES_free>> names(static_cast<GENERAL_NAMES*>(
       ::X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0;
-       names && i < sk_GENERAL_NAME_num(names.get()) && certificate_names_.size() < 400; ++i) {
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()) && certificate_names_.size() < 400;
+       ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type != GEN_DNS) continue;
     const std::string_view value(
         reinterpret_cast<const char*>(::ASN1_STRING_get0_data(name->d.dNSName)),
         static_cast<std::size_t>(::ASN1_STRING_length(name->d.dNSName)));
+    info_.peer_names.push_back(printable(value));
     certificate_names_ += (certificate_names_.empty() ? "" : ", ") + printable(value);
+  }
+  if (::X509_NAME_get_text_by_NID(::X509_get_subject_name(certificate.get()), NID_commonName, text,
+                                  sizeof text) > 0) {
+    info_.peer_names.push_back(printable(text));
   }
   std::tm parts{};
   if (::ASN1_TIME_to_tm(::X509_get0_notAfter(certificate.get()), &parts) == 1) {

@@ -58,7 +58,8 @@ class Timers {
     explicit Sleeper(Timers& timers) : timers_(timers) {}
     Sleeper(const Sleeper&) = delete;
     Sleeper& operator=(const Sleeper&) = delete;
-    /// Returns when `at` has passed or wake() was called (also before the call: one wake is remembered).
+    /// Returns when `at` has passed or wake() was called (also before the call: one wake is
+    /// remembered).
     Task<Result<>> sleep_until(SteadyTime at);
     void wake();
 

@@ -53,12 +53,13 @@ struct TlsInfo {
   std::string version;  // "TLSv1.3"
   std::string cipher;   // "TLS_AES_256_GCM_SHA384"
   bool resumed = false;
-  bool verified = false;         // chain and (client side) name were checked and are good
-  std::string peer_subject;      // printable; empty: no certificate
-  std::string peer_name;         // client side: the certificate name that matched
-  std::string peer_fingerprint;  // SHA-256 of the certificate, lower-case hex
-  std::string verify_error;      // why not verified, in OpenSSL's words and with the names that the
-                                 // certificate has
+  bool verified = false;                // chain and (client side) name were checked and are good
+  std::string peer_subject;             // printable; empty: no certificate
+  std::string peer_name;                // client side: the certificate name that matched
+  std::vector<std::string> peer_names;  // DNS names of the certificate, and its common name
+  std::string peer_fingerprint;         // SHA-256 of the certificate, lower-case hex
+  std::string verify_error;  // why not verified, in OpenSSL's words and with the names that the
+                             // certificate has
 };
 
 class TlsContext {

@@ -1,0 +1,92 @@
+#include "inbound/listener.h"
+
+#include "waypost/ops/log.h"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/redirect_error.hpp>
+
+#include <sys/socket.h>
+
+namespace waypost::inbound {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+constexpr int kBurst = 64;
+constexpr std::chrono::milliseconds kPause{100};
+
+std::string advice(const error_code& error, std::uint16_t port) {
+  if (error == asio::error::address_in_use)
+    return "; another program listens there (see 'ss -ltnp')";
+  if (error == asio::error::access_denied && port < 1024) {
+    return "; ports below 1024 need root or CAP_NET_BIND_SERVICE (the systemd unit gives it)";
+  }
+  if (error == boost::system::errc::address_not_available) {
+    return "; this machine has no such address";
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Listener>> Listener::open(net::Shard& shard, const ListenerOptions& options,
+                                                 std::function<void(int)> take) {
+  std::shared_ptr<Listener> listener(new Listener(shard, std::move(take)));
+  const std::string what = "listener " + options.to_string() + ": ";
+  error_code error;
+  const auto address = asio::ip::make_address(options.address, error);
+  if (error) return fail(ErrorKind::network, what + "not an IP address");
+  const asio::ip::tcp::endpoint endpoint(address, options.port);
+  Acceptor& acceptor = listener->acceptor_;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error && address.is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(options.backlog, error);
+  if (!error) acceptor.native_non_blocking(true, error);
+  if (error) return fail(ErrorKind::network, what + error.message() + advice(error, options.port));
+  const auto bound = acceptor.local_endpoint(error);
+  listener->endpoint_ = {bound.address().to_string(), bound.port()};
+  return listener;
+}
+
+void Listener::start() {
+  asio::co_spawn(shard_.io, accept_loop(shared_from_this()), asio::detached);
+}
+
+void Listener::close() {
+  error_code ignored;
+  acceptor_.close(ignored);
+}
+
+net::Task<void> Listener::accept_loop(std::shared_ptr<Listener> self) {
+  for (;;) {
+    error_code error;
+    co_await self->acceptor_.async_wait(Acceptor::wait_read,
+                                        asio::redirect_error(net::use_task, error));
+    if (error || !self->acceptor_.is_open()) co_return;
+    if (self->accept_burst()) continue;
+    const auto slept = co_await self->shard_.timers.sleep_until(self->shard_.timers.in(kPause));
+    if (!slept) co_return;
+  }
+}
+
+bool Listener::accept_burst() {
+  for (int i = 0; i < kBurst; ++i) {
+    const int fd =
+        ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      take_(fd);
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
+    ops::log().error("{}: accept: {}; pausing; raise LimitNOFILE if this goes on",
+                     endpoint_.to_string(), describe_errno(errno));
+    return false;
+  }
+  return true;
+}
+
+}  // namespace waypost::inbound
