@@ -68,7 +68,8 @@ class Sink:
         self._read, self._records = 0, []
 
     def start(self):
-        argv = [program("waypost-sink"), "--listen", f"127.0.0.1:{self.port}", "--name", self.name,
+        listen = [] if "--listen" in self.options else ["--listen", f"127.0.0.1:{self.port}"]
+        argv = [program("waypost-sink"), *listen, "--name", self.name,
                 "--record", self.record_file, "--control", self.control, *self.options]
         if self.certificates:
             argv += ["--certificate", self.certificates.chain, "--key", self.certificates.key]

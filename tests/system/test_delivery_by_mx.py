@@ -1,0 +1,89 @@
+"""Delivery to the MX hosts of a domain, with a name server of our own."""
+
+import pytest
+from conftest import message
+from rig.dns import SERVFAIL, NameServer
+from rig.processes import free_port
+
+DOMAIN = "orgname.awsapps.com"
+
+
+@pytest.fixture
+def stage(world):
+    """stage(zone, hosts): a gateway whose next hop is the MX of DOMAIN; sinks listen on the port of `mx_port`, each on a
+    loopback address of its own."""
+    def build(zone, **sinks):
+        server = world.peer(NameServer(zone, free_port()))
+        port = free_port()
+        made = {}
+        for label, address in sinks.items():
+            sink = world.sink(label, name=f"{label}.mx.example", tls=False,
+                              options=["--listen", f"{address}:{port}"], port=0)
+            made[label] = sink
+        gateway = world.gateway(users=["bob"], start=False)
+        gateway.config["next_hops"]["workmail"] = {"mx": DOMAIN, "mx_port": port, "tls": "none", "connect_timeout": "2s"}
+        gateway.config["routing"]["target_domains"][DOMAIN] = "workmail"
+        gateway.config["dns"] = {"servers": [f"127.0.0.1:{server.port}"], "query_timeout": "500ms", "tries": 2,
+                                 "negative_ttl": "1s", "max_ttl": "1s"}
+        gateway.start()
+        return gateway, server, made
+    return build
+
+
+def send_one(world, sender="ann@ext.example"):
+    sent = world.exchange().send(sender, ["bob@corp.example"], message())
+    assert sent.accepted, sent
+
+
+def test_lower_preference_comes_first(world, stage):
+    zone = {DOMAIN: {"MX": [(20, "backup.example"), (10, "first.example")]}, "first.example": {"A": ["127.0.0.2"]},
+            "backup.example": {"A": ["127.0.0.3"]}}
+    gateway, _, sinks = stage(zone, first="127.0.0.2", backup="127.0.0.3")
+    for _ in range(5):
+        send_one(world)
+    gateway.wait_empty()
+    assert len(sinks["first"].records()) == 5 and not sinks["backup"].records()
+
+
+def test_backup_takes_over_when_the_first_is_down(world, stage):
+    zone = {DOMAIN: {"MX": [(10, "first.example"), (20, "backup.example")]}, "first.example": {"A": ["127.0.0.2"]},
+            "backup.example": {"A": ["127.0.0.3"]}}
+    gateway, _, sinks = stage(zone, first="127.0.0.2", backup="127.0.0.3")
+    sinks["first"].stop()
+    send_one(world)
+    gateway.wait_empty()
+    assert len(sinks["backup"].records()) == 1
+
+
+def test_without_mx_the_domain_itself_is_meant(world, stage):
+    gateway, server, sinks = stage({DOMAIN: {"A": ["127.0.0.2"]}}, only="127.0.0.2")
+    send_one(world)
+    gateway.wait_empty()
+    assert len(sinks["only"].records()) == 1 and (DOMAIN, "MX") in server.asked
+
+
+def test_null_mx_fails_at_once(world, stage):
+    gateway, _, _ = stage({DOMAIN: {"MX": [(0, "")]}})
+    send_one(world, sender="")
+    failed = gateway.wait_event("failed")
+    assert failed[0]["status"] == "5.1.10", failed
+    gateway.wait_empty()
+
+
+def test_a_name_server_that_fails_only_delays(world, stage):
+    gateway, server, sinks = stage({DOMAIN: SERVFAIL}, only="127.0.0.2")
+    send_one(world)
+    gateway.wait_event("deferred")
+    server.zone[DOMAIN] = {"MX": [(10, "only.example")]}
+    server.zone["only.example"] = {"A": ["127.0.0.2"]}
+    sinks["only"].wait_messages(1)
+    gateway.wait_empty()
+    assert not gateway.events("failed")
+
+
+def test_an_address_that_refuses_is_followed_by_the_next(world, stage):
+    zone = {DOMAIN: {"MX": [(10, "two.example")]}, "two.example": {"A": ["127.0.0.9", "127.0.0.2"], "AAAA": ["::1"]}}
+    gateway, _, sinks = stage(zone, two="127.0.0.2")
+    send_one(world)
+    gateway.wait_empty()
+    assert len(sinks["two"].records()) == 1
