@@ -1,0 +1,193 @@
+#include "outbound/connection.h"
+
+#include "waypost/smtp/dot_stuffer.h"
+
+namespace waypost::outbound {
+namespace {
+
+constexpr std::size_t kReadOctets = 4096;
+
+iovec piece_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
+
+Connection::Connection(net::Shard& shard, const NextHopOptions& options,
+                       std::shared_ptr<const net::TlsContext> tls, smtp::ClientOptions dialogue,
+                       Candidate candidate)
+    : shard_(shard),
+      options_(options),
+      tls_context_(std::move(tls)),
+      dialogue_(std::move(dialogue)),
+      candidate_(std::move(candidate)),
+      idle_(shard.timers) {}
+
+std::string Connection::remote_host() const {
+  return candidate_.host + "[" + candidate_.endpoint.address +
+         "]:" + std::to_string(candidate_.endpoint.port);
+}
+
+SteadyTime Connection::deadline() const {
+  switch (dialogue_.stage()) {
+    case smtp::ClientStage::greeting:
+      return shard_.timers.in(options_.greeting_timeout);
+    case smtp::ClientStage::content:
+      return shard_.timers.in(options_.content_timeout);
+    case smtp::ClientStage::verdict:
+      return shard_.timers.in(options_.verdict_timeout);
+    default:
+      return shard_.timers.in(options_.command_timeout);
+  }
+}
+
+Result<> Connection::broken(Error error) {
+  dialogue_.connection_lost(error);
+  if (stream_) stream_->close();
+  stream_.reset();
+  return fail(std::move(error));
+}
+
+net::Task<Result<>> Connection::open(net::Connector& connector) {
+  const SteadyTime until = shard_.timers.in(options_.connect_timeout);
+  net::Endpoint endpoint = candidate_.endpoint;
+  std::string source = options_.source_address;
+  auto connected = co_await connector.connect(std::move(endpoint), std::move(source), until);
+  if (!connected) co_return broken(connected.error());
+  stream_ = std::move(*connected);
+  if (options_.implicit_tls) {
+    const auto secured = co_await secure();
+    if (!secured) co_return broken(secured.error());
+  }
+  for (;;) {
+    const auto step = co_await pump();
+    if (!step) co_return broken(step.error());
+    if (*step == smtp::ClientStep::ready) co_return Result<>();
+    if (*step != smtp::ClientStep::start_tls) co_return broken(dialogue_.failure());
+    const auto secured = co_await secure();
+    if (!secured) co_return broken(secured.error());
+    dialogue_.tls_started();
+  }
+}
+
+net::Task<Result<>> Connection::secure() {
+  const SteadyTime until = shard_.timers.in(options_.command_timeout);
+  auto plain = std::move(stream_);
+  handshaking_ = plain.get();
+  auto context = tls_context_;
+  std::string host = candidate_.host;
+  std::string key =
+      options_.name + "|" + candidate_.host + "|" + std::to_string(candidate_.endpoint.port);
+  auto secured = co_await net::tls_connect(std::move(plain), std::move(context), std::move(host),
+                                           std::move(key), until);
+  handshaking_ = nullptr;
+  if (!secured) co_return fail(secured.error());
+  tls_info_ = (*secured)->tls();
+  stream_ = std::move(*secured);
+  co_return Result<>();
+}
+
+/// Moves bytes until the dialogue needs something else than bytes.
+net::Task<Result<smtp::ClientStep>> Connection::pump() {
+  char buffer[kReadOctets];
+  for (;;) {
+    std::string_view input(carried_);
+    const smtp::ClientStep step = dialogue_.advance(input);
+    carried_.erase(0, carried_.size() - input.size());
+    // Commands go out together with the content that follows them.
+    if (step == smtp::ClientStep::send_content) co_return step;
+    if (!dialogue_.output().empty()) {
+      std::string commands = std::exchange(dialogue_.output(), std::string());
+      const auto written =
+          co_await net::write_all(*stream_, std::string_view(commands), deadline());
+      if (!written) co_return fail(written.error());
+    }
+    if (step != smtp::ClientStep::need_input) co_return step;
+    const auto octets = co_await net::read_some(*stream_, buffer, deadline());
+    if (!octets) {
+      Error error = octets.error();
+      if (error.kind == ErrorKind::closed) error.message = remote_host() + " closed the connection";
+      if (error.kind == ErrorKind::timeout)
+        error.message = remote_host() + " did not answer in time";
+      co_return fail(std::move(error));
+    }
+    carried_.append(buffer, *octets);
+  }
+}
+
+net::Task<Result<>> Connection::run(const smtp::ClientTransaction& transaction,
+                                    spool::ContentReader& content) {
+  ++messages_;
+  dialogue_.begin(transaction);
+  for (;;) {
+    const auto step = co_await pump();
+    if (!step) co_return broken(step.error());
+    switch (*step) {
+      case smtp::ClientStep::send_content: {
+        const auto sent = co_await send_content(content);
+        if (!sent) co_return broken(sent.error());
+        dialogue_.content_sent();
+        break;
+      }
+      case smtp::ClientStep::done:
+        co_return Result<>();
+      case smtp::ClientStep::failed:
+        co_return broken(dialogue_.failure());
+      default:
+        co_return broken(
+            {ErrorKind::protocol, "the conversation with " + remote_host() + " lost its thread"});
+    }
+  }
+}
+
+net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
+  const bool stuff = dialogue_.content_form() == smtp::ContentForm::data;
+  smtp::DotStuffer stuffer;
+  std::vector<iovec> gather;
+  std::string commands = std::exchange(dialogue_.output(), std::string());
+  if (!commands.empty()) gather.push_back(piece_of(commands));
+  for (;;) {
+    const auto piece = content.next();
+    // A BDAT that was announced can't be taken back: the connection must end, or the server takes
+    // what follows for it.
+    if (!piece) co_return fail(piece.error());
+    if (piece->empty()) break;
+    if (stuff) {
+      stuffer.feed(*piece, gather);
+    } else {
+      gather.push_back(piece_of(*piece));
+    }
+    const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
+                                                 shard_.timers.in(options_.content_timeout));
+    if (!written) co_return written;
+    gather.clear();
+  }
+  if (stuff) {
+    stuffer.finish(gather);
+    repaired_ += stuffer.repaired();
+  }
+  const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
+                                               shard_.timers.in(options_.content_timeout));
+  co_return written;
+}
+
+bool Connection::still_silent() {
+  if (!reusable()) return false;
+  char octet = 0;
+  return stream_->try_read({&octet, 1}).state == net::IoState::want_read;
+}
+
+void Connection::quit() {
+  idle_.disarm();
+  if (!stream_) return;
+  static constexpr std::string_view kQuit = "QUIT\r\n";
+  const iovec one = piece_of(kQuit);
+  if (dialogue_.reusable()) stream_->try_write({&one, 1});
+  stream_->close();
+  stream_.reset();
+}
+
+void Connection::cut() {
+  if (stream_) stream_->close();
+  if (handshaking_ != nullptr) handshaking_->close();
+}
+
+}  // namespace waypost::outbound
