@@ -1,0 +1,195 @@
+#include "waypost/ops/log.h"
+
+#include "queue/queue_impl.h"
+
+#include <boost/asio/detached.hpp>
+
+namespace waypost::queue {
+namespace {
+
+constexpr std::chrono::seconds kCollect{10};  // how long failures of one message are collected
+constexpr std::chrono::minutes kReportRetry{1};
+constexpr std::size_t kMaxHeader = 64 * 1024;
+
+/// The header with its empty line; the whole text if there is no empty line.
+std::string_view header_of(std::string_view content) {
+  const auto crlf = content.find("\r\n\r\n");
+  const auto lf = content.find("\n\n");
+  if (crlf != std::string_view::npos && (lf == std::string_view::npos || crlf < lf))
+    return content.substr(0, crlf + 2);
+  return lf == std::string_view::npos ? content : content.substr(0, lf + 1);
+}
+
+}  // namespace
+
+/// One report for all recipients that fail together: it waits until nothing of the message is on
+/// its way, but not long.
+void QueueImpl::report_if_quiet(Index at) {
+  Message& message = messages_[at];
+  if (!message.alive || !message.ended || message.ended->empty() || message.reporting) return;
+  if (message.moving == 0) return begin_report(at);
+  if (message.report_timer) return;
+  message.report_timer = true;
+  set_timer(now() + kCollect, Due::report, at, message.generation);
+}
+
+void QueueImpl::begin_report(Index at) {
+  Message& message = messages_[at];
+  if (!message.ended || message.ended->empty() || message.reporting) return;
+  message.reporting = true;
+  ++active_;
+  boost::asio::co_spawn(context_.shard.io, report(at), boost::asio::detached);
+}
+
+net::Task<void> QueueImpl::report(Index at) {
+  const auto envelope = envelope_of(at);
+  const std::vector<EndedRecipient> ended = std::move(*messages_[at].ended);
+  messages_[at].ended.reset();
+  const spool::MessageRef ref = messages_[at].ref;
+  bool failed = envelope == nullptr;
+  std::vector<EndedRecipient> silent;  // nobody is to be told
+  std::vector<EndedRecipient> kept;    // could not be reported yet
+  for (const mail::ReportAction action :
+       {mail::ReportAction::failed, mail::ReportAction::relayed}) {
+    std::vector<mail::ReportedRecipient> told;
+    std::vector<EndedRecipient> these;
+    for (const EndedRecipient& one : ended) {
+      if (one.action != action) continue;
+      const bool wanted =
+          envelope && (action == mail::ReportAction::relayed ||
+                       mail::wants_failure_report(*envelope, envelope->recipients[one.index]));
+      if (envelope && !wanted) {
+        silent.push_back(one);
+        continue;
+      }
+      these.push_back(one);
+      if (envelope) told.push_back({envelope->recipients[one.index], one.outcome, one.at, {}});
+    }
+    if (told.empty()) {
+      kept.insert(kept.end(), these.begin(), these.end());
+      continue;
+    }
+    const auto sent = co_await send_report(envelope, ref, action, std::move(told));
+    if (sent) {
+      settle_ended(at, these, true);
+    } else {
+      failed = true;
+      kept.insert(kept.end(), these.begin(), these.end());
+      ops::log().error(
+          "message {}: the report to {} could not be queued: {}; trying again in a minute",
+          ref.id.to_string(), mail::to_string(envelope->reverse_path), sent.error().message);
+    }
+  }
+  settle_ended(at, silent, false);
+  messages_[at].reporting = false;
+  for (EndedRecipient& one : kept) end_recipient(at, std::move(one));
+  if (failed && !messages_[at].report_timer) {
+    messages_[at].report_timer = true;
+    set_timer(now() + kReportRetry, Due::report, at, messages_[at].generation);
+  } else if (!failed) {
+    report_if_quiet(at);  // others may have failed in the meantime
+  }
+  finish_if_done(at);
+  --active_;
+  if (stopping_ && active_ == 0) sleeper_.wake();
+}
+
+void QueueImpl::settle_ended(Index at, const std::vector<EndedRecipient>& ended, bool reported) {
+  for (const EndedRecipient& one : ended) {
+    spool::Settlement how = reported ? spool::Settlement::reported : spool::Settlement::failed;
+    if (one.action == mail::ReportAction::relayed) how = spool::Settlement::delivered;
+    context_.spool.settle(messages_[at].ref, one.index, how);
+    --messages_[at].open;
+  }
+}
+
+/// RFC 3461 §4.3, §6.2: the whole message only when it was asked for, it has failed, and it is not
+/// too long.
+std::string QueueImpl::original_content(const mail::Envelope& about, const spool::MessageRef& ref,
+                                        mail::ReportAction action, bool& full) {
+  full = action == mail::ReportAction::failed && about.ret == mail::Ret::full &&
+         about.content_size <= options_.report_full_limit;
+  auto reader = context_.spool.read(ref);
+  if (!reader) return "";
+  std::string content;
+  const std::size_t most = full ? options_.report_full_limit : kMaxHeader;
+  while (content.size() < most) {
+    const auto piece = (*reader)->next();
+    if (!piece || piece->empty()) break;
+    content.append(piece->substr(0, most - content.size()));
+  }
+  if (full) return content;
+  return std::string(header_of(content));
+}
+
+/// On success the report is durable, and only then may the recipients count as told.
+net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope> about,
+                                           spool::MessageRef about_ref, mail::ReportAction action,
+                                           std::vector<mail::ReportedRecipient> recipients) {
+  auto envelope = std::make_shared<mail::Envelope>();
+  envelope->id = context_.ids.next();
+  envelope->accepted_at = clock().now();
+  envelope->is_report = true;
+  envelope->client = "report by " + context_.own_name;
+  envelope->message_id = "<" + envelope->id.to_string() + "@" + context_.own_name + ">";
+  mail::Recipient sender;
+  sender.original = *about->reverse_path;
+  const routing::Decision decision = decide(*envelope, sender);
+  const std::string sender_text = sender.original.to_string();
+  const std::string about_id = about->id.to_string();
+  if (decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer) {
+    reports_lost_.add();
+    ops::log().error(
+        "message {}: {} can't be told that delivery failed: {}; set queue.report_next_hop",
+        about_id, sender_text, decision.why);
+    ops::TrackingEvent event;
+    event.kind = ops::TrackingKind::reported;
+    event.at = envelope->accepted_at;
+    event.original_queue_id = about_id;
+    event.recipient = sender_text;
+    event.reply = "not sent";
+    event.why = decision.why;
+    context_.tracking.write(event);
+    co_return Result<>();
+  }
+  sender.target = decision.target;
+  sender.next_hop = decision.next_hop;
+  envelope->smtputf8 = about->smtputf8 || sender.original.needs_smtputf8();
+  bool full = false;
+  const std::string original = original_content(*about, about_ref, action, full);
+  const mail::ReportInput input{action,
+                                *about,
+                                std::move(recipients),
+                                context_.own_name,
+                                options_.postmaster,
+                                clock().now(),
+                                envelope->id,
+                                original,
+                                full};
+  const std::string content = mail::build_report(input);
+  envelope->recipients.push_back(std::move(sender));
+  envelope->content_size = content.size();
+  const bool eight_bit = std::any_of(content.begin(), content.end(),
+                                     [](char c) { return static_cast<unsigned char>(c) > 127; });
+  if (eight_bit) envelope->body = mail::BodyType::eight_bit_mime;
+  auto incoming = context_.spool.begin(context_.shard.io.get_executor());
+  incoming->append(content);
+  auto stored = co_await incoming->commit(envelope->id, mail::encode(*envelope), 1);
+  if (!stored) co_return fail(std::move(stored).error());
+  reports_sent_.add();
+  const std::string target = envelope->recipients.front().target.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::reported;
+  event.at = envelope->accepted_at;
+  event.queue_id = envelope->id;
+  event.original_queue_id = about_id;
+  event.recipient = sender_text;
+  event.target = target;
+  event.next_hop = decision.next_hop;
+  event.size = content.size();
+  context_.tracking.write(event);
+  submit(*stored, std::move(envelope));
+  co_return Result<>();
+}
+
+}  // namespace waypost::queue
