@@ -5,6 +5,9 @@
 #include <boost/asio/post.hpp>
 
 namespace waypost::inbound {
+namespace {
+constexpr std::chrono::seconds kJudgementTime{60};
+}  // namespace
 
 std::string ListenerOptions::to_string() const { return net::Endpoint{address, port}.to_string(); }
 
@@ -76,38 +79,55 @@ void PasswordWorker::run() {
   }
 }
 
-net::Task<bool> PasswordWorker::verify(net::Shard& shard, std::shared_ptr<const Settings> settings,
-                                       smtp::Credentials credentials) {
-  // The judgement outlives the waiting session: a cut session must leave the worker nothing
-  // dangling.
-  struct Judgement {
-    bool done = false, good = false;
-    net::Timers::Sleeper* waiting = nullptr;
-  };
+bool PasswordWorker::submit(std::function<void()> job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (jobs_.size() >= kMostWaiting) return false;
+    jobs_.push_back(std::move(job));
+  }
+  work_.notify_one();
+  return true;
+}
+
+namespace {
+
+/// Outlives the waiting session: one that was cut leaves the worker nothing dangling.
+struct Judgement {
+  std::optional<PasswordVerdict> verdict;
+  net::Timers::Sleeper* waiting = nullptr;
+};
+
+struct Detached {
+  std::shared_ptr<Judgement> judgement;
+  ~Detached() { judgement->waiting = nullptr; }
+};
+
+}  // namespace
+
+net::Task<PasswordVerdict> PasswordWorker::verify(net::Shard& shard,
+                                                  std::shared_ptr<const Settings> settings,
+                                                  smtp::Credentials credentials) {
   const auto judgement = std::make_shared<Judgement>();
   net::Timers::Sleeper sleeper(shard.timers);
   judgement->waiting = &sleeper;
-  {
-    const std::lock_guard lock(mutex_);
-    jobs_.push_back([judgement, settings, credentials, &shard] {
-      const bool good =
-          verify_password(settings->passwords, credentials.user, credentials.password);
-      boost::asio::post(shard.io, [judgement, good] {
-        judgement->done = true;
-        judgement->good = good;
-        if (judgement->waiting != nullptr) judgement->waiting->wake();
-      });
+  const Detached detached{judgement};
+  const auto secret = std::make_shared<smtp::Credentials>(std::move(credentials));
+  auto job = [judgement, settings, secret, &shard] {
+    const bool good = verify_password(settings->passwords, secret->user, secret->password);
+    wipe_password(secret->password);
+    boost::asio::post(shard.io, [judgement, good] {
+      judgement->verdict = good ? PasswordVerdict::good : PasswordVerdict::bad;
+      if (judgement->waiting != nullptr) judgement->waiting->wake();
     });
-  }
-  work_.notify_one();
-  const auto deadline = shard.timers.in(std::chrono::seconds(60));
+  };
+  if (!submit(std::move(job))) co_return PasswordVerdict::busy;
+  const auto deadline = shard.timers.in(kJudgementTime);
   bool cancelled = false;
-  while (!judgement->done && !cancelled && shard.timers.now() < deadline) {
+  while (!judgement->verdict && !cancelled && shard.timers.now() < deadline) {
     const auto slept = co_await sleeper.sleep_until(deadline);
     cancelled = !slept.has_value();
   }
-  judgement->waiting = nullptr;
-  co_return judgement->good;
+  co_return judgement->verdict.value_or(PasswordVerdict::busy);
 }
 
 }  // namespace waypost::inbound

@@ -39,17 +39,27 @@ struct Settings {
   bool admits_certificate(const net::TlsInfo& tls_info) const;
 };
 
+enum class PasswordVerdict : std::uint8_t {
+  good,
+  bad,
+  busy,  // not judged: too many wait, or we are shutting down
+};
+
 class PasswordWorker {
  public:
+  /// Judgements that may wait: some seconds' worth of hashing.
+  static constexpr std::size_t kMostWaiting = 64;
   PasswordWorker();
   ~PasswordWorker();
   PasswordWorker(const PasswordWorker&) = delete;
   PasswordWorker& operator=(const PasswordWorker&) = delete;
-  /// Suspends until the worker has judged; on `shard`'s thread.
-  net::Task<bool> verify(net::Shard& shard, std::shared_ptr<const Settings> settings,
-                         smtp::Credentials credentials);
+  /// Suspends until the worker has judged; on `shard`'s thread. REQUIRES: `shard` outlives the
+  /// worker.
+  net::Task<PasswordVerdict> verify(net::Shard& shard, std::shared_ptr<const Settings> settings,
+                                    smtp::Credentials credentials);
 
  private:
+  bool submit(std::function<void()> job);
   void run();
   std::mutex mutex_;
   std::condition_variable work_;

@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 constexpr int kBurst = 64;
 constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::seconds kComplaints{10};
 
 std::string advice(const error_code& error, std::uint16_t port) {
   if (error == asio::error::address_in_use)
@@ -80,10 +81,16 @@ bool Listener::accept_burst() {
       take_(fd);
       continue;
     }
-    if (errno == EINTR || errno == ECONNABORTED) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
-    ops::log().error("{}: accept: {}; pausing; raise LimitNOFILE if this goes on",
-                     endpoint_.to_string(), describe_errno(errno));
+    const int reason = errno;
+    // What befell the connection and not us (accept(2), "Error handling").
+    if (reason == EINTR || reason == ECONNABORTED || reason == EPROTO || reason == EPERM) continue;
+    if (reason == EAGAIN || reason == EWOULDBLOCK) return true;
+    const SteadyTime present = shard_.timers.now();
+    if (!complained_ || present - *complained_ >= kComplaints) {
+      complained_ = present;
+      ops::log().error("{}: accept: {}; pausing; raise LimitNOFILE if this goes on",
+                       endpoint_.to_string(), describe_errno(reason));
+    }
     return false;
   }
   return true;

@@ -35,6 +35,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   Acceptor acceptor_;
   std::function<void(int)> take_;
   net::Endpoint endpoint_;
+  std::optional<SteadyTime> complained_;  // when the log last heard of accept's trouble
 };
 
 }  // namespace waypost::inbound

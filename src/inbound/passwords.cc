@@ -36,6 +36,11 @@ bool matches(const std::string& hash, const std::string& password) {
 
 }  // namespace
 
+void wipe_password(std::string& password) {
+  ::sodium_memzero(password.data(), password.size());
+  password.clear();
+}
+
 Result<std::string> make_password_line(std::string_view user, std::string_view password) {
   const bool bad_user =
       user.empty() || user.front() == '#' || std::any_of(user.begin(), user.end(), [](char c) {

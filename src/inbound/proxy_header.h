@@ -1,7 +1,8 @@
 // The PROXY protocol header, versions 1 and 2 (haproxy's proxy-protocol.txt), without I/O.
 //
-// Feed it with exactly the octets that octets_wanted() asks for: nothing behind the header is ever
-// read, so that a TLS ClientHello stays in the socket.
+// Peek at the socket, ask claim() how many of those octets belong to the header, read exactly
+// these, feed() them: what stands behind the header (a TLS ClientHello) stays in the socket. What
+// can't become a header is an error at the first octet that differs.
 #pragma once
 
 #include "waypost/base/result.h"
@@ -16,21 +17,25 @@ namespace waypost::inbound {
 class ProxyHeader {
  public:
   static constexpr std::size_t kMaxOctets = 4096;
-  /// How many octets may be read now; 0: the header is complete.
-  std::size_t octets_wanted() const { return wanted_; }
-  /// REQUIRES: bytes.size() <= octets_wanted(). ErrorKind::protocol: no PROXY header, or a broken
-  /// one.
+  bool complete() const { return wanted_ == 0; }
+  /// How many octets of what waits in the socket belong to the header, at most; 0 only if complete
+  /// or if `waiting` is empty.
+  std::size_t claim(std::string_view waiting) const;
+  /// REQUIRES: bytes.size() <= claim(bytes). ErrorKind::protocol: no PROXY header, or a broken one;
+  /// the object is of no use after that.
   Result<> feed(std::string_view bytes);
-  /// The client behind the proxy; address empty for LOCAL and UNKNOWN (the connection's own address
-  /// counts).
+  /// The client behind the proxy, normalised as net::Endpoint is; address empty for LOCAL, UNKNOWN
+  /// and UNSPEC (the connection's own address counts).
   const net::Endpoint& source() const { return source_; }
 
  private:
-  Result<> look();
+  Result<> look_at_line();
+  Result<> look_at_v2();
   Result<> read_v1();
   Result<> read_v2();
   std::string octets_;
   std::size_t wanted_ = 12;  // shorter than any header, long enough to tell the versions apart
+  bool line_ = false;        // version 1: its end is found, not foreseen
   net::Endpoint source_;
 };
 

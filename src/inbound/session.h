@@ -2,7 +2,10 @@
 // about mail.
 //
 // Lives in its own coroutine (run_session) on one shard. While it is idle it holds no buffer: reads
-// land in the shard's.
+// land in the shard's. Spread over files by subject:
+//   session_opening.cc  PROXY header, admission, TLS, greeting, AUTH
+//   session.cc          the conversation, and the dialogue's questions
+//   session_io.cc       reading under deadlines and back-pressure, writing
 #pragma once
 
 #include "waypost/net/stream.h"
@@ -20,12 +23,14 @@ namespace waypost::inbound {
 class Session final : public smtp::ServerHandler {
  public:
   /// `listener`: index in settings->options.listeners. The stream is a plain one, not greeted yet.
+  /// Counts down the shard's sessions when it is destroyed.
   Session(ShardDoor& door, std::shared_ptr<const Settings> settings, std::size_t listener,
           std::unique_ptr<net::Stream> stream);
   ~Session() override;
 
   net::Task<void> run();
-  /// Shutdown, phase one: an idle session hears 421 now, a transaction may finish.
+  /// Shutdown, phase one: an idle session hears 421 now; a transaction may finish and hears it
+  /// then.
   void stop();
   /// Phase two.
   void cut();
@@ -37,21 +42,48 @@ class Session final : public smtp::ServerHandler {
   void on_abandon() override;
 
  private:
+  struct Refusal {
+    ConnectionRefusal why;
+    smtp::Reply reply;
+  };
   const ListenerOptions& listener() const { return settings_->options.listeners[listener_]; }
   const Limits& limits() const { return settings_->options.limits; }
+  const std::string& own_name() const { return settings_->options.own_name; }
   ClientFacts facts() const;
+
+  // session_opening.cc; false: the session is over
+  net::Task<bool> open();
   net::Task<bool> read_proxy_header();
+  std::optional<Refusal> admission_refusal();
+  std::optional<Refusal> limit_refusal();
+  void report(const Refusal& refusal);
   net::Task<bool> upgrade();
-  net::Task<bool> greet();
+  /// REQUIRES: `refusal` outlives the call.
+  net::Task<bool> greet(std::optional<Refusal>& refusal);
+  net::Task<void> authenticate();
+  void judge_password(PasswordVerdict verdict);
+
+  // session.cc
   net::Task<void> converse();
+  void keep_behind(std::string_view& input, std::string& carried) const;
+  net::Task<bool> start_tls(bool input_left);
+  net::Task<bool> finish_message();
+  void close();
+  smtp::Reply closing() const;
+  std::optional<smtp::Reply> storage_refusal() const;
+
+  // session_io.cc
   /// Octets read into the shard's buffer; 0: the session is over.
   net::Task<std::size_t> read();
-  net::Task<bool> write_output();
-  net::Task<bool> settle_content();
-  net::Task<void> finish_message();
-  net::Task<void> authenticate();
-  std::optional<smtp::Reply> admission_refusal();
+  net::Task<Result<>> wait_for_input(net::IoState state, SteadyTime deadline);
+  /// How much may be read now, at least 1: after a flush, or a wait, if memory is short.
+  net::Task<std::size_t> make_room();
+  bool takes_content() const;
+  bool memory_is_short() const;
   SteadyTime read_deadline() const;
+  net::Task<void> too_slow();
+  bool write_now();
+  net::Task<bool> write_output();
 
   ShardDoor& door_;
   std::shared_ptr<const Settings> settings_;
@@ -63,12 +95,18 @@ class Session final : public smtp::ServerHandler {
   smtp::ServerOptions options_;
   smtp::ServerDialogue dialogue_;
   std::unique_ptr<Transaction> transaction_;
-  SteadyTime last_octet_{};  // when the last read returned
-  SteadyTime message_deadline_{};
+  net::Timers::Sleeper pause_;  // cut() ends it
+  const char* lost_ = "the connection was lost";
+  SteadyTime last_octet_{};        // when the last read returned
+  SteadyTime command_deadline_{};  // for the next whole command; a slow drip does not move it
+  SteadyTime message_deadline_{};  // for the whole content; unset until it begins
+  std::uint8_t failed_logins_ = 0;
   bool counted_ = false;
+  bool idle_ = false;  // waits for a command outside of a transaction
+  bool cut_ = false;
 };
 
-/// Owns the session for its whole life; spawned by the listener.
+/// Owns the session for its whole life; spawned by the server.
 net::Task<void> run_session(std::unique_ptr<Session> session);
 
 }  // namespace waypost::inbound

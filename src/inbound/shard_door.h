@@ -1,4 +1,4 @@
-// What the sessions of one shard share; that shard's thread only.
+// What the sessions of one shard share; that shard's thread only (but for the metrics).
 #pragma once
 
 #include "waypost/inbound/server.h"
@@ -14,12 +14,30 @@ namespace waypost::inbound {
 
 class Session;
 
+/// Why a connection heard a refusal instead of a greeting.
+enum class ConnectionRefusal : std::uint8_t {
+  not_admitted,
+  client_limit,
+  session_limit,
+  early_talker,
+  shutting_down,
+};
+/// Why a message was refused after its recipients had been accepted.
+enum class MessageRefusal : std::uint8_t { loop, no_room, storage };
+
 /// Counters, resolved once.
 struct InboundMetrics {
   explicit InboundMetrics(ops::Metrics& metrics);
-  ops::Counter &connections, &refused_connections, &messages, &octets, &recipients_accepted,
-      &recipients_refused, &messages_refused, &abandoned, &tls_sessions, &tls_failures, &auth_good,
-      &auth_failed, &timeouts;
+  ops::Counter& refused(ConnectionRefusal why) { return *connections_refused[std::size_t(why)]; }
+  ops::Counter& refused(MessageRefusal why) { return *messages_refused[std::size_t(why)]; }
+  /// By the class of the reply: deferred, unknown, relay_denied, other.
+  ops::Counter& recipient_refused(const smtp::Reply& reply);
+
+  ops::Counter &connections, &messages, &octets, &recipients_accepted, &recipients_deferred,
+      &recipients_unknown, &recipients_relay_denied, &recipients_other, &abandoned, &tls_sessions,
+      &tls_failures, &auth_good, &auth_failed, &auth_busy, &timeouts;
+  std::array<ops::Counter*, 5> connections_refused;
+  std::array<ops::Counter*, 3> messages_refused;
   ops::Histogram& time_to_250;
 };
 
@@ -33,6 +51,8 @@ struct ShardDoor {
         clients(counts),
         metrics(metrics_),
         buffer(kReadBuffer) {}
+  net::Timers& timers() const { return context.shard.timers; }
+
   ShardContext context;
   Context& server;
   PasswordWorker& passwords;

@@ -1,14 +1,14 @@
 #include "inbound/transaction.h"
 
-#include "waypost/mail/xtext.h"
 #include "waypost/ops/log.h"
 
 namespace waypost::inbound {
 namespace {
 
-/// A message that WorkMail sends back to the company's domain passes us again, rightly; one that
-/// keeps coming is a loop.
-constexpr unsigned kMaxOwnPasses = 3;
+/// A message may rightly come back: WorkMail forwards it to an address that is still on Exchange,
+/// whose own rule forwards it again. Three returns are no journey any more. Other machines of a
+/// cluster have other names; a loop through them ends here, too, or at Limits::hops.
+constexpr unsigned kMostReturns = 2;
 
 /// RFC 3848, RFC 6531 §4.3.
 std::string protocol_word(const ClientFacts& client, bool smtputf8) {
@@ -19,19 +19,27 @@ std::string protocol_word(const ClientFacts& client, bool smtputf8) {
   return word;
 }
 
-std::string literal_of(const std::string& address) {
-  return address.find(':') == std::string::npos ? address : "IPv6:" + address;
+/// RFC 5321 §4.1.3.
+std::string literal_of(std::string_view address) {
+  std::string literal = address.find(':') == std::string_view::npos ? "" : "IPv6:";
+  return literal += address;
 }
 
-std::string tls_comment(const std::string& tls) {
-  std::string comment = tls;
+std::string tls_comment(std::string_view tls) {
+  std::string comment(tls);
   std::replace(comment.begin(), comment.end(), ' ', ':');
   return comment;
 }
 
 }  // namespace
 
-std::string ClientFacts::to_string() const { return helo + "[" + address + "]"; }
+std::string ClientFacts::to_string() const {
+  std::string text(helo);
+  text += '[';
+  text += address;
+  text += ']';
+  return text;
+}
 
 Transaction::Transaction(ShardDoor& door, const Limits& limits, const std::string& own_name,
                          smtp::MailCommand mail)
@@ -50,26 +58,11 @@ Transaction::Transaction(ShardDoor& door, const Limits& limits, const std::strin
 
 smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
                                        const ClientFacts& client) {
-  const WallTime present = door_.context.shard.timers.clock().now();
+  const WallTime present = door_.timers().clock().now();
   routing::Decision decision = router_->decide(command.forward_path, present);
-  const bool refused =
-      decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer;
-  if (refused) {
-    door_.metrics.recipients_refused.add();
-    const std::string sender = mail::to_string(envelope_->reverse_path);
-    const std::string recipient = command.forward_path.to_string();
-    const std::string who = client.to_string();
-    const std::string reply = decision.reply.to_line();
-    ops::TrackingEvent event;
-    event.kind = ops::TrackingKind::refused;
-    event.at = present;
-    event.sender = sender;
-    event.recipient = recipient;
-    event.client = who;
-    event.reply = reply;
-    event.why = decision.why;
-    door_.server.tracking.write(event);
-    return decision.reply;
+  if (decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer) {
+    refuse_recipient(command, client, decision, present);
+    return std::move(decision.reply);
   }
   mail::Recipient recipient;
   recipient.original = command.forward_path;
@@ -83,10 +76,32 @@ smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
   return {250, mail::status::recipient_ok, "recipient OK"};
 }
 
+void Transaction::refuse_recipient(const smtp::RcptCommand& command, const ClientFacts& client,
+                                   const routing::Decision& decision, WallTime at) {
+  door_.metrics.recipient_refused(decision.reply).add();
+  const std::string sender = mail::to_string(envelope_->reverse_path);
+  const std::string recipient = command.forward_path.to_string();
+  const std::string who = client.to_string();
+  const std::string reply = decision.reply.to_line();
+  const std::string status = decision.reply.status.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::refused;
+  event.at = at;
+  event.sender = sender;
+  event.recipient = recipient;
+  event.client = who;
+  event.tls = client.tls;
+  event.reply = reply;
+  event.status = status;
+  event.why = decision.why;
+  event.wave = decision.wave;
+  door_.server.tracking.write(event);
+}
+
 void Transaction::begin_content(const ClientFacts& client) {
   content_ = door_.server.spool.begin(door_.context.shard.io.get_executor());
   envelope_->id = door_.context.ids.next();
-  envelope_->accepted_at = door_.context.shard.timers.clock().now();
+  envelope_->accepted_at = door_.timers().clock().now();
   const std::string address = literal_of(client.address);
   const std::string protocol = protocol_word(client, envelope_->smtputf8);
   const std::string tls = tls_comment(client.tls);
@@ -94,38 +109,82 @@ void Transaction::begin_content(const ClientFacts& client) {
       {client.helo, address, own_name_, protocol, tls, envelope_->id, envelope_->accepted_at}));
 }
 
-std::optional<smtp::Reply> Transaction::take_content(std::string_view bytes) {
+std::optional<smtp::Reply> Transaction::take_content(std::string_view bytes,
+                                                     const ClientFacts& client) {
+  if (!content_) return std::nullopt;  // refused within the same arrival
   content_->append(bytes);
   if (header_judged_) return std::nullopt;
   header_.feed(bytes);
   // RFC 5321 §6.3. Judged as soon as the count is too high, not only at the end of the header.
+  std::string loop;
   if (header_.received_count() > limits_.hops) {
-    header_judged_ = true;
-    return smtp::Reply{554, mail::status::routing_loop,
-                       "mail loop: more than " + std::to_string(limits_.hops) + " Received fields"};
+    loop = "mail loop: more than " + std::to_string(limits_.hops) + " Received fields";
+  } else if (header_.own_received_count() > kMostReturns) {
+    loop = "mail loop: the message has passed " + own_name_ + " " +
+           std::to_string(header_.own_received_count()) + " times already";
   }
-  if (header_.own_received_count() > kMaxOwnPasses) {
-    header_judged_ = true;
-    return smtp::Reply{554, mail::status::routing_loop,
-                       "mail loop: the message has passed " + own_name_ + " more than " +
-                           std::to_string(kMaxOwnPasses) + " times"};
-  }
-  header_judged_ = header_.header_complete();
-  return std::nullopt;
+  header_judged_ = header_.header_complete() || !loop.empty();
+  if (loop.empty()) return std::nullopt;
+  return refuse_message(MessageRefusal::loop, {554, mail::status::routing_loop, loop}, client,
+                        loop);
 }
 
-net::Task<std::optional<smtp::Reply>> Transaction::flush() {
+std::size_t Transaction::room_in_block() const {
+  if (!content_) return 0;
+  return kBlockSize - static_cast<std::size_t>((content_->octets() - flushed_) % kBlockSize);
+}
+
+net::Task<std::optional<smtp::Reply>> Transaction::flush(ClientFacts client) {
   auto flushed = co_await content_->flush();
-  if (flushed) co_return std::nullopt;
-  co_return spool_trouble(flushed.error());
+  if (!flushed) co_return spool_trouble(flushed.error(), client);
+  flushed_ = content_->octets();
+  co_return std::nullopt;
 }
 
-smtp::Reply Transaction::spool_trouble(const Error& error) const {
+smtp::Reply Transaction::refuse_message(MessageRefusal why, smtp::Reply reply,
+                                        const ClientFacts& client, std::string_view detail) {
+  door_.metrics.refused(why).add();
+  track_refused(client, reply.to_line(), reply.status.to_string(), detail);
+  content_.reset();
+  return reply;
+}
+
+void Transaction::track_lost(const ClientFacts& client, std::string_view why) {
+  track_refused(client, {}, {}, why);
+}
+
+void Transaction::track_refused(const ClientFacts& client, const std::string& reply,
+                                const std::string& status, std::string_view why) {
+  const std::string sender = mail::to_string(envelope_->reverse_path);
+  const std::string who = client.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::refused;
+  event.at = door_.timers().clock().now();
+  event.queue_id = envelope_->id;
+  event.message_id = header_.message_id();
+  event.sender = sender;
+  event.client = who;
+  event.tls = client.tls;
+  event.reply = reply;
+  event.status = status;
+  event.why = why;
+  event.size = content_ ? content_->octets() : 0;
+  event.recipients = static_cast<std::uint32_t>(envelope_->recipients.size());
+  door_.server.tracking.write(event);
+}
+
+smtp::Reply Transaction::spool_trouble(const Error& error, const ClientFacts& client) {
   ops::log().error("message {} from {}: not accepted: {}", envelope_->id.to_string(),
                    mail::to_string(envelope_->reverse_path), error.message);
-  if (error.kind == ErrorKind::exhausted)
-    return {452, mail::status::disk_full, "no room for the message at the moment"};
-  return {452, mail::status::spool_trouble, "the message can't be stored safely at the moment"};
+  if (error.kind == ErrorKind::exhausted) {
+    return refuse_message(MessageRefusal::no_room,
+                          {452, mail::status::disk_full, "no room for the message at the moment"},
+                          client, error.message);
+  }
+  return refuse_message(
+      MessageRefusal::storage,
+      {452, mail::status::spool_trouble, "the message can't be stored safely at the moment"},
+      client, error.message);
 }
 
 net::Task<smtp::Reply> Transaction::commit(ClientFacts client, bool bare_newlines) {
@@ -136,10 +195,7 @@ net::Task<smtp::Reply> Transaction::commit(ClientFacts client, bool bare_newline
   std::string blob = mail::encode(*envelope_);
   const auto count = static_cast<std::uint32_t>(envelope_->recipients.size());
   auto committed = co_await content_->commit(envelope_->id, std::move(blob), count);
-  if (!committed) {
-    door_.metrics.messages_refused.add();
-    co_return spool_trouble(committed.error());
-  }
+  if (!committed) co_return spool_trouble(committed.error(), client);
   message_ = *committed;
   stored_ = true;
   std::string text = "queued as " + envelope_->id.to_string();
@@ -156,7 +212,7 @@ void Transaction::hand_over(const ClientFacts& client, Duration took) {
       static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0)));
   const std::string sender = mail::to_string(envelope_->reverse_path);
   ops::TrackingEvent event;
-  event.at = door_.context.shard.timers.clock().now();
+  event.at = door_.timers().clock().now();
   event.queue_id = envelope_->id;
   event.message_id = envelope_->message_id;
   event.sender = sender;
@@ -166,22 +222,24 @@ void Transaction::hand_over(const ClientFacts& client, Duration took) {
   event.recipients = static_cast<std::uint32_t>(envelope_->recipients.size());
   event.took_us = took.count();
   door_.server.tracking.write(event);
-  for (std::size_t i = 0; i < envelope_->recipients.size(); ++i) {
-    const mail::Recipient& recipient = envelope_->recipients[i];
-    const std::string original = recipient.original.to_string();
-    const std::string target = recipient.target.to_string();
-    ops::TrackingEvent routed;
-    routed.kind = ops::TrackingKind::routed;
-    routed.at = event.at;
-    routed.queue_id = envelope_->id;
-    routed.recipient = original;
-    routed.target = target;
-    routed.next_hop = recipient.next_hop;
-    routed.why = reasons_[i].first;
-    routed.wave = reasons_[i].second;
-    door_.server.tracking.write(routed);
-  }
+  for (std::size_t i = 0; i < envelope_->recipients.size(); ++i) track_routed(i, event.at);
   door_.context.on_committed(message_, envelope_);
+}
+
+void Transaction::track_routed(std::size_t recipient, WallTime at) {
+  const mail::Recipient& routed = envelope_->recipients[recipient];
+  const std::string original = routed.original.to_string();
+  const std::string target = routed.target.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::routed;
+  event.at = at;
+  event.queue_id = envelope_->id;
+  event.recipient = original;
+  event.target = target;
+  event.next_hop = routed.next_hop;
+  event.why = reasons_[recipient].first;
+  event.wave = reasons_[recipient].second;
+  door_.server.tracking.write(event);
 }
 
 }  // namespace waypost::inbound

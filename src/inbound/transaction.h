@@ -1,7 +1,8 @@
 // One mail transaction as we decide about it: sender, routed recipients, content on its way into
 // the spool.
 //
-// Made at MAIL, gone after the verdict. Lives on its session's shard.
+// Made at MAIL, gone after the verdict. Lives on its session's shard. Writes the tracking log's
+// lines about it: refused, received, routed.
 #pragma once
 
 #include "waypost/mail/header.h"
@@ -16,18 +17,20 @@
 
 namespace waypost::inbound {
 
-/// What the session knows and the transaction needs.
+/// What the session knows and the transaction needs. Views into the session: good until its
+/// dialogue advances.
 struct ClientFacts {
-  std::string helo;
-  std::string address;  // "10.0.0.5"
-  std::string user;     // authenticated as
-  std::string tls;      // "TLSv1.3 TLS_AES_128_GCM_SHA256", empty: none
+  std::string_view helo;
+  std::string_view address;  // "10.0.0.5"
+  std::string_view user;     // authenticated as
+  std::string_view tls;      // "TLSv1.3 TLS_AES_128_GCM_SHA256", empty: none
   bool esmtp = false;
   std::string to_string() const;  // "ex1.corp.example[10.0.0.5]"
 };
 
 class Transaction {
  public:
+  /// REQUIRES: `door`, `limits`, `own_name` outlive it.
   Transaction(ShardDoor& door, const Limits& limits, const std::string& own_name,
               smtp::MailCommand mail);
 
@@ -35,18 +38,32 @@ class Transaction {
   smtp::Reply add_recipient(const smtp::RcptCommand& command, const ClientFacts& client);
   /// Puts our Received field on top.
   void begin_content(const ClientFacts& client);
-  /// A reply if the message must be refused from here on.
-  std::optional<smtp::Reply> take_content(std::string_view bytes);
+  /// A reply if the message must be refused from here on; its content is dropped then.
+  std::optional<smtp::Reply> take_content(std::string_view bytes, const ClientFacts& client);
+  bool has_content() const { return content_ != nullptr; }
   bool wants_flush() const { return content_ && content_->wants_flush(); }
-  net::Task<std::optional<smtp::Reply>> flush();
-  /// The verdict. On success `stored` is true and hand_over() is to be called once the 250 is on
+  /// Octets that fit into memory that is taken already; 0 only without content.
+  std::size_t room_in_block() const;
+  /// A reply as from take_content().
+  net::Task<std::optional<smtp::Reply>> flush(ClientFacts client);
+  /// The verdict. On success stored() is true and hand_over() is to be called once the 250 is on
   /// its way.
   net::Task<smtp::Reply> commit(ClientFacts client, bool bare_newlines);
   bool stored() const { return stored_; }
+  /// `took`: from the last octet to the 250.
   void hand_over(const ClientFacts& client, Duration took);
+  /// The connection ended inside the content.
+  void track_lost(const ClientFacts& client, std::string_view why);
 
  private:
-  smtp::Reply spool_trouble(const Error& error) const;
+  void refuse_recipient(const smtp::RcptCommand& command, const ClientFacts& client,
+                        const routing::Decision& decision, WallTime at);
+  smtp::Reply refuse_message(MessageRefusal why, smtp::Reply reply, const ClientFacts& client,
+                             std::string_view detail);
+  void track_refused(const ClientFacts& client, const std::string& reply, const std::string& status,
+                     std::string_view why);
+  smtp::Reply spool_trouble(const Error& error, const ClientFacts& client);
+  void track_routed(std::size_t recipient, WallTime at);
 
   ShardDoor& door_;
   const Limits& limits_;
@@ -56,6 +73,7 @@ class Transaction {
   std::vector<std::pair<std::string, std::string>> reasons_;  // per recipient: why, wave
   mail::HeaderScan header_;
   std::unique_ptr<spool::IncomingMessage> content_;
+  std::uint64_t flushed_ = 0;  // octets of content_ that are on disk
   spool::MessageRef message_;
   bool header_judged_ = false;
   bool stored_ = false;

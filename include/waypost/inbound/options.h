@@ -25,7 +25,8 @@ struct ListenerOptions {
   std::string to_string() const;  // "0.0.0.0:25"
 };
 
-/// One way in. A client that matches none is refused with 550 5.7.1 before it says anything.
+/// The ways in. A client of none of the networks must authenticate, by password or certificate,
+/// before MAIL (530 5.7.0); if neither is configured, it is greeted with 554 5.7.1.
 struct AdmissionOptions {
   std::vector<std::string> networks;  // CIDRs that may relay
   std::string password_file;  // "user:hash" lines, argon2id or scrypt ($argon2id$..., $7$...)
@@ -40,7 +41,9 @@ struct Limits {
   std::uint64_t message_size = 40ull * 1024 * 1024;
   std::uint32_t errors_per_session = 20;
   std::uint32_t commands_without_mail = 100;
-  std::uint32_t hops = 30;                           // Received fields; then 554 5.4.6
+  // Received fields; then 554 5.4.6. Also when three of them name us: a message may rightly come
+  // back twice (WorkMail forwards to Exchange, whose rule forwards again).
+  std::uint32_t hops = 30;
   Duration idle = std::chrono::minutes(5);           // RFC 5321 §4.5.3.2.7
   Duration content_block = std::chrono::minutes(3);  // between two reads inside a message
   Duration whole_message = std::chrono::minutes(60);

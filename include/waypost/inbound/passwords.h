@@ -23,4 +23,7 @@ Result<PasswordHashes> read_password_file(const std::string& path);
 bool verify_password(const PasswordHashes& hashes, const std::string& user,
                      const std::string& password);
 
+/// Overwrites and empties it.
+void wipe_password(std::string& password);
+
 }  // namespace waypost::inbound

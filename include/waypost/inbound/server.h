@@ -36,6 +36,8 @@ struct Context {
   ops::TrackingLog& tracking;
 };
 
+/// Any thread. REQUIRES at its end: stop_accepting() was called, sessions() is 0 (after cancel() it
+/// comes to that by itself), and the shards no longer run.
 class Server {
  public:
   /// Binds and listens; ErrorKind::network names the address that is taken, and what to do.
