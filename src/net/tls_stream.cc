@@ -314,7 +314,7 @@ Result<> TlsStreamImpl::judge_server_peer() {
   info_.verify_error = why;
   if (context_->client().policy != TlsPolicy::verify) return {};
   return fail(ErrorKind::tls,
-              "the certificate of " + inner_->remote().to_string() + " is not trusted: " + why);
+              "TLS: the certificate of " + inner_->remote().to_string() + " is not trusted: " + why);
 }
 
 Result<> TlsStreamImpl::judge_client_peer() {

@@ -43,6 +43,8 @@ void QueueImpl::begin_attempt(Index at) {
     ++jobs_[at].failures;
     return make_waiting(at, now() + backoff_.after(jobs_[at].failures));
   }
+  // The timer for it runs on steady time, which stands still while a machine is suspended.
+  if (clock().now() - messages_[message].accepted_at >= options_.expiry) return expire(message);
   const auto found = context_.deliverers.find(hops_[hop].name);
   outbound::Deliverer* const deliverer =
       found == context_.deliverers.end() ? nullptr : found->second;

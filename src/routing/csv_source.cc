@@ -191,9 +191,11 @@ void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,
                              std::to_string(static_cast<unsigned char>((*text)[*bad])) +
                              " here); save it as UTF-8, in Excel 'CSV UTF-8'");
   }
-  if (const auto nul = text->find('\0'); nul != std::string_view::npos)
-    return builder.error(file_name, 1, 1,
+  if (const auto nul = text->find('\0'); nul != std::string_view::npos) {
+    const auto line = std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(nul), '\n') + 1;
+    return builder.error(file_name, static_cast<std::uint32_t>(line), 1,
                          "the file holds NUL octets and is not text; save it as UTF-8 CSV");
+  }
   const auto rows = static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) + 1;
   builder.table->reserve(rows, text->size());
   Rows(builder, file_name, *text).read();

@@ -93,7 +93,7 @@ Step ServerDialogue::State::advance(std::string_view& input) {
       const bool waits = now == Step::authenticate || now == Step::commit;
       if (now == Step::close || waits || !shutdown) return now;
     }
-    if (shutdown) {
+    if (shutdown && !transaction) {  // who is in a transaction may finish it
       close_with(*std::exchange(shutdown, std::nullopt));
       return Step::close;
     }

@@ -111,6 +111,7 @@ class Conversation:
         self.dialog, self.port = dialog, port
         self.pending = b""
         self.body = b""        # the content of the running message
+        self.bodies = []       # contents before it whose verdict is still to come
         self.accepted = []     # (queue id, content)
         self.reply_lines = []
         self.connect()
@@ -154,7 +155,7 @@ class Conversation:
         assert not left, f"an unread reply was left over: {left!r}"
 
     def step(self, line):
-        if line.startswith("C: "):
+        if line.startswith("C: ") or line == "C:":
             self.command(line[3:])
         elif line.startswith("R: "):
             self.pending += unescape(line[3:])
@@ -174,9 +175,15 @@ class Conversation:
             self.act(line.strip())
 
     def command(self, text):
+        if text.upper().startswith(("MAIL ", "RSET", "EHLO")):
+            self.end_body()
         self.pending += text.encode() + b"\r\n"
-        if text.upper().startswith(("MAIL ", "DATA", "RSET", "EHLO")):
-            self.body = b""
+
+    def end_body(self):
+        """A pipelining client sends the next message before it has heard of this one: then its content is remembered."""
+        if self.body and self.pending:
+            self.bodies.append(self.body)
+        self.body = b""
 
     def act(self, line):
         send = re.fullmatch(r"<SEND (?:(\d+)\.\.(\d+) of )?(\d+)>", line)
@@ -199,6 +206,13 @@ class Conversation:
         elif line == "<CUT>":
             self.flush()
             self.socket.close()
+        elif line == "S drops":
+            self.flush()
+            try:
+                while self.reader.read(4096):
+                    pass
+            except OSError:  # a reset ends it too
+                pass
         elif line == "S closes":
             self.flush()
             try:
@@ -223,9 +237,9 @@ class Conversation:
         # A blank at the very end of a pattern's text may be missing: "250 ..." takes "250" too.
         assert re.fullmatch(regex, text) or re.fullmatch(regex, text + " "), f"got: {text}"
         queued = re.search(r"queued as ([0-9A-Z]+)", text)
-        if text.startswith("250 2.6.0") and queued:
-            self.accepted.append((queued.group(1), self.body))
-            self.body = b""
+        if text.startswith("250 ") and queued:
+            self.accepted.append((queued.group(1), self.bodies.pop(0) if self.bodies else self.body))
+
 
     def has(self, words, wanted):
         found = any((line[4:].upper() + " ").startswith(words.upper() + " ") for line in self.reply_lines)

@@ -1,5 +1,7 @@
 """Mail that goes in circles is stopped."""
 
+from rig.dns import NameServer
+from rig.processes import free_port
 from conftest import message
 
 
@@ -34,11 +36,13 @@ def test_our_own_name_in_received(world):
 
 
 def test_next_hop_that_is_ourselves(world):
-    workmail = world.sink()
-    gateway = world.gateway(workmail, users=["bob", "ann"], start=False)
-    # A name, so that only the connection shows it; not in the check of the configuration.
-    gateway.config["next_hops"]["workmail"]["hosts"] = [f"localhost:{gateway.smtp_port}"]
-    gateway.config["dns"] = {"ipv6": False}
+    # By MX, so that only the connection shows it and not the check of the configuration.
+    zone = {"orgname.awsapps.com": {"MX": [(10, "mx.example")]}, "mx.example": {"A": ["127.0.0.1"]}}
+    server = world.peer(NameServer(zone, free_port()))
+    gateway = world.gateway(users=["bob", "ann"], start=False)
+    gateway.config["next_hops"]["workmail"] = {"mx": "orgname.awsapps.com", "mx_port": gateway.smtp_port, "tls": "none"}
+    gateway.config["routing"]["target_domains"]["orgname.awsapps.com"] = "workmail"
+    gateway.config["dns"] = {"servers": [f"127.0.0.1:{server.port}"], "ipv6": False}
     gateway.start()
     assert world.exchange().send("", ["bob@corp.example"], message()).accepted
     failed = gateway.wait_event("failed")

@@ -42,7 +42,8 @@ def test_postfix_as_server(world):
     gateway.config["routing"]["target_domains"]["orgname.awsapps.com"] = "workmail"
     gateway.start()
     exchange = world.exchange()
-    contents = [message(f"number {n}", body=f"text {n}\r\n.\r\n..x\r\n" + "long " * 150 + "\r\n") for n in range(10)]
+    contents = [message(f"number {n}", body=f"text {n}\r\n.\r\n..x\r\n" + "long " * 150 + "\r\n",
+                        message_id=f"{n}@ext.example") for n in range(10)]  # Postfix would add a missing Message-ID
     for content in contents:
         assert exchange.send("ann@ext.example", ["bob@corp.example"], content).accepted
     exchange.quit()

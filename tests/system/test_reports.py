@@ -1,6 +1,7 @@
 """Failure reports: once, to the right person, about the original address; and when not."""
 
 import email
+import re
 import mmap
 
 import pytest
@@ -26,6 +27,7 @@ def test_refused_recipient_is_reported_by_its_original_address(world):
     assert [r["address"] for r in record["recipients"]] == ["ann@orgname.awsapps.com"]
     assert report.get_content_type() == "multipart/report"
     status = next(part for part in report.walk() if part.get_content_type() == "message/delivery-status").as_string()
+    status = re.sub(r"\n[ \t]+", " ", status)  # long fields are folded
     assert "Final-Recipient: rfc822; bob@corp.example" in status.replace("rfc822;bob", "rfc822; bob"), status
     assert "robert@corp.example" in status and "5.1.1" in status and "mailbox unavailable" in status, status
     assert "carol" not in status and "awsapps" not in status.replace("Diagnostic-Code", ""), status
@@ -56,7 +58,7 @@ def test_mail_that_expires_is_returned(world, preload):
         view[:16] = str(49 * 3600).encode().zfill(16)  # Exchange's and our limit is two days
     record, report = report_of(workmail)
     assert [r["address"] for r in record["recipients"]] == ["ann@orgname.awsapps.com"]
-    assert "4.4.7" in report.as_string(), report.as_string()
+    assert "5.4.7" in report.as_string(), report.as_string()
     failed = gateway.wait_event("failed")
     assert failed[0]["recipient"] == "bob@corp.example"
     gateway.wait_empty()

@@ -61,7 +61,7 @@ class Postfix:
             "smtp_host_lookup": "native", "smtp_dns_support_level": "disabled",
         }
         if self.certificates:
-            settings |= {"smtpd_tls_security_level": "may", "smtpd_tls_cert_file": self.certificates.chain,
+            settings |= {"smtpd_tls_security_level": "may", "smtpd_tls_loglevel": "1", "smtpd_tls_cert_file": self.certificates.chain,
                          "smtpd_tls_key_file": self.certificates.key}
         return settings | self.settings
 
@@ -76,7 +76,7 @@ class Postfix:
     def relay_through(self, port, ca_file=None):
         self.settings |= {"relayhost": f"[127.0.0.1]:{port}"}
         if ca_file:
-            self.settings |= {"smtp_tls_security_level": "verify", "smtp_tls_CAfile": ca_file,
+            self.settings |= {"smtp_tls_security_level": "verify", "smtp_tls_loglevel": "1", "smtp_tls_CAfile": ca_file,
                               "smtp_tls_verify_cert_match": "gw.corp.example"}
         return self
 

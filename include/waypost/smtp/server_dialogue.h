@@ -115,7 +115,7 @@ class ServerDialogue {
   /// The content of the running transaction is already lost (spool failed, too many hops): the rest
   /// is read and dropped and `reply` is sent where the verdict belongs. Callable from on_content.
   void refuse_content(Reply reply);
-  /// 421 at the next opportunity (shutdown, deadline); the next Step is close.
+  /// 421 as soon as no transaction is open (shutdown); the next Step is close.
   void shut_down(Reply reply);
 
   // What the driver may ask.
