@@ -236,6 +236,7 @@ void Transaction::track_routed(std::size_t recipient, WallTime at) {
   event.queue_id = envelope_->id;
   event.recipient = original;
   event.target = target;
+  event.message_id = envelope_->message_id;
   event.next_hop = routed.next_hop;
   event.why = reasons_[recipient].first;
   event.wave = reasons_[recipient].second;
