@@ -133,6 +133,9 @@ int check(const CommandOptions& options) {
     return 1;
   }
   const auto& config = loaded.config;
+  if (const auto advice = advice_on_reports(config); !advice.empty()) {
+    std::cout << options.config_file << ": warning: " << advice << "\n";
+  }
   std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
             << " listeners, " << config.next_hops.size() << " next hops, "
             << config.routing.own_domains.size() << " own domains, " << entries

@@ -2,6 +2,8 @@
 
 #include "waypost/ops/log.h"
 
+#include "app/next_hop_summary.h"
+
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <sys/resource.h>
@@ -75,6 +77,8 @@ Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
   if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
+  if (const auto advice = advice_on_reports(gateway->config_); !advice.empty())
+    ops::log().warn("{}", advice);
   return gateway;
 }
 

@@ -25,4 +25,11 @@ std::string summarise_next_hop(const std::vector<outbound::NextHopOptions>& next
   return text;
 }
 
+std::string advice_on_reports(const config::Config& config) {
+  if (!config.queue.report_next_hop.empty() || !config.routing.default_next_hop.empty()) return {};
+  return "senders who are not in the table can't be told when their mail fails; name your Exchange "
+         "as a next hop and set "
+         "queue.report_next_hop";
+}
+
 }  // namespace waypost::app

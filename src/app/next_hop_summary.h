@@ -1,6 +1,7 @@
 // A next hop in a few words, for explanations and `check`.
 #pragma once
 
+#include "waypost/config/config.h"
 #include "waypost/outbound/next_hop.h"
 
 #include <string>
@@ -13,5 +14,9 @@ namespace waypost::app {
 /// is no such name.
 std::string summarise_next_hop(const std::vector<outbound::NextHopOptions>& next_hops,
                                std::string_view name);
+
+/// What a good configuration still lacks for the promise that senders are told of failures; empty:
+/// nothing.
+std::string advice_on_reports(const config::Config& config);
 
 }  // namespace waypost::app

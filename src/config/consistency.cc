@@ -196,6 +196,8 @@ class Consistency {
       check_reference(routing.default_next_hop, "routing.default_next_hop", "default_next_hop");
     if (!routing.pending_next_hop.empty())
       check_reference(routing.pending_next_hop, "routing.pending_next_hop", "pending_next_hop");
+    const auto& report = config_.queue.report_next_hop;
+    if (!report.empty()) check_reference(report, "queue.report_next_hop", "report_next_hop");
     for (const auto& hop : config_.next_hops)
       if (!used_.contains(hop.name))
         warning("next_hops." + hop.name,

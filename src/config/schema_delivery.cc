@@ -113,6 +113,10 @@ void read_queue(Section& section, queue::Options& options) {
                                 options.concurrency, {1, 10'000});
   section.text({"postmaster", "named in failure reports; empty: postmaster@ own_name"},
                options.postmaster);
+  section.text(
+      {"report_next_hop",
+       "where reports go whose addressee is in no table, such as senders still on Exchange"},
+      options.report_next_hop);
   section.size({"report_full_limit", "a failure report returns at most this much of the message"},
                options.report_full_limit, {0, 64ull << 20});
   if (section.describing() || options.postmaster.empty()) return;

@@ -313,8 +313,8 @@ Result<> TlsStreamImpl::judge_server_peer() {
   }
   info_.verify_error = why;
   if (context_->client().policy != TlsPolicy::verify) return {};
-  return fail(ErrorKind::tls,
-              "TLS: the certificate of " + inner_->remote().to_string() + " is not trusted: " + why);
+  return fail(ErrorKind::tls, "TLS: the certificate of " + inner_->remote().to_string() +
+                                  " is not trusted: " + why);
 }
 
 Result<> TlsStreamImpl::judge_client_peer() {

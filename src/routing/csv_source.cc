@@ -192,7 +192,8 @@ void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,
                              " here); save it as UTF-8, in Excel 'CSV UTF-8'");
   }
   if (const auto nul = text->find('\0'); nul != std::string_view::npos) {
-    const auto line = std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(nul), '\n') + 1;
+    const auto line =
+        std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(nul), '\n') + 1;
     return builder.error(file_name, static_cast<std::uint32_t>(line), 1,
                          "the file holds NUL octets and is not text; save it as UTF-8 CSV");
   }

@@ -32,8 +32,8 @@ struct Options {
       std::chrono::hours(4);       // queued mail whose recipient routing no longer knows
   std::uint32_t concurrency = 20;  // attempts at once per next hop and shard
   std::string postmaster;          // named in reports; empty: postmaster@own name
-  /// Where reports go whose addressee routing does not know (a sender who is still on Exchange, or outside). Empty: such
-  /// reports can't be sent; that is logged and tracked.
+  /// Where reports go whose addressee routing does not know (a sender who is still on Exchange, or
+  /// outside). Empty: such reports can't be sent; that is logged and tracked.
   std::string report_next_hop;
   std::uint64_t report_full_limit = 100 * 1024;  // RET=FULL returns at most this much content
 };
