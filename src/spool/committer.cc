@@ -8,10 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <limits>
+
 namespace waypost::spool {
 namespace {
 
 constexpr auto kLookEvery = std::chrono::seconds(1);
+constexpr unsigned kFruitlessAtClose = 8;  // batches in a row that made no settlement durable
 
 /// Resumes the coroutines of one shard.
 struct Resume {
@@ -74,6 +77,8 @@ bool Committer::anybody_waits() const {
 
 void Committer::run() {
   std::vector<Request*> taken;
+  std::size_t left_before = std::numeric_limits<std::size_t>::max();
+  unsigned fruitless = 0;
   while (true) {
     const bool closing = closing_.load();
     taken.clear();
@@ -90,7 +95,15 @@ void Committer::run() {
     }
     look_at_disk();
     const bool more = log_.reclaim();
-    if (closing && queue_.empty() && stack_.empty()) break;
+    if (closing && queue_.empty() && stack_.empty()) {
+      // One batch takes a bounded number of settlements; a disk that takes none any more must not
+      // hold up the shutdown.
+      const std::size_t left = log_.unwritten_settlements();
+      if (left == 0) break;
+      fruitless = left < left_before ? 0 : fruitless + 1;
+      left_before = left;
+      if (fruitless >= kFruitlessAtClose) break;
+    }
     if (!more && queue_.empty() && !log_.has_unwritten_settlements()) wait(asleep, kLookEvery);
   }
   finished_.store(true, std::memory_order_seq_cst);

@@ -217,6 +217,7 @@ Result<> Log::write_and_sync(Batch& batch) {
   }
   if (auto written = active_->file->write_at(start, batch.pieces); !written) {
     active_->dirty_until = std::max(active_->dirty_until, end);
+    blank_failed_write(start, end);
     return written;
   }
   if (auto synced = active_->file->sync_data(); !synced) {
@@ -229,6 +230,19 @@ Result<> Log::write_and_sync(Batch& batch) {
   active_->dirty_until = 0;
   used_octets_.fetch_add(end - start, std::memory_order_relaxed);
   return {};
+}
+
+/// Some of a failed write may be in the file, and its senders are told that it failed: after a
+/// crash before the next batch it must not be found. If this write fails too, the next batch
+/// overwrites it.
+void Log::blank_failed_write(std::uint64_t start, std::uint64_t end) {
+  // The header block stays: without its freed mark, an older header could come back to life.
+  const std::uint64_t first = std::max(start, kPage);
+  if (end <= first) return;
+  const std::string zeros(end - first, '\0');
+  const iovec piece{const_cast<char*>(zeros.data()), zeros.size()};
+  if (!active_->file->write_at(first, {&piece, 1})) return;
+  if (auto synced = active_->file->sync_data(); !synced) turn_read_only(synced.error().message);
 }
 
 void Log::turn_read_only(const std::string& reason) {

@@ -74,6 +74,7 @@ class Log {
   /// Spare segments that the background worker should make now, by number.
   std::vector<std::uint32_t> take_spare_orders();
   bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
+  std::size_t unwritten_settlements() const { return waiting_settlements_.size(); }
 
   // Any thread.
   bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
@@ -104,6 +105,7 @@ class Log {
   void activate(Segment& segment);
   void seal_active();
   Result<> write_and_sync(Batch& batch);
+  void blank_failed_write(std::uint64_t start, std::uint64_t end);
   void finish(Batch& batch);
   void finish_message(const Batch::Placed& placed);
   void finish_settlement(const SettleRequest& settled);

@@ -170,6 +170,7 @@ class Recovery {
     if (header.type == RecordType::settle) {
       for (const Entry& entry : decode_entries(head)) {
         entries_.push_back(entry);
+        report_.highest_id = std::max(report_.highest_id, QueueId{entry.id});
         top_stamp_ = std::max(top_stamp_, entry.stamp);
         references_.push_back({index, entry.home, false});
       }
@@ -181,6 +182,7 @@ class Recovery {
       set_aside(*log_.segments_[index], {offset, record_span(header), "its lengths disagree"});
       return;
     }
+    report_.highest_id = std::max(report_.highest_id, QueueId{header.id});
     top_stamp_ = std::max(top_stamp_, parts->held_stamp);
     if (header.from_sequence != 0) references_.push_back({index, header.from_sequence, true});
     Found& kept = found_[header.id];

@@ -10,7 +10,7 @@ namespace waypost::spool {
 namespace {
 
 net::Task<> commit_one(Spool* spool, net::Executor executor, std::uint64_t id, std::string content,
-                       std::optional<Result<MessageRef>>* out) {
+                       std::uint32_t recipients, std::optional<Result<MessageRef>>* out) {
   auto message = spool->begin(executor);
   for (std::size_t at = 0; at < content.size(); at += 5000) {
     message->append(std::string_view(content).substr(at, 5000));
@@ -23,7 +23,7 @@ net::Task<> commit_one(Spool* spool, net::Executor executor, std::uint64_t id, s
     }
   }
   std::string envelope = "envelope";
-  *out = co_await message->commit(QueueId{id}, std::move(envelope), 2);
+  *out = co_await message->commit(QueueId{id}, std::move(envelope), recipients);
 }
 
 class SpoolTest : public testing::Test {
@@ -40,12 +40,14 @@ class SpoolTest : public testing::Test {
     ASSERT_TRUE(opened) << opened.error().message;
     spool_ = std::move(*opened);
   }
-  Result<MessageRef> commit(std::uint64_t id, const std::string& content) {
+  Result<MessageRef> commit(std::uint64_t id, const std::string& content,
+                            std::uint32_t recipients = 2) {
     std::optional<Result<MessageRef>> out;
     io_.restart();
-    boost::asio::co_spawn(io_.get_executor(),
-                          commit_one(spool_.get(), io_.get_executor(), id, content, &out),
-                          boost::asio::detached);
+    boost::asio::co_spawn(
+        io_.get_executor(),
+        commit_one(spool_.get(), io_.get_executor(), id, content, recipients, &out),
+        boost::asio::detached);
     io_.run_for(std::chrono::seconds(20));
     if (!out) return fail(ErrorKind::timeout, "no answer from the spool");
     return *out;
@@ -125,6 +127,60 @@ TEST_F(SpoolTest, TurnsReadOnlyAfterAFailedSyncAndStillServesWhatItHolds) {
   EXPECT_FALSE(spool_->has_room());
   EXPECT_EQ(content_of(*held), "kept");
   EXPECT_TRUE(spool_->load(*held));
+}
+
+TEST_F(SpoolTest, CloseWritesMoreSettlementsThanOneBatchTakes) {
+  options_.settle_delay = std::chrono::hours(1);
+  open();
+  constexpr std::uint32_t kRecipients = 9'000;
+  const auto ref = commit(16, "to many", kRecipients);
+  ASSERT_TRUE(ref) << ref.error().message;
+  for (std::uint32_t i = 0; i < kRecipients; ++i) spool_->settle(*ref, i, Settlement::delivered);
+  spool_->close();
+  spool_.reset();
+  open();
+  EXPECT_TRUE(found_.empty());
+}
+
+TEST_F(SpoolTest, CloseTriesSettlementsAgainAfterAFailedWrite) {
+  options_.settle_delay = std::chrono::hours(1);
+  options_.spare_segments = 0;
+  open();
+  const auto ref = commit(16, "body", 1);
+  ASSERT_TRUE(ref) << ref.error().message;
+  spool_->settle(*ref, 0, Settlement::delivered);
+  disk_.fail_operation(disk_.operations() + 1, FaultDisk::Fault::full);
+  spool_->close();
+  spool_.reset();
+  open();
+  EXPECT_TRUE(found_.empty());
+}
+
+TEST_F(SpoolTest, AMessageWhoseWriteFailedDoesNotComeBack) {
+  options_.spare_segments = 0;
+  open();
+  ASSERT_TRUE(commit(16, "kept"));
+  disk_.fail_operation(disk_.operations() + 1, FaultDisk::Fault::full);
+  const auto refused = commit(32, std::string(20'000, 'y'));
+  ASSERT_FALSE(refused);
+  EXPECT_FALSE(spool_->read_only());
+  spool_.reset();
+  open();
+  ASSERT_EQ(found_.size(), 1u);
+  EXPECT_EQ(found_[0].ref.id.value, 16u);
+  EXPECT_TRUE(report_.set_aside.empty());
+}
+
+TEST_F(SpoolTest, RecoveryReportsTheHighestIdOfFinishedMessagesToo) {
+  open();
+  ASSERT_TRUE(commit(16, "open"));
+  const auto ref = commit(4'800, "finished", 1);
+  ASSERT_TRUE(ref) << ref.error().message;
+  spool_->settle(*ref, 0, Settlement::delivered);
+  spool_.reset();
+  open();
+  ASSERT_EQ(found_.size(), 1u);
+  EXPECT_EQ(report_.highest_id.value, 4'800u);
 }
 
 TEST_F(SpoolTest, RefusesAfterClose) {

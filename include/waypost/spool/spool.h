@@ -92,6 +92,9 @@ class IncomingMessage {
 
 struct RecoveryReport {
   std::uint64_t messages = 0, recipients_open = 0, segments = 0, octets_read = 0;
+  /// The highest id in any sound record, finished messages and settlements too. Settlements match
+  /// by id, so a new id must lie above it even when the wall clock has gone back.
+  QueueId highest_id;
   std::vector<std::string>
       set_aside;  // what was torn or corrupt: "segment 00000012.log offset 40960: ..."
 };
