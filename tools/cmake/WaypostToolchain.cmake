@@ -35,7 +35,7 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wimpli
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside its own headers when coroutines are inlined.
   add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict
-                      -Wno-dangling-pointer -Wno-free-nonheap-object -fpch-preprocess)
+                      -Wno-dangling-pointer -Wno-free-nonheap-object -Wno-mismatched-new-delete -fpch-preprocess)
 endif()
 
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
