@@ -94,6 +94,7 @@ Result<> Gateway::open_storage() {
                                   metrics_, keep, report);
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
+  highest_stored_id_ = report.highest_id;
   for (const auto& found : report.set_aside) ops::log().error("spool: set aside: {}", found);
   if (report.messages > 0) {
     ops::log().info("spool: {} messages with {} open recipients found in {} segments",
@@ -127,10 +128,8 @@ Result<> Gateway::make_shards() {
   parts_ = std::make_unique<SharedParts>(
       SharedParts{Clock::system(), *spool_, router_, metrics_, *tracking_, config_.inbound.own_name,
                   [this](const net::Endpoint& remote) { return is_self(remote); }});
-  QueueId floor;
-  for (const auto& message : recovered_) floor = std::max(floor, message.ref.id);
   for (unsigned i = 0; i < shard_count(config_); ++i) {
-    auto shard = GatewayShard::make(i, config_, *parts_, floor);
+    auto shard = GatewayShard::make(i, config_, *parts_, highest_stored_id_);
     if (!shard) return fail(std::move(shard).error());
     shards_.push_back(std::move(*shard));
   }

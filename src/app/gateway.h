@@ -78,6 +78,7 @@ class Gateway {
   std::unique_ptr<ops::TrackingLog> tracking_;
   std::unique_ptr<spool::Spool> spool_;
   std::vector<spool::StoredMessage> recovered_;
+  QueueId highest_stored_id_;  // new ids start above it, should the wall clock have gone back
   routing::RouterHolder router_;
   bool table_loaded_ = false;
   std::string table_trouble_;

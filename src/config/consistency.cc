@@ -182,6 +182,7 @@ class Consistency {
   void check_reference(const std::string& name, const std::string& path, std::string_view key) {
     used_.insert(name);
     std::vector<std::string_view> names;
+    names.reserve(config_.next_hops.size());
     for (const auto& hop : config_.next_hops) names.push_back(hop.name);
     if (std::find(names.begin(), names.end(), name) != names.end()) return;
     error(path, "'" + std::string(key) + "' names the next hop '" + name +

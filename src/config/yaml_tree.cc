@@ -1,8 +1,10 @@
 #include "config/yaml_tree.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace waypost::config {
 namespace {
@@ -151,6 +153,38 @@ std::string_view Value::kind_name() const {
   return "something";
 }
 
+namespace {
+
+/// Notes where a document begins, and nothing else.
+class DocumentStart final : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+  void OnDocumentStart(const YAML::Mark& at) override { mark = at; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// Where a second document begins, if there is one. YAML::LoadAll never returns for some broken
+/// texts (a ',' where a document should begin), so at most two documents are looked at.
+std::optional<YAML::Mark> second_document(const std::string& yaml) {
+  std::istringstream in(yaml);
+  YAML::Parser parser(in);
+  DocumentStart start;
+  if (!parser.HandleNextDocument(start) || !parser.HandleNextDocument(start)) return std::nullopt;
+  return start.mark;
+}
+
+}  // namespace
+
 std::optional<Value> read_yaml(std::string_view yaml, const std::string& file,
                                std::vector<Diagnostic>& diagnostics) {
   const auto complain = [&](Place place, std::string message) {
@@ -159,16 +193,18 @@ std::optional<Value> read_yaml(std::string_view yaml, const std::string& file,
     return std::nullopt;
   };
   try {
-    const auto documents = YAML::LoadAll(std::string(yaml));
+    const std::string text(yaml);
+    const auto second = second_document(text);
+    const YAML::Node document = YAML::Load(text);
     Value root;
     root.place = Place{1, 1};
     root.kind = Value::Kind::map;
-    if (documents.empty() || documents.front().IsNull()) return root;
-    if (documents.size() > 1)
-      return complain(place_of(documents[1].Mark(), Place{1, 1}),
-                      "the file holds more than one YAML document; remove the '---' line");
-    if (!Builder(file, diagnostics).build(documents.front(), root, Place{1, 1}, 0))
-      return std::nullopt;
+    if (second)
+      return complain(place_of(*second, Place{1, 1}),
+                      "the file holds more than one YAML document, or something here that is no "
+                      "YAML; remove the '---' line or what stands here");
+    if (document.IsNull()) return root;
+    if (!Builder(file, diagnostics).build(document, root, Place{1, 1}, 0)) return std::nullopt;
     return root;
   } catch (const YAML::Exception& exception) {
     if (const auto tab = first_tab_in_indentation(yaml))

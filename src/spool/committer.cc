@@ -84,7 +84,7 @@ void Committer::run() {
     taken.clear();
     stack_.take(taken);
     queue_.insert(queue_.end(), taken.begin(), taken.end());
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = clock_.steady_now();
     const bool unsettled = !queue_.empty() || log_.has_unwritten_settlements();
     if (unsettled && !settle_by_) settle_by_ = now + options_.settle_delay;
     if (anybody_waits() || closing || (settle_by_ && now >= *settle_by_)) {

@@ -168,6 +168,12 @@ TEST(Load, DeepNestingIsAnErrorNotACrash) {
   EXPECT_FALSE(load_text(std::string(100'000, '{'), "w.yaml", {.check_files = false}).usable());
 }
 
+// yaml-cpp's LoadAll loops for ever here; found by fuzzing.
+TEST(Load, ACommaWhereADocumentShouldBeginIsAnError) {
+  const auto loaded = load_text(",base: &b {mx: t.example}\nown_name: gw.corp.example\n", "w.yaml");
+  EXPECT_FALSE(loaded.usable());
+}
+
 TEST(Load, OtherDocumentsAndRootsAreErrors) {
   EXPECT_THAT(listed(load_text("a: 1\n---\nb: 2\n", "w.yaml").diagnostics),
               HasSubstr("more than one YAML document"));
