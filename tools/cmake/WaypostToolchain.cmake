@@ -59,3 +59,8 @@ if(WAYPOST_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)
 endif()
+
+if(CMAKE_DISABLE_PRECOMPILE_HEADERS)
+  # The sources count on what the precompiled headers bring along.
+  add_compile_options(-include ${CMAKE_SOURCE_DIR}/tools/cmake/precompiled.h)
+endif()
