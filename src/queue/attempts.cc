@@ -13,7 +13,25 @@ std::uint32_t QueueImpl::window(const Hop& hop, const outbound::Deliverer* deliv
   return std::max(1u, std::min(options_.concurrency, deliverer->options().max_connections));
 }
 
+/// An attempt that ends at once (a next hop that is not configured) and a job that moves to another
+/// next hop dispatch again: that must not nest, for there may be a million of them.
 void QueueImpl::dispatch(Index at) {
+  if (!hops_[at].to_dispatch) {
+    hops_[at].to_dispatch = true;
+    to_dispatch_.push_back(at);
+  }
+  if (dispatching_) return;
+  dispatching_ = true;
+  while (!to_dispatch_.empty()) {
+    const Index hop = to_dispatch_.front();
+    to_dispatch_.pop_front();
+    hops_[hop].to_dispatch = false;
+    dispatch_one_hop(hop);
+  }
+  dispatching_ = false;
+}
+
+void QueueImpl::dispatch_one_hop(Index at) {
   for (;;) {
     Hop& hop = hops_[at];
     if (stopping_ || hop.ready.empty()) return;
@@ -28,9 +46,13 @@ void QueueImpl::dispatch(Index at) {
     const outbound::Deliverer* deliverer =
         found == context_.deliverers.end() ? nullptr : found->second;
     if (hop.active >= window(hop, deliverer)) return;
-    const Index job = hop.ready.front();
+    const ReadyPlace place = hop.ready.front();
     hop.ready.pop_front();
-    begin_attempt(job);
+    if (!jobs_[place.job].alive || jobs_[place.job].generation != place.generation) {
+      --hop.gone;
+      continue;
+    }
+    begin_attempt(place.job);
   }
 }
 
@@ -44,15 +66,22 @@ void QueueImpl::begin_attempt(Index at) {
     return make_waiting(at, now() + backoff_.after(jobs_[at].failures));
   }
   // The timer for it runs on steady time, which stands still while a machine is suspended.
-  if (clock().now() - messages_[message].accepted_at >= options_.expiry) return expire(message);
+  if (clock().now() - messages_[message].accepted_at >= options_.expiry) {
+    hops_[hop].ready.push_front({at, jobs_[at].generation});  // where expire() looks for it
+    return expire(message);
+  }
   const auto found = context_.deliverers.find(hops_[hop].name);
   outbound::Deliverer* const deliverer =
       found == context_.deliverers.end() ? nullptr : found->second;
   const std::size_t most =
       deliverer == nullptr ? 100 : std::max(1u, deliverer->options().max_recipients);
   outbound::AttemptInput input = ask_routing(at, *envelope, most);
+  input.envelope = envelope;
+  input.message = messages_[message].ref;
+  note_released(message);
   if (jobs_[at].recipients.empty()) {  // all of them have moved, are held, or have ended
     remove_job(at);
+    let_go(message);
     report_if_quiet(message);
     return finish_if_done(message);
   }
@@ -68,8 +97,6 @@ void QueueImpl::begin_attempt(Index at) {
     apply(at, input, result);
     return;
   }
-  input.envelope = envelope;
-  input.message = messages_[message].ref;
   jobs_[at].state = JobState::active;
   ++jobs_[at].attempts;
   ++hops_[hop].active;
@@ -152,6 +179,21 @@ routing::Decision QueueImpl::decide(const mail::Envelope& envelope,
     decision.next_hop = options_.report_next_hop;
   }
   return decision;
+}
+
+/// The mark in the spool goes when nothing of the message is held any more.
+void QueueImpl::note_released(Index at) {
+  Message& message = messages_[at];
+  if (!message.marked_held || !message.held.empty()) return;
+  message.marked_held = false;
+  context_.spool.set_held(message.ref, false);
+}
+
+/// Nothing of the message goes out soon: its content and envelope need not stay in memory.
+void QueueImpl::let_go(Index at) {
+  if (messages_[at].moving > 0) return;
+  messages_[at].envelope.reset();
+  context_.spool.forget_content(messages_[at].ref);
 }
 
 void QueueImpl::hold(Index at, std::uint32_t recipient, const mail::Envelope& envelope,

@@ -61,7 +61,7 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
   const Index message = jobs_[at].message;
   const Index hop = jobs_[at].hop;
   const std::uint32_t attempts = jobs_[at].attempts;
-  const auto envelope = envelope_of(message);
+  const auto envelope = input.envelope;
   --hops_[hop].active;
   std::vector<std::uint32_t> deferred;
   const mail::Outcome* why = nullptr;
@@ -73,7 +73,6 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
       why = &outcome;
       continue;
     }
-    if (!envelope) continue;
     const std::string target = input.recipients[k].target.to_string();
     const bool delivered = outcome.fate == mail::Fate::delivered;
     track(delivered ? ops::TrackingKind::delivered : ops::TrackingKind::failed, *envelope, i,
@@ -104,16 +103,14 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
     SteadyTime due = now() + backoff_.after(std::max(job.failures, 1u));
     if (result.site_trouble) due = hops_[hop].paused_until;
     if (why != nullptr) remember_reply(job, hops_[hop], why->reply);
-    for (std::size_t k = 0; k < input.recipients.size() && envelope; ++k) {
+    for (std::size_t k = 0; k < input.recipients.size(); ++k) {
       if (result.outcomes[k].fate != mail::Fate::deferred) continue;
       track(ops::TrackingKind::deferred, *envelope, input.recipients[k].index,
             input.recipients[k].target.to_string(), hops_[hop].name, result.outcomes[k], attempts,
             &result, wall(due));
     }
     make_waiting(at, due);
-    // It will not go out soon: content and envelope need not stay in memory.
-    context_.spool.forget_content(messages_[message].ref);
-    if (messages_[message].moving == 0) messages_[message].envelope.reset();
+    let_go(message);
   }
   report_if_quiet(message);
   finish_if_done(message);
@@ -159,7 +156,7 @@ void QueueImpl::defer_by_routing(Index message, Index hop, std::uint32_t failure
       outcome.fate = mail::Fate::deferred;
       const SteadyTime due = now() + backoff_.after(failures + 1);
       const Index parked = add_job(message, hop, {i});
-      hops_[hop].ready.pop_back();
+      hops_[hop].ready.pop_back();  // add_job has put it there
       jobs_[parked].failures = failures + 1;
       remember_reply(jobs_[parked], hops_[hop], outcome.reply);
       track(ops::TrackingKind::deferred, envelope, i, "", hops_[hop].name, outcome, 0, nullptr,
@@ -179,8 +176,10 @@ void QueueImpl::expire(Index at) {
   const auto envelope = envelope_of(at);
   const auto hours = std::chrono::duration_cast<std::chrono::hours>(options_.expiry).count();
   bool later = !envelope;
-  for (Index j = 0; envelope && j < jobs_.end(); ++j) {
-    if (!jobs_[j].alive || jobs_[j].message != at) continue;
+  Index following = Slab<Job>::kNone;
+  for (Index j = envelope ? messages_[at].first_job : following; j != Slab<Job>::kNone;
+       j = following) {
+    following = jobs_[j].next;
     if (jobs_[j].state == JobState::active) {
       later = true;
       continue;
@@ -196,9 +195,7 @@ void QueueImpl::expire(Index at) {
             jobs_[j].attempts, nullptr, {});
       end_recipient(at, {i, outcome, clock().now(), mail::ReportAction::failed});
     }
-    auto& ready = hops_[jobs_[j].hop].ready;
-    if (jobs_[j].state == JobState::ready)
-      ready.erase(std::remove(ready.begin(), ready.end(), j), ready.end());
+    if (jobs_[j].state == JobState::ready) ++hops_[jobs_[j].hop].gone;
     remove_job(j);
   }
   if (envelope && !messages_[at].held.empty()) {

@@ -4,6 +4,8 @@
 
 #include "queue/queue_impl.h"
 
+#include <algorithm>
+#include <functional>
 #include <random>
 
 namespace waypost::queue {
@@ -123,9 +125,13 @@ QueueImpl::Index QueueImpl::add_job(Index message, Index hop,
   job.alive = true;
   job.generation = next_generation_++;
   job.recipients = std::move(recipients);
+  job.next = messages_[message].first_job;
+  const std::uint32_t generation = job.generation;
   const Index at = jobs_.add(std::move(job));
+  if (jobs_[at].next != Slab<Job>::kNone) jobs_[jobs_[at].next].previous = at;
+  messages_[message].first_job = at;
   ++messages_[message].moving;
-  hops_[hop].ready.push_back(at);
+  hops_[hop].ready.push_back({at, generation});
   return at;
 }
 
@@ -134,7 +140,7 @@ void QueueImpl::make_ready(Index at) {
   if (job.state == JobState::waiting) --hops_[job.hop].waiting;
   if (job.state == JobState::waiting) ++messages_[job.message].moving;
   job.state = JobState::ready;
-  hops_[job.hop].ready.push_back(at);
+  hops_[job.hop].ready.push_back({at, job.generation});
 }
 
 void QueueImpl::make_waiting(Index at, SteadyTime due) {
@@ -154,6 +160,12 @@ void QueueImpl::remove_job(Index at) {
   } else {
     --messages_[job.message].moving;
   }
+  if (job.previous != Slab<Job>::kNone) {
+    jobs_[job.previous].next = job.next;
+  } else {
+    messages_[job.message].first_job = job.next;
+  }
+  if (job.next != Slab<Job>::kNone) jobs_[job.next].previous = job.previous;
   jobs_.remove(at);
 }
 
@@ -183,34 +195,51 @@ WallTime QueueImpl::wall(SteadyTime at) const {
 }
 
 void QueueImpl::set_timer(SteadyTime at, Due what, Index index, std::uint32_t generation) {
-  const bool sooner = timers_.empty() || at < timers_.top().at;
-  timers_.push({at, what, index, generation});
+  const bool sooner = timers_.empty() || at < timers_.front().at;
+  timers_.push_back({at, what, index, generation});
+  std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
   if (sooner) sleeper_.wake();
+  if (timers_.size() > 2 * timers_swept_at_ + 1024) drop_dead_timers();
+}
+
+/// A delivered message leaves its expiry behind, two days ahead: at a thousand messages a second
+/// they would fill the memory.
+void QueueImpl::drop_dead_timers() {
+  std::erase_if(timers_, [this](const Timer& timer) { return !means_something(timer); });
+  std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  timers_swept_at_ = timers_.size();
+}
+
+bool QueueImpl::means_something(const Timer& timer) const {
+  switch (timer.what) {
+    case Due::job: {
+      const Job& job = jobs_[timer.index];
+      // A flush may have moved it on.
+      return job.alive && job.generation == timer.generation && job.state == JobState::waiting &&
+             job.due == timer.at;
+    }
+    case Due::expiry:
+    case Due::report:
+      return messages_[timer.index].alive && messages_[timer.index].generation == timer.generation;
+    case Due::pause:
+      return true;
+  }
+  return false;
 }
 
 void QueueImpl::fire(const Timer& timer) {
+  if (!means_something(timer)) return;
   switch (timer.what) {
     case Due::job: {
-      if (timer.index >= jobs_.end()) return;
-      const Job& job = jobs_[timer.index];
-      // A flush may have moved it on; then this timer means nothing.
-      if (!job.alive || job.generation != timer.generation || job.state != JobState::waiting ||
-          job.due != timer.at)
-        return;
-      const Index hop = job.hop;
+      const Index hop = jobs_[timer.index].hop;
       make_ready(timer.index);
       return dispatch(hop);
     }
     case Due::expiry:
-      if (messages_[timer.index].alive && messages_[timer.index].generation == timer.generation)
-        expire(timer.index);
-      return;
+      return expire(timer.index);
     case Due::report:
-      if (messages_[timer.index].alive && messages_[timer.index].generation == timer.generation) {
-        messages_[timer.index].report_timer = false;
-        begin_report(timer.index);
-      }
-      return;
+      messages_[timer.index].report_timer = false;
+      return begin_report(timer.index);
     case Due::pause:
       hops_[timer.index].pause_timer = false;
       return dispatch(timer.index);
@@ -219,16 +248,20 @@ void QueueImpl::fire(const Timer& timer) {
 
 net::Task<void> QueueImpl::run() {
   while (!stopping_) {
-    while (!timers_.empty() && timers_.top().at <= now() && !stopping_) {
-      const Timer timer = timers_.top();
-      timers_.pop();
+    while (!timers_.empty() && timers_.front().at <= now() && !stopping_) {
+      const Timer timer = timers_.front();
+      std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+      timers_.pop_back();
       fire(timer);
     }
-    const SteadyTime next = timers_.empty() ? SteadyTime::max() : timers_.top().at;
+    const SteadyTime next = timers_.empty() ? SteadyTime::max() : timers_.front().at;
     const auto slept = co_await sleeper_.sleep_until(next);
     if (!slept) break;
   }
   stopping_ = true;
+  // Who waits for a report (one on success too) would be tried again after the restart: a second
+  // copy for a recipient that has it.
+  for (Index at = 0; at < messages_.end(); ++at) begin_report(at);
   while (active_ > 0) {
     const auto slept = co_await sleeper_.sleep_until(SteadyTime::max());
     if (!slept) break;
@@ -244,11 +277,13 @@ void QueueImpl::flush(const std::string& next_hop) {
   for (Index hop = 0; hop < hops_.size(); ++hop) {
     if (!next_hop.empty() && hops_[hop].name != next_hop) continue;
     hops_[hop].paused_until = {};
-    for (Index at = 0; at < jobs_.end(); ++at) {
-      if (jobs_[at].alive && jobs_[at].hop == hop && jobs_[at].state == JobState::waiting)
-        make_ready(at);
-    }
-    dispatch(hop);
+  }
+  for (Index at = 0; at < jobs_.end(); ++at) {
+    if (!jobs_[at].alive || jobs_[at].state != JobState::waiting) continue;
+    if (next_hop.empty() || hops_[jobs_[at].hop].name == next_hop) make_ready(at);
+  }
+  for (Index hop = 0; hop < hops_.size(); ++hop) {
+    if (next_hop.empty() || hops_[hop].name == next_hop) dispatch(hop);
   }
 }
 
@@ -269,6 +304,7 @@ QueueStats QueueImpl::stats() const {
   QueueStats stats;
   stats.messages = messages_.size();
   stats.held = held_;
+  stats.timers = timers_.size();
   for (Index at = 0; at < messages_.end(); ++at) {
     const Message& message = messages_[at];
     if (!message.alive) continue;
@@ -278,7 +314,7 @@ QueueStats QueueImpl::stats() const {
   for (const Hop& hop : hops_) {
     NextHopState state;
     state.name = hop.name;
-    state.ready = hop.ready.size();
+    state.ready = hop.ready.size() - hop.gone;
     state.waiting = hop.waiting;
     state.active = hop.active;
     state.consecutive_site_troubles = hop.troubles;

@@ -18,7 +18,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <queue>
 #include <string>
 #include <vector>
 
@@ -38,6 +37,7 @@ struct Message {
   std::uint32_t open = 0;        // recipients that are not settled
   std::uint32_t moving = 0;      // jobs that are ready or active: a report waits for them
   std::uint32_t generation = 0;  // tells a reused slot from the message that a timer was set for
+  std::uint32_t first_job = Slab<int>::kNone;  // of its jobs, linked both ways
   bool alive = false, marked_held = false, reporting = false, report_timer = false;
   std::vector<std::uint32_t> held;
   std::unique_ptr<std::vector<EndedRecipient>> ended;
@@ -53,19 +53,27 @@ struct Job {
   JobState state = JobState::ready;
   bool alive = false;
   std::uint32_t generation = 0;
+  std::uint32_t previous = Slab<int>::kNone, next = Slab<int>::kNone;  // of the same message
   SteadyTime due{};
   std::vector<std::uint32_t> recipients;
   std::shared_ptr<const std::string> last_reply;
 };
 
+/// A job's place in line. The job may have gone meanwhile: then its generation is another.
+struct ReadyPlace {
+  std::uint32_t job, generation;
+};
+
 struct Hop {
   std::string name;
-  std::deque<std::uint32_t> ready;
+  std::deque<ReadyPlace> ready;
+  std::uint32_t gone = 0;  // places in `ready` whose jobs have gone
   std::uint32_t active = 0, waiting = 0;
   std::uint32_t troubles = 0;  // in a row; 0: the site is well
   SteadyTime paused_until{};
   WallTime paused_until_wall{};
   bool pause_timer = false;
+  bool to_dispatch = false;  // stands in QueueImpl::to_dispatch_
   std::shared_ptr<const std::string> last_reply;
 };
 
@@ -98,6 +106,8 @@ class QueueImpl final : public Queue {
                 const std::vector<std::uint32_t>& recipients);
   void set_timer(SteadyTime at, Due what, Index index, std::uint32_t generation);
   void fire(const Timer& timer);
+  bool means_something(const Timer& timer) const;
+  void drop_dead_timers();
   Index hop_of(const std::string& name);
   Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients);
   void make_ready(Index job);
@@ -111,6 +121,9 @@ class QueueImpl final : public Queue {
 
   // attempts.cc
   void dispatch(Index hop);
+  void dispatch_one_hop(Index hop);
+  void note_released(Index message);
+  void let_go(Index message);
   void begin_attempt(Index job);
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
@@ -151,7 +164,9 @@ class QueueImpl final : public Queue {
   Slab<Job> jobs_;
   std::deque<Hop> hops_;  // references stay good while hops are added
   std::map<std::string, Index> hop_index_;
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::vector<Timer> timers_;        // a heap, the soonest first
+  std::size_t timers_swept_at_ = 0;  // how many were left by the last sweep
+  std::deque<Index> to_dispatch_;
   std::uint32_t next_generation_ = 1;
   std::uint32_t active_ = 0;  // attempts and reports that run
   std::uint64_t held_ = 0;    // messages with a held recipient

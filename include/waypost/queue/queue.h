@@ -59,6 +59,7 @@ struct NextHopState {
 
 struct QueueStats {
   std::uint64_t messages = 0, held = 0;
+  std::uint64_t timers = 0;  // set ones, those that have lost their meaning included
   WallTime oldest{};
   std::vector<NextHopState> next_hops;
 };
