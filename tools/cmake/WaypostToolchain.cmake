@@ -51,6 +51,8 @@ endif()
 if(WAYPOST_SANITIZE)
   add_compile_options(-fsanitize=${WAYPOST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WAYPOST_SANITIZE})
+  # The vptr check opens a pipe to probe memory: it cries wolf in tests that use up all descriptors.
+  add_compile_options(-fno-sanitize=vptr)
 endif()
 if(WAYPOST_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
