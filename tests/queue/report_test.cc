@@ -1,0 +1,125 @@
+// Who is told what, and when a recipient may count as told.
+#include "queue_fixture.h"
+
+namespace waypost::queue::testing {
+namespace {
+
+mail::Outcome refuse_all(const std::string&) { return failed(); }
+
+TEST_F(QueueTest, OneReportForAllThatFailOnSeveralNextHops) {
+  h0.judge = h1.judge = h2.judge = refuse_all;
+  start();
+  const auto id = submit(envelope({0, 1, 2, 3}));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  for (const char* name : {"u0@corp.example", "u1@corp.example", "u2@corp.example"})
+    EXPECT_NE(report().find(name), std::string::npos) << name;
+  EXPECT_EQ(report().find("t0.example"), std::string::npos);  // not the rewritten address
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(state(id, i), spool::Settlement::reported);
+  ASSERT_EQ(reports.seen.size(), 1u);
+  EXPECT_EQ(reports.seen[0].targets, std::vector<std::string>{"sender@outside.example"});
+}
+
+TEST_F(QueueTest, AReportDoesNotWaitLongForTheOthers) {
+  h0.judge = refuse_all;
+  h1.blocked = true;
+  start();
+  const auto id = submit(envelope({0, 1}));
+  EXPECT_TRUE(spool.committed.empty());
+  advance(seconds(11));
+  EXPECT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(state(id, 0), spool::Settlement::reported);
+  EXPECT_EQ(state(id, 1), spool::Settlement::open);
+}
+
+TEST_F(QueueTest, NotifyNeverIsSettledInSilence) {
+  h0.judge = refuse_all;
+  start();
+  auto what = envelope({0, 3});
+  what.recipients[0].notify = mail::kNotifyNever;
+  const auto id = submit(what);
+  EXPECT_EQ(state(id, 0), spool::Settlement::failed);
+  EXPECT_EQ(state(id, 1), spool::Settlement::reported);
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(report().find("u0@corp.example"), std::string::npos);
+}
+
+TEST_F(QueueTest, NobodyIsToldOfANullSendersMail) {
+  h0.judge = refuse_all;
+  start();
+  const auto id = submit(envelope({0}, true));
+  EXPECT_EQ(state(id), spool::Settlement::failed);
+  EXPECT_TRUE(spool.committed.empty());
+  EXPECT_EQ(queue->stats().messages, 0u);
+}
+
+TEST_F(QueueTest, NeverAReportAboutAReport) {
+  h0.judge = refuse_all;
+  reports.judge = refuse_all;
+  start();
+  submit(envelope({0}));
+  advance(hours(49));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(state(spool.committed[0]), spool::Settlement::failed);
+  EXPECT_EQ(queue->stats().messages, 0u);
+}
+
+TEST_F(QueueTest, WithoutAWayBackTheLossIsTracked) {
+  options.report_next_hop.clear();
+  h0.judge = refuse_all;
+  start();
+  const auto id = submit(envelope({0}));
+  EXPECT_TRUE(spool.committed.empty());
+  EXPECT_NE(state(id), spool::Settlement::open);
+  EXPECT_EQ(tracking.count("not sent"), 1u);
+}
+
+TEST_F(QueueTest, SuccessIsReportedWhenTheNextHopDoesNotDoSo) {
+  h1.judge = [](const std::string&) {
+    auto outcome = delivered();
+    outcome.remote_has_dsn = true;
+    return outcome;
+  };
+  start();
+  auto what = envelope({0, 1});
+  for (auto& recipient : what.recipients) recipient.notify = mail::kNotifySuccess;
+  const auto id = submit(what);
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_NE(report().find("relayed"), std::string::npos);
+  EXPECT_NE(report().find("u0@corp.example"), std::string::npos);
+  EXPECT_EQ(report().find("u1@corp.example"), std::string::npos);
+  EXPECT_EQ(state(id, 0), spool::Settlement::delivered);
+  EXPECT_EQ(state(id, 1), spool::Settlement::delivered);
+}
+
+TEST_F(QueueTest, RecipientsAreSettledOnlyWhenTheirReportIsStored) {
+  h0.judge = refuse_all;
+  spool.refuse_commits = 3;
+  start();
+  const auto id = submit(envelope({0, 3}));
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);
+  advance(minutes(2));
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);
+  advance(minutes(2));
+  EXPECT_EQ(state(id, 0), spool::Settlement::reported);
+  EXPECT_EQ(state(id, 1), spool::Settlement::reported);
+  EXPECT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(h0.seen.size(), 1u);
+  EXPECT_EQ(spool.settled_twice, 0u);
+}
+
+TEST_F(QueueTest, AStopTellsAtOnceWhoWasWaitingForTheOthers) {
+  h1.judge = [](const std::string&) { return deferred(); };
+  h1.blocked = true;
+  start();
+  auto what = envelope({0, 1});
+  what.recipients[0].notify = mail::kNotifySuccess;
+  const auto id = submit(what);
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);  // delivered, its report collects
+  finish();
+  // Left open it would be delivered a second time after the restart.
+  EXPECT_EQ(state(id, 0), spool::Settlement::delivered);
+  EXPECT_EQ(state(id, 1), spool::Settlement::open);
+}
+
+}  // namespace
+}  // namespace waypost::queue::testing
