@@ -2,13 +2,17 @@
 
 #include <ares.h>
 
+#include <arpa/inet.h>
+
 #include <limits>
 
 namespace waypost::net {
 namespace {
 
-constexpr std::size_t kHeader = 12;
+constexpr std::size_t kHeader = 12, kMaxAddresses = 64;
+constexpr std::uint16_t kTypeA = 1;
 constexpr std::uint16_t kTypeMx = 15;
+constexpr std::uint16_t kTypeAaaa = 28;
 constexpr std::uint16_t kClassIn = 1;
 
 class Reader {
@@ -53,9 +57,10 @@ class Reader {
   std::size_t at_ = kHeader;
 };
 
-}  // namespace
-
-Result<DnsMxRecords> read_mx_answer(std::span<const unsigned char> message) {
+/// Calls `take(type, reader, length)` for each answer of class IN; it reads the record's data and
+/// returns false if that is malformed. Returns the lowest TTL of all answers.
+template <class Take>
+Result<std::uint32_t> read_answers(std::span<const unsigned char> message, Take&& take) {
   const auto malformed = [] { return fail(ErrorKind::dns, "the DNS answer is malformed"); };
   if (message.size() < kHeader) return malformed();
   const unsigned questions = static_cast<unsigned>(message[4] << 8 | message[5]);
@@ -65,7 +70,6 @@ Result<DnsMxRecords> read_mx_answer(std::span<const unsigned char> message) {
   for (unsigned i = 0; i < questions; ++i) {
     if (!in.name(name) || !in.skip(4)) return malformed();
   }
-  DnsMxRecords records;
   std::uint32_t lowest = std::numeric_limits<std::uint32_t>::max();
   for (unsigned i = 0; i < answers; ++i) {
     std::uint16_t type = 0;
@@ -79,15 +83,41 @@ Result<DnsMxRecords> read_mx_answer(std::span<const unsigned char> message) {
     const std::size_t end = in.position() + length;
     if (end > in.size()) return malformed();
     lowest = std::min(lowest, ttl);
-    if (type == kTypeMx && klass == kClassIn) {
-      MxHost host;
-      if (!in.number16(host.preference) || !in.name(host.name) || in.position() > end)
-        return malformed();
-      records.hosts.push_back(std::move(host));
-    }
+    if (klass == kClassIn && (!take(type, in, length) || in.position() > end)) return malformed();
     in.move(end);
   }
-  records.ttl_seconds = answers == 0 ? 0 : lowest;
+  return answers == 0 ? 0 : lowest;
+}
+
+}  // namespace
+
+Result<DnsMxRecords> read_mx_answer(std::span<const unsigned char> message) {
+  DnsMxRecords records;
+  const auto ttl = read_answers(message, [&](std::uint16_t type, Reader& in, std::uint16_t) {
+    if (type != kTypeMx) return true;
+    MxHost host;
+    if (!in.number16(host.preference) || !in.name(host.name)) return false;
+    records.hosts.push_back(std::move(host));
+    return true;
+  });
+  if (!ttl) return fail(ttl.error());
+  records.ttl_seconds = *ttl;
+  return records;
+}
+
+Result<DnsAddressRecords> read_address_answer(std::span<const unsigned char> message, bool ipv6) {
+  DnsAddressRecords records;
+  const auto ttl = read_answers(message, [&](std::uint16_t type, Reader& in, std::uint16_t length) {
+    if (type != (ipv6 ? kTypeAaaa : kTypeA)) return true;
+    if (length != (ipv6 ? sizeof(in6_addr) : sizeof(in_addr))) return false;
+    if (records.addresses.size() == kMaxAddresses) return true;
+    char text[INET6_ADDRSTRLEN] = {};
+    ::inet_ntop(ipv6 ? AF_INET6 : AF_INET, message.data() + in.position(), text, sizeof text);
+    records.addresses.emplace_back(text);
+    return true;
+  });
+  if (!ttl) return fail(ttl.error());
+  records.ttl_seconds = *ttl;
   return records;
 }
 

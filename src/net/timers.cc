@@ -32,6 +32,7 @@ struct Timers::Impl {
   asio::io_context& io;
   AsioTimer timer;
   Deadline* deadlines = nullptr;  // intrusive, in no order
+  Deadline* visiting = nullptr;   // the node that run_due() looks at next
   SteadyTime driven_until = SteadyTime::max();
   bool stopped = false;
   std::uint64_t next_id = 1;
@@ -57,6 +58,7 @@ void Deadline::arm(SteadyTime at, void (*expired)(void*), void* argument) {
 void Deadline::disarm() {
   if (!linked_) return;
   linked_ = false;
+  if (timers_->impl_->visiting == this) timers_->impl_->visiting = next_;
   if (previous_ != nullptr) {
     previous_->next_ = next_;
   } else {
@@ -121,18 +123,16 @@ void Timers::run_due() {
   while (!impl_->by_time.empty() && impl_->by_time.begin()->first.first <= present) {
     impl_->resume(impl_->sleeps.find(impl_->by_time.begin()->first.second), false);
   }
-  // A callback may disarm any node: start over after each.
-  for (bool fired = true; fired;) {
-    fired = false;
-    for (Deadline* node = impl_->deadlines; node != nullptr; node = node->next_) {
-      if (node->at_ > present) continue;
-      const auto expired = node->expired_;
-      void* const argument = node->argument_;
-      node->disarm();
-      expired(argument);
-      fired = true;
-      break;
-    }
+  // A callback may arm and disarm any node; disarm() moves `visiting` on.
+  Impl& impl = *impl_;
+  impl.visiting = impl.deadlines;
+  while (Deadline* const node = impl.visiting) {
+    impl.visiting = node->next_;
+    if (node->at_ > present) continue;
+    const auto expired = node->expired_;
+    void* const argument = node->argument_;
+    node->disarm();
+    expired(argument);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,8 +25,11 @@ std::unexpected<Error> problem(std::string text) { return fail(ErrorKind::tls, s
 
 /// A file that can't be opened is an error of its own; OpenSSL's words for it are no help.
 Result<> check_readable(const std::string& what, const std::string& path) {
-  if (::access(path.c_str(), R_OK) == 0) return {};
-  return fail(ErrorKind::io, what + " " + path + ": " + describe_errno(errno));
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0 || ::access(path.c_str(), R_OK) != 0)
+    return fail(ErrorKind::io, what + " " + path + ": " + describe_errno(errno));
+  if (S_ISDIR(about.st_mode)) return fail(ErrorKind::io, what + " " + path + " is a folder");
+  return {};
 }
 
 void apply_basics(SSL_CTX* context, TlsMinimum minimum) {
@@ -88,20 +92,34 @@ std::string openssl_reason() {
 }
 
 void TlsContextImpl::keep_session(const std::string& key, SSL_SESSION* session) const {
+  // A copy: the connection goes on changing its own, and ours may be used by another thread.
+  SessionPtr copy(::SSL_SESSION_dup(session));
+  if (!copy) return;
   const std::lock_guard lock(mutex_);
-  if (sessions_.size() >= kKeys && !sessions_.contains(key)) sessions_.clear();
+  if (sessions_.size() >= kKeys && !sessions_.contains(key)) sessions_.erase(sessions_.begin());
   auto& kept = sessions_[key];
   if (kept.size() >= kSessionsPerKey) kept.erase(kept.begin());
-  kept.emplace_back(session);
+  kept.push_back(std::move(copy));
 }
 
 SessionPtr TlsContextImpl::take_session(const std::string& key) const {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(key);
-  if (found == sessions_.end() || found->second.empty()) return nullptr;
-  SessionPtr session = std::move(found->second.back());
-  found->second.pop_back();
+  if (found == sessions_.end()) return nullptr;
+  auto& kept = found->second;
+  // Before TLS 1.3 a session may be used again and again, and servers seldom send a new one.
+  if (::SSL_SESSION_get_protocol_version(kept.back().get()) < TLS1_3_VERSION) {
+    return SessionPtr(::SSL_SESSION_dup(kept.back().get()));
+  }
+  SessionPtr session = std::move(kept.back());
+  kept.pop_back();
+  if (kept.empty()) sessions_.erase(found);
   return session;
+}
+
+void TlsContextImpl::forget_sessions(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  sessions_.erase(key);
 }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::for_server(const ServerTlsOptions& options) {
@@ -160,8 +178,11 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::for_client(const ClientTls
   ::SSL_CTX_set_verify(raw.get(), SSL_VERIFY_NONE, nullptr);
   ::SSL_CTX_set_session_cache_mode(raw.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   ::SSL_CTX_sess_set_new_cb(raw.get(), &on_new_session);
-  return std::shared_ptr<const TlsContext>(
-      std::make_shared<TlsContextImpl>(std::move(raw), options, false));
+  std::optional<WallTime> expiry;
+  if (!options.client_chain_file.empty()) expiry = expiry_of(::SSL_CTX_get0_certificate(raw.get()));
+  auto made = std::make_shared<TlsContextImpl>(std::move(raw), options, false);
+  if (expiry) made->note_expiry(*expiry);
+  return std::shared_ptr<const TlsContext>(std::move(made));
 }
 
 namespace {
@@ -173,7 +194,7 @@ int on_new_session(SSL* ssl, SSL_SESSION* session) {
       static_cast<const std::pair<const TlsContextImpl*, std::string>*>(SSL_get_app_data(ssl));
   if (owner == nullptr || owner->second.empty()) return 0;
   owner->first->keep_session(owner->second, session);
-  return 1;  // we keep the reference
+  return 0;  // the reference stays OpenSSL's
 }
 
 }  // namespace

@@ -41,9 +41,11 @@ class TlsContextImpl final : public TlsContext {
   const ClientTlsOptions& client() const { return client_; }
   bool requires_client_certificate() const { return require_client_; }
 
-  /// Sessions of our client side, a few per key; each is used once (RFC 8446 appendix C.4).
+  /// Sessions of our client side, a few per key; those of TLS 1.3 are used once (RFC 8446 appendix
+  /// C.4). Any thread.
   void keep_session(const std::string& key, SSL_SESSION* session) const;
   SessionPtr take_session(const std::string& key) const;
+  void forget_sessions(const std::string& key) const;
 
  private:
   static constexpr std::size_t kSessionsPerKey = 4, kKeys = 1000;

@@ -1,8 +1,8 @@
+#include "net/peer_certificate.h"
 #include "net/tls_context.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
 
@@ -28,12 +28,14 @@ namespace {
 
 constexpr std::size_t kRecord = 16 * 1024;
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 512)) {
-    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+/// "[IPv6:2001:db8::1]" and "mail.example.com." as certificates write them.
+std::string bare_host(std::string host) {
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+    if (host.size() > 5 && ::strncasecmp(host.c_str(), "ipv6:", 5) == 0) host.erase(0, 5);
   }
-  return out;
+  if (host.size() > 1 && host.back() == '.') host.pop_back();
+  return host;
 }
 
 // OpenSSL reads and writes any Stream through this BIO.
@@ -88,11 +90,11 @@ class TlsStreamImpl final : public TlsStream {
   ~TlsStreamImpl() override { close(); }
 
   void prepare_accept() { ::SSL_set_accept_state(ssl_.get()); }
-  Result<> prepare_connect(const std::string& host, std::string session_key);
+  void prepare_connect(const std::string& host, std::string session_key);
   Task<Result<>> handshake(SteadyTime deadline);
   Result<> judge_server_peer();
   Result<> judge_client_peer();
-  void remember_expected(std::string names) { expected_ = std::move(names); }
+  void forget_sessions() const { context_->forget_sessions(session_owner_.second); }
 
   IoCount try_read(std::span<char> into) override {
     ::ERR_clear_error();
@@ -146,25 +148,35 @@ class TlsStreamImpl final : public TlsStream {
   }
   const Endpoint& remote() const override { return inner_->remote(); }
   const Endpoint& local() const override { return inner_->local(); }
-  bool has_buffered() const override { return ::SSL_has_pending(ssl_.get()) == 1; }
+  /// The beginning of a record in the read-ahead buffer is nothing that could be read yet.
+  bool has_buffered() const override {
+    if (::SSL_has_pending(ssl_.get()) == 0) return false;
+    if (::SSL_pending(ssl_.get()) > 0) return true;
+    ::ERR_clear_error();
+    char one = 0;
+    std::size_t done = 0;
+    if (::SSL_peek_ex(ssl_.get(), &one, 1, &done) == 1) return true;
+    return explain(0).state != IoState::want_read;  // the next read tells the failure
+  }
   const TlsInfo& tls() const override { return info_; }
 
  private:
-  IoCount explain(int result);
+  IoCount explain(int result) const;
   void fill_info();
-  void read_peer_certificate();
+  bool check_names(X509& certificate);
 
   std::unique_ptr<Stream> inner_;
   std::shared_ptr<const TlsContextImpl> context_;
   std::pair<const TlsContextImpl*, std::string> session_owner_{nullptr, ""};
   SslPtr ssl_;  // after session_owner_: a late callback may look at it
   TlsInfo info_;
-  std::string expected_, certificate_names_, issuer_, not_after_;
-  Error error_;
-  bool closed_ = false, broken_ = false;
+  std::string host_;
+  mutable Error error_;  // has_buffered() may be the one that meets the failure
+  mutable bool broken_ = false;
+  bool closed_ = false;
 };
 
-IoCount TlsStreamImpl::explain(int result) {
+IoCount TlsStreamImpl::explain(int result) const {
   switch (::SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
       return {IoState::want_read, 0};
@@ -173,12 +185,12 @@ IoCount TlsStreamImpl::explain(int result) {
     case SSL_ERROR_ZERO_RETURN:
       return {IoState::end_of_stream, 0};
     case SSL_ERROR_SYSCALL:
-      broken_ = true;
+      if (std::exchange(broken_, true)) return {IoState::failed, 0};  // the first reason counts
       error_ = inner_->last_error();
       if (error_.message.empty()) error_ = {ErrorKind::closed, "the peer closed the connection"};
       return {IoState::failed, 0};
     default:
-      broken_ = true;
+      if (std::exchange(broken_, true)) return {IoState::failed, 0};
       error_ = {ErrorKind::tls,
                 "TLS with " + inner_->remote().to_string() + ": " + openssl_reason()};
       return {IoState::failed, 0};
@@ -215,112 +227,79 @@ Task<Result<>> TlsStreamImpl::handshake(SteadyTime deadline) {
   co_return Result<>();
 }
 
-Result<> TlsStreamImpl::prepare_connect(const std::string& host, std::string session_key) {
+void TlsStreamImpl::prepare_connect(const std::string& host, std::string session_key) {
   SSL* ssl = ssl_.get();
   ::SSL_set_connect_state(ssl);
+  host_ = bare_host(host);
   unsigned char address[16];
-  const bool is_ip = ::inet_pton(AF_INET, host.c_str(), address) == 1 ||
-                     ::inet_pton(AF_INET6, host.c_str(), address) == 1;
-  if (!is_ip && !host.empty()) SSL_set_tlsext_host_name(ssl, host.c_str());
-  X509_VERIFY_PARAM* parameters = ::SSL_get0_param(ssl);
-  ::X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  std::vector<std::string> names = context_->client().names;
-  if (names.empty()) names.push_back(host);
-  std::string expected;
-  for (std::string name : names) {
-    expected += (expected.empty() ? "" : ", ") + name;
-    if (name.starts_with("*.")) name.erase(0, 1);  // ".example.com" is OpenSSL's word for it
-    if (::inet_pton(AF_INET, name.c_str(), address) == 1 ||
-        ::inet_pton(AF_INET6, name.c_str(), address) == 1) {
-      ::X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str());
-    } else if (::X509_VERIFY_PARAM_add1_host(parameters, name.c_str(), 0) != 1) {
-      return fail(ErrorKind::tls, "'" + name + "' is no certificate name");
-    }
-  }
-  expected_ = expected;
+  const bool is_ip = ::inet_pton(AF_INET, host_.c_str(), address) == 1 ||
+                     ::inet_pton(AF_INET6, host_.c_str(), address) == 1;
+  if (!is_ip && !host_.empty()) SSL_set_tlsext_host_name(ssl, host_.c_str());  // RFC 6066 §3
   session_owner_ = {context_.get(), std::move(session_key)};
   SSL_set_app_data(ssl, &session_owner_);
+  if (session_owner_.second.empty()) return;
   if (const SessionPtr session = context_->take_session(session_owner_.second))
     ::SSL_set_session(ssl, session.get());
-  return {};
 }
 
+/// Leaves in verify_error why the peer can't be trusted. A resumed session carries the certificate
+/// and the verdict of its first handshake, so nobody is verified by resuming alone.
 void TlsStreamImpl::fill_info() {
   SSL* ssl = ssl_.get();
   info_.version = ::SSL_get_version(ssl);
   info_.cipher = ::SSL_get_cipher_name(ssl);
   info_.resumed = ::SSL_session_reused(ssl) == 1;
-  read_peer_certificate();
+  const X509Ptr certificate(::SSL_get1_peer_certificate(ssl));
+  if (!certificate) return;
+  PeerCertificate about = describe_certificate(*certificate);
   const long verdict = ::SSL_get_verify_result(ssl);
-  const bool has_certificate = !info_.peer_fingerprint.empty() || info_.resumed;
-  info_.verified = verdict == X509_V_OK && has_certificate;
-  if (const char* name = ::SSL_get0_peername(ssl); name != nullptr)
-    info_.peer_name = printable(name);
-  if (verdict != X509_V_OK) info_.verify_error = ::X509_verify_cert_error_string(verdict);
+  if (verdict != X509_V_OK) {
+    info_.verify_error = ::X509_verify_cert_error_string(verdict);
+    if (verdict == X509_V_ERR_CERT_HAS_EXPIRED) {
+      info_.verify_error += " on " + about.not_after;
+    } else if (verdict == X509_V_ERR_CERT_NOT_YET_VALID) {
+      info_.verify_error += " before " + about.not_before;
+    } else {
+      info_.verify_error += "; its issuer is " + about.issuer;
+    }
+  } else if (::SSL_is_server(ssl) == 0 && !check_names(*certificate)) {
+    std::string expected;
+    for (const auto& name : context_->client().names)
+      expected += (expected.empty() ? "" : ", ") + name;
+    info_.verify_error = "hostname mismatch: it is for " +
+                         (!about.names_text.empty() ? about.names_text
+                          : about.subject.empty()   ? "nobody"
+                                                    : about.subject) +
+                         ", expected was " + (expected.empty() ? host_ : expected);
+  } else {
+    info_.verified = true;
+  }
+  info_.peer_subject = std::move(about.subject);
+  info_.peer_names = std::move(about.names);
+  info_.peer_fingerprint = std::move(about.fingerprint);
 }
 
-void TlsStreamImpl::read_peer_certificate() {
-  const X509Ptr certificate(::SSL_get1_peer_certificate(ssl_.get()));
-  if (!certificate) return;
-  char text[512] = {};
-  ::X509_NAME_oneline(::X509_get_subject_name(certificate.get()), text, sizeof text);
-  info_.peer_subject = printable(text);
-  ::X509_NAME_oneline(::X509_get_issuer_name(certificate.get()), text, sizeof text);
-  issuer_ = printable(text);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  ::X509_digest(certificate.get(), ::EVP_sha256(), digest, &size);
-  static constexpr char hex[] = "0123456789abcdef";
-  for (unsigned i = 0; i < size; ++i) {
-    info_.peer_fingerprint += hex[digest[i] >> 4];
-    info_.peer_fingerprint += hex[digest[i] & 15];
-  }
-  const std::unique_ptr<GENERAL_NAMES, Freed<GENERAL_NAMES_free>> names(static_cast<GENERAL_NAMES*>(
-      ::X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()) && certificate_names_.size() < 400;
-       ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type != GEN_DNS) continue;
-    const std::string_view value(
-        reinterpret_cast<const char*>(::ASN1_STRING_get0_data(name->d.dNSName)),
-        static_cast<std::size_t>(::ASN1_STRING_length(name->d.dNSName)));
-    info_.peer_names.push_back(printable(value));
-    certificate_names_ += (certificate_names_.empty() ? "" : ", ") + printable(value);
-  }
-  if (::X509_NAME_get_text_by_NID(::X509_get_subject_name(certificate.get()), NID_commonName, text,
-                                  sizeof text) > 0) {
-    info_.peer_names.push_back(printable(text));
-  }
-  std::tm parts{};
-  if (::ASN1_TIME_to_tm(::X509_get0_notAfter(certificate.get()), &parts) == 1) {
-    ::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
-    not_after_ = text;
-  }
+bool TlsStreamImpl::check_names(X509& certificate) {
+  const auto& configured = context_->client().names;
+  const auto name = configured.empty() ? matching_name(certificate, {host_})
+                                       : matching_name(certificate, configured);
+  if (name) info_.peer_name = *name;
+  return name.has_value();
 }
 
 Result<> TlsStreamImpl::judge_server_peer() {
   if (info_.verified) return {};
-  std::string why =
-      info_.verify_error.empty() ? "the server showed no certificate" : info_.verify_error;
-  const long verdict = ::SSL_get_verify_result(ssl_.get());
-  if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-    why += ": it is for " + (certificate_names_.empty() ? info_.peer_subject : certificate_names_) +
-           ", expected was " + expected_;
-  } else if (verdict == X509_V_ERR_CERT_HAS_EXPIRED) {
-    why += " on " + not_after_;
-  } else if (!issuer_.empty()) {
-    why += "; its issuer is " + issuer_;
-  }
-  info_.verify_error = why;
+  if (info_.verify_error.empty()) info_.verify_error = "the server showed no certificate";
   if (context_->client().policy != TlsPolicy::verify) return {};
+  forget_sessions();  // a server that gets a better certificate is looked at anew
   return fail(ErrorKind::tls, "TLS: the certificate of " + inner_->remote().to_string() +
-                                  " is not trusted: " + why);
+                                  " is not trusted: " + info_.verify_error);
 }
 
 Result<> TlsStreamImpl::judge_client_peer() {
   if (!context_->requires_client_certificate() || info_.verified) return {};
   return fail(ErrorKind::tls,
-              info_.peer_subject.empty()
+              info_.peer_fingerprint.empty()
                   ? "the client showed no certificate, but one is required"
                   : "the client's certificate is not trusted: " + info_.verify_error);
 }
@@ -346,10 +325,12 @@ Task<Result<std::unique_ptr<TlsStream>>> tls_connect(std::unique_ptr<Stream> str
                                                      SteadyTime deadline) {
   auto tls = std::make_unique<TlsStreamImpl>(
       std::move(stream), std::static_pointer_cast<const TlsContextImpl>(std::move(context)));
-  auto prepared = tls->prepare_connect(host, std::move(session_key));
-  if (!prepared) co_return fail(std::move(prepared).error());
+  tls->prepare_connect(host, std::move(session_key));
   auto shaken = co_await tls->handshake(deadline);
-  if (!shaken) co_return fail(std::move(shaken).error());
+  if (!shaken) {
+    tls->forget_sessions();
+    co_return fail(std::move(shaken).error());
+  }
   auto judged = tls->judge_server_peer();
   if (!judged) co_return fail(std::move(judged).error());
   co_return std::unique_ptr<TlsStream>(std::move(tls));
