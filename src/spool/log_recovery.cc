@@ -120,14 +120,14 @@ class Recovery {
     Segment& segment = *log_.segments_[index];
     // Every batch but the last of the log was synced before something was written behind it.
     const bool last = index == order_.back();
-    std::vector<std::uint64_t> torn;
+    std::vector<Damage> torn;
     ScanVisitor visit;
     visit.record = [&](const RecordHeader& header, std::uint64_t offset, std::string_view head) {
       take_record(index, header, offset, head);
     };
     visit.damage = [&](const Damage& damage) {
       set_aside(segment, damage);
-      if (last) torn.push_back(damage.offset);
+      if (last) torn.push_back(damage);
     };
     const auto octets = scan_segment(*segment.file, segment.header, last, visit);
     if (!octets) return fail(octets.error());
@@ -138,12 +138,15 @@ class Recovery {
 
   /// The head of a record with torn content is sound; at the next start this segment is not the
   /// last one any more, so nobody would look at its content.
-  Result<> blot_out(Segment& segment, const std::vector<std::uint64_t>& torn) {
+  Result<> blot_out(Segment& segment, const std::vector<Damage>& torn) {
     if (torn.empty()) return {};
     char zeros[sizeof(RecordHeader)] = {};
-    const iovec piece{zeros, sizeof zeros};
-    for (const std::uint64_t offset : torn) {
-      if (auto written = segment.file->write_at(offset, {&piece, 1}); !written) return written;
+    for (const Damage& damage : torn) {
+      // No further than the damage: a sound record may begin right behind it.
+      const iovec piece{zeros, std::min<std::uint64_t>(sizeof zeros, damage.octets)};
+      if (auto written = segment.file->write_at(damage.offset, {&piece, 1}); !written) {
+        return written;
+      }
     }
     return segment.file->sync_data();
   }

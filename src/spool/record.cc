@@ -139,7 +139,7 @@ std::optional<MessageHead> decode_message_head(const RecordHeader& header, std::
   const std::uint64_t state_octets = copy ? 8 + std::uint64_t{header.recipients} : 0;
   const std::uint64_t extent_octets = std::uint64_t{header.extents} * sizeof(Extent);
   if (head.size() != header.envelope_octets + state_octets + extent_octets) return std::nullopt;
-  if (header.recipients == 0) return std::nullopt;
+  if (header.recipients == 0 || header.recipients > kMostRecipients) return std::nullopt;
   parts.envelope = head.substr(0, header.envelope_octets);
   if (copy) {
     std::memcpy(&parts.held_stamp, head.data() + header.envelope_octets, 8);

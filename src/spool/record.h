@@ -21,7 +21,8 @@ inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint32_t kFormatVersion = 1;
 inline constexpr std::uint32_t kRecordMagic = 0x52505957;  // "WYPR"
 inline constexpr std::uint64_t kMarkOffset = 1024;         // the freed mark inside the header block
-inline constexpr std::uint64_t kSecondHeader = 2048;       // the header's second copy
+inline constexpr std::uint32_t kMostRecipients = 1'000'000;  // of one message
+inline constexpr std::uint64_t kSecondHeader = 2048;         // the header's second copy
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
   return (value + step - 1) / step * step;

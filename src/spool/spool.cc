@@ -80,8 +80,8 @@ class Arriving final : public IncomingMessage {
 
   net::Task<Result<MessageRef>> commit(QueueId id, std::string envelope,
                                        std::uint32_t recipients) override {
-    if (recipients == 0 || id.value == 0) {
-      co_return fail(ErrorKind::invalid, "a message needs an id and a recipient");
+    if (recipients == 0 || recipients > kMostRecipients || id.value == 0) {
+      co_return fail(ErrorKind::invalid, "a message needs an id and 1 to 1,000,000 recipients");
     }
     if (content_.size() > log_.record_limit()) {
       auto flushed = co_await flush();
