@@ -15,6 +15,8 @@ namespace waypost::ops {
 namespace {
 
 constexpr std::size_t kBufferLimit = 64 * 1024 * 1024;  // beyond it lines are dropped and counted
+constexpr std::size_t kWriteAt = 256 * 1024;            // that much is written at once
+constexpr std::chrono::milliseconds kGather{50};        // and less after this time
 
 class NoTrackingLog final : public TrackingLog {
  public:
@@ -23,8 +25,9 @@ class NoTrackingLog final : public TrackingLog {
   void flush() override {}
 };
 
-/// Shards append under a mutex that is held for one memcpy; the writer thread swaps the buffer out
-/// and writes.
+/// Shards append under a mutex that is held for one memcpy; the writer thread gathers what comes
+/// within a moment, swaps the buffer out and writes: a wake-up and a write per line would cost more
+/// than the mail.
 class FileTrackingLog final : public TrackingLog {
  public:
   FileTrackingLog(std::string path, int fd)
@@ -49,8 +52,9 @@ class FileTrackingLog final : public TrackingLog {
         ++dropped_;
         return;
       }
-      wake = buffer_.empty();
+      const std::size_t before = buffer_.size();
       buffer_ += line;
+      wake = before == 0 || (before < kWriteAt && buffer_.size() >= kWriteAt);
     }
     if (wake) work_.notify_one();
   }
@@ -75,9 +79,8 @@ class FileTrackingLog final : public TrackingLog {
     std::unique_lock lock(mutex_);
     std::string lines;
     for (;;) {
-      work_.wait(lock, [&] {
-        return stopping_ || reopen_ || !buffer_.empty() || flush_wanted_ != flush_done_;
-      });
+      work_.wait(lock, [&] { return urgent() || !buffer_.empty(); });
+      work_.wait_for(lock, kGather, [&] { return urgent(); });
       const bool reopen = std::exchange(reopen_, false);
       const auto goal = flush_wanted_;
       const bool last = stopping_;
@@ -93,6 +96,10 @@ class FileTrackingLog final : public TrackingLog {
       flushed_.notify_all();
       if (last && buffer_.empty()) return;
     }
+  }
+
+  bool urgent() const {
+    return stopping_ || reopen_ || flush_wanted_ != flush_done_ || buffer_.size() >= kWriteAt;
   }
 
   void write_lines(std::string_view lines) {
