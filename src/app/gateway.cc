@@ -202,11 +202,7 @@ bool Gateway::close() {
   for (auto& shard : shards_) shard->release();
   const auto deadline = Clock::system().steady_now() + kEndOfThreads;
   for (auto& shard : shards_) {
-    while (!shard->thread_finished()) {
-      if (Clock::system().steady_now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    shard->join();
+    if (!shard->join_by(deadline)) return false;
   }
   tracking_->flush();
   return true;

@@ -15,7 +15,9 @@ namespace asio = boost::asio;
 GatewayShard::GatewayShard(unsigned index, SharedParts& parts, QueueId id_floor)
     : parts_(parts), shard_(index, parts.clock), ids_(parts.clock, index, id_floor) {}
 
-GatewayShard::~GatewayShard() { join(); }
+GatewayShard::~GatewayShard() {
+  if (thread_.joinable()) thread_.join();
+}
 
 Result<std::unique_ptr<GatewayShard>> GatewayShard::make(unsigned index,
                                                          const config::Config& config,
@@ -80,7 +82,7 @@ void GatewayShard::start() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("shard-" + std::to_string(shard_.index)).c_str());
     shard_.io.run();
-    thread_finished_.store(true, std::memory_order_release);
+    thread_ended_.release();
   });
 }
 
@@ -105,8 +107,11 @@ void GatewayShard::release() {
   });
 }
 
-void GatewayShard::join() {
-  if (thread_.joinable()) thread_.join();
+bool GatewayShard::join_by(SteadyTime deadline) {
+  if (!thread_.joinable()) return true;
+  if (!thread_ended_.try_acquire_until(deadline)) return false;
+  thread_.join();
+  return true;
 }
 
 std::optional<queue::QueueStats> GatewayShard::queue_stats(std::chrono::milliseconds patience) {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,8 +61,8 @@ class GatewayShard {
   void cancel_deliveries();
   /// Lets the thread end when nothing is left to do.
   void release();
-  bool thread_finished() const { return thread_finished_.load(std::memory_order_acquire); }
-  void join();
+  /// False if the thread has not ended by then; it is left alone.
+  bool join_by(SteadyTime deadline);
 
   /// Answers on the shard's thread; nullopt if it does not answer within `patience`.
   std::optional<queue::QueueStats> queue_stats(std::chrono::milliseconds patience);
@@ -84,7 +85,8 @@ class GatewayShard {
   std::unique_ptr<queue::Queue> queue_;
   std::optional<boost::asio::executor_work_guard<net::Executor>> work_;
   std::thread thread_;
-  std::atomic<bool> queue_finished_{false}, thread_finished_{false};
+  std::atomic<bool> queue_finished_{false};
+  std::binary_semaphore thread_ended_{0};
   std::atomic<std::int64_t> last_beat_ns_{0};
 };
 
