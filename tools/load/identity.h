@@ -1,0 +1,69 @@
+// What makes each message of a run recognisable, wherever it turns up.
+//
+// The header field `X-Waypost-Load: RUN-SEQUENCE-DIGEST` (hex, fixed width). DIGEST is that of all
+// octets below the field: relays put fields on top, so they do not disturb it. It guards against
+// accidents, not against forgery.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace waypost::load {
+
+struct Identity {
+  std::uint64_t run = 0, sequence = 0, digest = 0;
+  bool operator==(const Identity&) const = default;
+};
+
+inline constexpr std::string_view kIdentityField = "X-Waypost-Load:";
+/// "X-Waypost-Load: 16-12-16 hex digits CRLF"
+inline constexpr std::size_t kIdentityLine = 15 + 1 + 16 + 1 + 12 + 1 + 16 + 2;
+
+/// Writes exactly kIdentityLine octets.
+void write_identity(char* into, const Identity& identity);
+/// Reads "RUN-SEQUENCE-DIGEST"; blanks around it are allowed.
+std::optional<Identity> parse_identity(std::string_view value);
+/// The first identity field that begins a line of `text` (also deep inside, as in a report).
+std::optional<Identity> find_identity(std::string_view text);
+
+std::string hex(std::uint64_t value, unsigned digits = 16);
+std::optional<std::uint64_t> parse_hex(std::string_view digits);
+
+/// XXH64 of a byte stream: fast enough to be free beside the sockets.
+class BodyDigest {
+ public:
+  BodyDigest() { restart(); }
+  void restart();
+  void feed(std::string_view bytes);
+  std::uint64_t value() const;
+  static std::uint64_t of(std::string_view bytes);
+
+ private:
+  void take_block(const char* block);
+  std::uint64_t lanes_[4];
+  char rest_[32];
+  std::size_t held_ = 0;
+  std::uint64_t total_ = 0;
+};
+
+/// Finds the identity in a message that arrives in pieces, and the digest of what is below it.
+class IdentityScan {
+ public:
+  void restart();
+  void feed(std::string_view bytes);
+  /// After the last piece. `identity` is what the field says, `digest` what the octets say.
+  const std::optional<Identity>& identity() const { return identity_; }
+  std::uint64_t digest() const { return digest_.value(); }
+
+ private:
+  enum class At : std::uint8_t { header, body, nothing };
+  At at_ = At::header;
+  std::string line_;  // an unfinished header line
+  std::optional<Identity> identity_;
+  BodyDigest digest_;
+};
+
+}  // namespace waypost::load

@@ -1,0 +1,139 @@
+#include "load/report.h"
+#include "load/units.h"
+
+#include <algorithm>
+
+namespace waypost::load {
+namespace {
+
+std::string pad(std::string text, std::size_t width) {
+  if (text.size() < width) text.insert(0, width - text.size(), ' ');
+  return text;
+}
+
+std::string pad_right(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+std::string histogram_line(std::string_view name, const Histogram& histogram) {
+  std::string line =
+      "  " + pad_right(std::string(name), 12) + pad(with_commas(histogram.count()), 12);
+  for (const double percent : kPercents) {
+    line += pad(show_us(static_cast<double>(histogram.at_percent(percent))), 11);
+  }
+  return line + pad(show_us(static_cast<double>(histogram.max())), 11) + "\n";
+}
+
+std::string percent_head(std::string_view what) {
+  std::string head = "  " + pad_right(std::string(what), 12) + pad("count", 12);
+  for (const double percent : kPercents) {
+    head += pad("p" + show_fixed(percent, percent == 99.99 ? 2 : percent == 99.9 ? 1 : 0), 11);
+  }
+  return head + pad("max", 11) + "\n";
+}
+
+std::string row(std::string_view name, const std::string& value) {
+  return "  " + pad_right(std::string(name), 24) + value + "\n";
+}
+
+std::string counts(const Report& report) {
+  const Statistics& s = report.statistics;
+  const auto done = static_cast<double>(std::max<std::uint64_t>(1, s.messages));
+  std::string out;
+  out += row("accepted", with_commas(s.accepted) + " messages, " +
+                             with_commas(s.recipients_accepted) + " recipients");
+  if (s.refused > 0) out += row("refused", with_commas(s.refused) + " messages");
+  if (s.recipients_refused > 0) {
+    out += row("", with_commas(s.recipients_refused) + " recipients not accepted");
+  }
+  if (s.unacknowledged > 0) {
+    out +=
+        row("unacknowledged", with_commas(s.unacknowledged) +
+                                  " messages: the connection broke inside or behind the content");
+  }
+  if (s.unsent > 0) out += row("unsent", with_commas(s.unsent) + " messages");
+  out += row("time", show_seconds(report.seconds));
+  out +=
+      row("rate", show_fixed(report.rate(), 1) + " messages/s, " +
+                      show_octets(static_cast<double>(s.octets) / std::max(report.seconds, 1e-9)) +
+                      "/s");
+  out += row("connections", with_commas(s.connections) + " opened, " +
+                                with_commas(s.connections_failed) + " failed, " +
+                                with_commas(s.connections_lost) + " lost");
+  if (s.handshakes > 0) {
+    out += row("TLS", with_commas(s.handshakes) + " handshakes, " + with_commas(s.resumed) +
+                          " resumed, " + with_commas(s.verified) + " verified; " + s.tls_version +
+                          " " + s.tls_cipher);
+  }
+  out += row("sender's CPU", show_fixed(report.sender_cpu_seconds, 2) + " s, " +
+                                 show_us(report.sender_cpu_seconds * 1e6 / done) + " a message");
+  return out;
+}
+
+}  // namespace
+
+double Report::rate() const {
+  return seconds <= 0 ? 0 : static_cast<double>(statistics.accepted) / seconds;
+}
+
+std::string to_text(const Report& report) {
+  std::string out = report.title + ", " + report.started + ", run " + report.run_id + "\n";
+  for (const auto& [name, value] : report.settings) out += row(name, value);
+  out += "\n" + counts(report);
+  out += "\n" + percent_head("phase");
+  for (std::size_t i = 0; i < kPhases; ++i) {
+    const auto& histogram = report.statistics.phases[i];
+    if (histogram.count() > 0) out += histogram_line(to_string(static_cast<Phase>(i)), histogram);
+  }
+  if (report.statistics.waves.size() > 1) {
+    out += "\n" + percent_head("wave");
+    for (std::size_t i = 0; i < report.statistics.waves.size(); ++i) {
+      const std::string name = i < report.wave_names.size() ? report.wave_names[i] : "?";
+      out += histogram_line(name, report.statistics.waves[i].total);
+    }
+  }
+  if (!report.statistics.troubles.empty()) {
+    out += "\n  what was refused or broke\n";
+    std::vector<std::pair<std::string, std::uint64_t>> list(report.statistics.troubles.begin(),
+                                                            report.statistics.troubles.end());
+    std::stable_sort(list.begin(), list.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    if (list.size() > 15) list.resize(15);
+    for (const auto& [what, times] : list) out += pad(with_commas(times), 12) + " x " + what + "\n";
+  }
+  if (report.accounting) out += "\n" + to_text(*report.accounting);
+  return out;
+}
+
+std::string to_text(const Accounting& a) {
+  std::string out = "  accounting of " + with_commas(a.messages) + " messages, " +
+                    with_commas(a.recipients) + " recipients\n";
+  const auto count = [&](std::string_view name, std::uint64_t number, bool always = false) {
+    if (number > 0 || always) {
+      out += "  " + pad_right(std::string(name), 36) + pad(with_commas(number), 14) + "\n";
+    }
+  };
+  count("arrived once", a.arrived_once, true);
+  count("refused as expected", a.refused_as_expected);
+  count("reported as expected", a.bounced_as_expected);
+  count("unacknowledged, arrived", a.not_acknowledged_arrived);
+  count("unacknowledged, not arrived", a.not_acknowledged_missing);
+  count("not sent", a.not_sent);
+  count("arrived more than once", a.arrived_twice, true);
+  count("at a wrong address", a.wrong_address, true);
+  count("changed", a.changed, true);
+  count("bounced", a.bounced, true);
+  count("refused", a.refused, true);
+  count("still queued", a.queued, true);
+  count("lost", a.lost, true);
+  count("unknown address delivered", a.unknown_delivered);
+  count("never sent to this address", a.uninvited);
+  count("other mail at the sink", a.foreign_mail);
+  for (const auto& example : a.examples) out += "    " + example + "\n";
+  if (a.good()) return out + "  GOOD: every recipient is accounted for\n";
+  for (const auto& sentence : a.wrong) out += "  WRONG: " + sentence + "\n";
+  return out;
+}
+
+}  // namespace waypost::load
