@@ -51,7 +51,7 @@ void Connection::finish(Outcome outcome) {
 }
 
 void Connection::log_message(Outcome outcome, SteadyTime end) {
-  const auto at = std::chrono::duration_cast<Duration>(end - context_.schedule.start_time());
+  const Duration at = Clock::system().now().time_since_epoch();
   const auto latency = std::chrono::duration_cast<Duration>(end - due_);
   const auto positive = [](Duration d) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, d.count()));

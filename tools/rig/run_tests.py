@@ -105,7 +105,7 @@ def dialogues():
 
 
 def build_release():
-    good = build("release", "waypost", "waypost-sink", options=["-DWAYPOST_TESTS=OFF"])
+    good = build("release", "waypost", "waypost-load", options=["-DWAYPOST_TESTS=OFF"])
     return Count(int(good), int(not good))
 
 

@@ -1,4 +1,4 @@
-"""waypost-sink, the stand-in for WorkMail, as an object."""
+"""`waypost-load sink`, the stand-in for WorkMail, as an object."""
 
 import http.client
 import json
@@ -35,11 +35,11 @@ def ask(path, method, url, body=None):
 
 
 class Certificates:
-    """A rehearsal CA with a certificate for `names`, made by waypost-sink."""
+    """A rehearsal CA with a certificate for `names`, made by waypost-load sink."""
 
     def __init__(self, directory, names, days=30, self_signed=False):
         self.directory = pathlib.Path(directory)
-        argv = [program("waypost-sink"), "--make-certificates", directory, "--days", str(days)]
+        argv = [program("waypost-load"), "sink", "--make-certificates", directory, "--days", str(days)]
         for name in names:
             argv += ["--name", name]
         if self_signed:
@@ -69,7 +69,7 @@ class Sink:
 
     def start(self):
         listen = [] if "--listen" in self.options else ["--listen", f"127.0.0.1:{self.port}"]
-        argv = [program("waypost-sink"), *listen, "--name", self.name,
+        argv = [program("waypost-load"), "sink", *listen, "--name", self.name,
                 "--record", self.record_file, "--control", self.control, *self.options]
         if self.certificates:
             argv += ["--certificate", self.certificates.chain, "--key", self.certificates.key]

@@ -206,6 +206,19 @@ Result<> Behaviour::add(const std::string& text) {
   return {};
 }
 
+void Behaviour::remove(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  if (!rules_) return;
+  auto fresh = std::make_shared<Rules>(*rules_);
+  for (auto at = fresh->end(); at != fresh->begin();) {
+    if ((*--at)->text != text) continue;
+    fresh->erase(at);
+    break;
+  }
+  any_.store(!fresh->empty(), std::memory_order_release);
+  rules_ = std::move(fresh);
+}
+
 void Behaviour::clear() {
   const std::lock_guard lock(mutex_);
   rules_.reset();

@@ -54,6 +54,8 @@ class Behaviour {
   /// ErrorKind::invalid names the word that is not understood. Nothing changes then.
   Result<> replace(const std::vector<std::string>& rules);
   Result<> add(const std::string& rule);
+  /// Takes away the last rule of exactly this text; nothing if there is none.
+  void remove(const std::string& rule);
   void clear();
   /// The misdeed for this event, if a rule wants one. `subjects`: addresses or a host name, of
   /// which a rule must match one.

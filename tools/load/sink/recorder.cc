@@ -2,6 +2,8 @@
 
 #include "waypost/mail/xtext.h"
 
+#include "sink/failure_report.h"
+
 #include <boost/json.hpp>
 
 #include <fcntl.h>
@@ -82,6 +84,12 @@ json::object to_json(std::uint64_t number, const Receipt& receipt) {
                    {"received", text(receipt.digest->top_field())},
                    {"received_fields", receipt.received_fields},
                    {"message_id", text(receipt.message_id)}};
+  if (receipt.identity != nullptr && receipt.identity->identity()) {
+    const load::Identity& said = *receipt.identity->identity();
+    out["load"] = json::object{{"run", load::hex(said.run)},
+                               {"sequence", said.sequence},
+                               {"unchanged", said.digest == receipt.identity->digest()}};
+  }
   if (!receipt.user.empty()) out["user"] = text(receipt.user);
   if (receipt.tls != nullptr) {
     out["tls"] = receipt.tls->version;
@@ -138,11 +146,60 @@ Result<> Recorder::store_content(std::uint64_t number, const std::string& conten
   return written;
 }
 
+void Recorder::keep_journal(std::unique_ptr<load::JournalWriter> journal) {
+  journal_ = std::move(journal);
+}
+
+void Recorder::flush() {
+  if (journal_) journal_->flush();
+}
+
+void Recorder::count(const Arrival& arrival) {
+  counters_.messages.fetch_add(1, std::memory_order_relaxed);
+  counters_.recipients.fetch_add(arrival.recipients->size(), std::memory_order_relaxed);
+  counters_.octets.fetch_add(arrival.octets, std::memory_order_relaxed);
+  if (!*arrival.sender) counters_.reports.fetch_add(1, std::memory_order_relaxed);
+  if (journal_) add_to_journal(arrival);
+}
+
+void Recorder::add_to_journal(const Arrival& arrival) {
+  static thread_local std::string line;
+  line.clear();
+  const auto& said = arrival.identity->identity();
+  const auto at = static_cast<std::uint64_t>(Clock::system().now().time_since_epoch().count());
+  if (!*arrival.sender) {
+    const FailureReport report = read_failure_report(arrival.content);
+    if (report.about) {
+      line = "B";
+      load::add_field(line, load::hex(report.about->run));
+      load::add_field(line, report.about->sequence);
+      for (const auto& one : report.recipients) load::add_field(line, one);
+      line += '\n';
+      journal_->write(line);
+      return;
+    }
+  }
+  if (said) {
+    line = "R";
+    load::add_field(line, load::hex(said->run));
+    load::add_field(line, said->sequence);
+    load::add_field(line, load::hex(said->digest));
+    load::add_field(line, load::hex(arrival.identity->digest()));
+  } else {
+    line = "X";
+  }
+  load::add_field(line, at);
+  load::add_field(line, arrival.octets);
+  if (said) load::add_field(line, mail::to_string(*arrival.sender));
+  for (const auto& one : *arrival.recipients) {
+    load::add_field(line, one.forward_path.to_string());
+  }
+  line += '\n';
+  journal_->write(line);
+}
+
 Result<> Recorder::record(const Receipt& receipt) {
   const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
-  counters_.messages.fetch_add(1, std::memory_order_relaxed);
-  counters_.recipients.fetch_add(receipt.recipients.size(), std::memory_order_relaxed);
-  counters_.octets.fetch_add(receipt.digest->octets(), std::memory_order_relaxed);
   if (wants_content() && receipt.content != nullptr) {
     if (auto stored = store_content(number, *receipt.content); !stored) return stored;
   }
@@ -159,6 +216,7 @@ std::string Recorder::counters_json() const {
                                       {"messages", get(counters_.messages)},
                                       {"recipients", get(counters_.recipients)},
                                       {"octets", get(counters_.octets)},
+                                      {"reports", get(counters_.reports)},
                                       {"misdeeds", get(counters_.misdeeds)},
                                       {"violations", get(counters_.violations)}}) +
          "\n";

@@ -10,6 +10,7 @@
 #include "waypost/net/tls.h"
 #include "waypost/smtp/server_dialogue.h"
 
+#include "load/identity.h"
 #include "sink/behaviour.h"
 #include "sink/content_digest.h"
 #include "sink/recorder.h"
@@ -76,6 +77,7 @@ class Session final : public smtp::ServerHandler {
   smtp::Reply refusal() const;
   void violation(std::string what);
   void forget_transaction();
+  Result<> keep_message();
   Receipt receipt() const;
 
   net::Shard& shard_;
@@ -97,9 +99,12 @@ class Session final : public smtp::ServerHandler {
   smtp::MailCommand mail_;
   std::vector<smtp::RcptCommand> recipients_;
   std::vector<std::string> violations_;
+  // Fed only if something wants it: a sink that just counts spends nothing on them.
   ContentDigest digest_;
   mail::HeaderScan scan_;
+  load::IdentityScan identity_;
   std::string content_;
+  std::uint64_t octets_ = 0;
 };
 
 }  // namespace waypost::sink

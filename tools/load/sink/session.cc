@@ -2,6 +2,8 @@
 
 #include "waypost/mail/status.h"
 
+#include "sink/failure_report.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -170,7 +172,7 @@ net::Task<bool> Session::consume_buffer() {
       piece = {};
     } else {
       const bool ehlo = command && first_word(piece) == "EHLO";
-      if (!command && look_for_recipients(Stage::content, digest_.octets()) && misdeed_->reply) {
+      if (!command && look_for_recipients(Stage::content, octets_) && misdeed_->reply) {
         dialogue_.refuse_content(*misdeed_->reply);
       }
       step = dialogue_.advance(piece);
@@ -241,14 +243,26 @@ net::Task<bool> Session::start_tls(bool input_left) {
   co_return true;
 }
 
+/// What is kept of a message that is received.
+Result<> Session::keep_message() {
+  Arrival arrival{&mail_.reverse_path, &recipients_, &identity_, {}, octets_};
+  if (!mail_.reverse_path) arrival.content = content_;
+  Result<> kept;
+  if (recorder_.wants_records()) {
+    digest_.finish();
+    kept = recorder_.record(receipt());
+  }
+  if (kept) recorder_.count(arrival);
+  return kept;
+}
+
 net::Task<bool> Session::finish_message() {
-  digest_.finish();
   misdeed_.reset();
   look_for_recipients(Stage::end);
   const bool spoilt = misdeed_ && replaces_reply();
   smtp::Reply verdict{250, mail::status::queued, "Ok"};
   if (!spoilt || misdeed_->keep) {
-    const auto recorded = recorder_.record(receipt());
+    const auto recorded = keep_message();
     if (!recorded) {
       verdict = smtp::Reply{451, mail::status::spool_trouble, recorded.error().message};
     }
@@ -393,9 +407,13 @@ smtp::Reply Session::on_rcpt(const smtp::RcptCommand& command) {
 }
 
 std::optional<smtp::Reply> Session::on_content_start() {
-  digest_.restart();
-  scan_ = mail::HeaderScan(settings_.name);
+  if (recorder_.wants_records()) {
+    digest_.restart();
+    scan_ = mail::HeaderScan(settings_.name);
+  }
+  identity_.restart();
   content_.clear();
+  octets_ = 0;
   if (look_for_recipients(Stage::data) && replaces_reply()) {
     return refusal();
   }
@@ -403,9 +421,14 @@ std::optional<smtp::Reply> Session::on_content_start() {
 }
 
 void Session::on_content(std::string_view bytes) {
-  digest_.feed(bytes);
-  if (!scan_.header_complete()) scan_.feed(bytes);
-  if (recorder_.wants_content()) content_ += bytes;
+  octets_ += bytes.size();
+  identity_.feed(bytes);
+  if (recorder_.wants_records()) {
+    digest_.feed(bytes);
+    if (!scan_.header_complete()) scan_.feed(bytes);
+  }
+  const bool report = !mail_.reverse_path && content_.size() < kReportOctets;
+  if (recorder_.wants_content() || (report && recorder_.has_journal())) content_ += bytes;
 }
 
 void Session::on_abandon() { forget_transaction(); }
@@ -435,6 +458,7 @@ Receipt Session::receipt() const {
   receipt.recipients = recipients_;
   receipt.violations = violations_;
   receipt.digest = &digest_;
+  receipt.identity = &identity_;
   receipt.content = &content_;
   receipt.message_id = scan_.message_id();
   receipt.received_fields = scan_.received_count();
