@@ -7,6 +7,7 @@ namespace {
 constexpr char kMagic = 'E';
 constexpr char kVersion = 1;
 constexpr std::size_t kMaxRecipients = 1'000'000;
+constexpr std::uint64_t kMaxNotify = kNotifyNever | kNotifySuccess | kNotifyFailure | kNotifyDelay;
 
 // Flags of the envelope.
 constexpr std::uint64_t kNullReversePath = 1, kSmtputf8 = 2, kBareNewline = 4, kReport = 8;
@@ -88,12 +89,14 @@ void write_recipient(Writer& out, const Recipient& recipient, const Recipient* p
   out.text(recipient.orcpt);
 }
 
-Recipient read_recipient(Reader& in, const Recipient* previous) {
+/// `notify`: before it is narrowed, so that a value which no Waypost writes is seen as such.
+Recipient read_recipient(Reader& in, const Recipient* previous, std::uint64_t& notify) {
   Recipient recipient;
   const std::uint64_t flags = in.number();
   const Recipient none;
   const Recipient& before = previous != nullptr ? *previous : none;
-  recipient.notify = static_cast<std::uint8_t>(in.number());
+  notify = in.number();
+  recipient.notify = static_cast<std::uint8_t>(notify);
   recipient.original.local_part = in.text();
   recipient.original.domain =
       (flags & kSameOriginalDomain) != 0 ? before.original.domain : std::string(in.text());
@@ -176,9 +179,11 @@ Result<Envelope> decode_envelope(std::string_view bytes) {
     return corrupt("it is cut short");
   envelope.recipients.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
+    std::uint64_t notify = 0;
     envelope.recipients.push_back(
-        read_recipient(in, i == 0 ? nullptr : &envelope.recipients.back()));
+        read_recipient(in, i == 0 ? nullptr : &envelope.recipients.back(), notify));
     if (!in.ok()) return corrupt("it is cut short");
+    if (notify > kMaxNotify) return corrupt("NOTIFY has an unknown value");
   }
   return envelope;
 }

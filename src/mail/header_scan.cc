@@ -112,7 +112,9 @@ void HeaderScan::end_of_field() {
   if (field_.front() == 'r' || field_.front() == 'R') {
     if (received_by(value, own_name_)) ++own_received_count_;
   } else {
-    message_id_ = printable(value, 998);
+    std::string visible(value);
+    std::erase_if(visible, [](char c) { return is_control(static_cast<unsigned char>(c)); });
+    message_id_ = printable(visible, 998);
   }
   field_.clear();
 }

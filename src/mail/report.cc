@@ -57,20 +57,23 @@ std::string line_text(std::string_view text, bool utf8, std::size_t limit = kDia
 /// 76 characters.
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   std::size_t column = name.size() + 2;
+  bool first = true;
   out += name;
   out += ": ";
   while (!value.empty()) {
     const auto blank = value.find(' ');
     const std::string_view word = value.substr(0, blank);
-    if (column + word.size() > 76 && column > name.size() + 2) {
-      out += "\r\n ";
-      column = 1;
+    // The blank itself becomes the fold (RFC 5322 §2.2.3): unfolding gives the same value, which
+    // matters in a quoted local part. Never a line of blanks only.
+    if (!first) {
+      const bool fold = !word.empty() && column + 1 + word.size() > 76;
+      out += fold ? "\r\n " : " ";
+      column = fold ? 1 : column + 1;
     }
+    first = false;
     out += word;
     column += word.size();
     if (blank == std::string_view::npos) break;
-    out += ' ';
-    ++column;
     value.remove_prefix(blank + 1);
   }
   out += "\r\n";
@@ -169,7 +172,9 @@ class ReportWriter {
     out_ += "Content-Type: multipart/report; report-type=";
     out_ += utf8_ ? "global-delivery-status" : "delivery-status";
     out_ += ";\r\n boundary=\"" + boundary_ + "\"\r\n";
-    if (utf8_) out_ += "Content-Transfer-Encoding: 8bit\r\n";
+    // RFC 2045 §6.4: the whole may not claim less than its parts.
+    if (utf8_ || (in_.content_is_full && !is_ascii(in_.original_content)))
+      out_ += "Content-Transfer-Encoding: 8bit\r\n";
     out_ += "\r\nThis is a delivery report in MIME format.\r\n";
   }
 
@@ -283,7 +288,7 @@ class ReportWriter {
     const bool wide = ascii_lower(type) == "utf-8";
     if (wide) return "utf-8; " + line_text(address, utf8_);
     std::string plain = line_text(address, false);
-    return std::string(type) + "; " + plain;
+    return line_text(type, false, 64) + "; " + plain;
   }
 
   // RFC 3462 §2, RFC 6533 §4: the third part.
