@@ -84,6 +84,31 @@ TEST(ClientDialogue, GoesStepByStepWithoutPipeliningAndSendsNoParameters) {
   EXPECT_EQ(c.hear("250 ok\r\n"), ClientStep::done);
 }
 
+TEST(ClientDialogue, QuitsAndIsNotReused) {
+  for (const bool answered : {true, false}) {
+    Client c;
+    c.open();
+    c.said();
+    c.dialogue.quit();
+    EXPECT_EQ(c.said(), "QUIT\r\n");
+    EXPECT_EQ(c.dialogue.stage(), ClientStage::quit);
+    EXPECT_FALSE(c.dialogue.reusable());
+    EXPECT_EQ(c.hear(""), ClientStep::need_input);
+    if (!answered) c.dialogue.connection_lost({ErrorKind::closed, "closed"});
+    EXPECT_EQ(c.hear(answered ? "221 bye\r\n" : ""), ClientStep::done);
+  }
+}
+
+TEST(ClientDialogue, IgnoresLimitsThatMakeNoSense) {
+  for (const char* limits : {"LIMITS", "LIMITS RCPTMAX", "LIMITS RCPTMAX=", "LIMITS RCPTMAX=x",
+                             "LIMITS RCPTMAX=-1", "LIMITS OTHER=7", "LIMITS RCPTMAX=0"}) {
+    Client c;
+    ASSERT_EQ(c.open(std::string("250-mx\r\n250 ") + limits + "\r\n"), ClientStep::ready);
+    EXPECT_EQ(c.dialogue.capabilities().rcpt_max, 0u) << limits;
+    EXPECT_EQ(c.dialogue.capabilities().mail_max, 0u) << limits;
+  }
+}
+
 TEST(ClientDialogue, FallsBackToHelo) {
   for (const char* no : {"500 what\r\n", "502 no\r\n", "504 no\r\n", "550 no\r\n"}) {
     Client c;
