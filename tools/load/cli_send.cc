@@ -256,6 +256,7 @@ int run_send(const SendArguments& arguments, const ReportArguments& reports) {
   };
   auto options = finish_options(arguments);
   if (!options) return failed(options.error());
+  if (auto good = check_reports(reports); !good) return failed(good.error());
   auto sender = Sender::make(std::move(*options));
   if (!sender) return failed(sender.error());
   const WallTime started = Clock::system().now();

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,7 +33,10 @@ void add_report_options(CLI::App& app, ReportArguments& arguments);
 Result<SendOptions> finish_options(const SendArguments& arguments);
 Report report_of(const Sender& sender, const std::string& title, WallTime started);
 /// Sends until done (or SIGINT/SIGTERM), with the progress line.
-void run_sender(Sender& sender, const ReportArguments& arguments);
+void run_sender(Sender& sender, const ReportArguments& arguments,
+                std::function<std::string()> extra = {});
+/// Before a long run: can the files be read and written?
+Result<> check_reports(const ReportArguments& arguments);
 /// Text to stdout, JSON, HTML, comparison.
 Result<> publish(const Report& report, const ReportArguments& arguments);
 

@@ -56,7 +56,7 @@ net::Task<void> Connection::run() {
     const std::uint64_t all = std::uint64_t{options.servers} * options.connections_per_server;
     co_await wait_until(context_.schedule.start_time() + options.schedule.ramp_up * number_ / all);
   }
-  for (;;) {
+  while (!context_.schedule.over(now())) {
     const bool is_open = co_await ensure_open();
     if (!is_open) break;
     const auto slot = context_.schedule.take(now());

@@ -1,7 +1,9 @@
 // waypost-load: rehearses a wave. Sends as Exchange does, receives as WorkMail does, and accounts
 // for every message.
+#include "load/cli_run.h"
 #include "load/cli_send.h"
 #include "load/cli_sink.h"
+#include "load/cli_verify.h"
 
 #include <csignal>
 #include <exception>
@@ -22,9 +24,19 @@ int main(int argc, char** argv) {
   load::SinkArguments sink_arguments;
   auto* sink = app.add_subcommand("sink", "Stand in for WorkMail: receive, record, misbehave");
   load::add_sink_options(*sink, sink_arguments);
+  load::VerifyArguments verify_arguments;
+  load::ReportArguments verify_reports;
+  auto* verify = app.add_subcommand("verify", "Account for each recipient of each message");
+  load::add_verify_options(*verify, verify_arguments);
+  load::add_report_options(*verify, verify_reports);
+  load::RunArguments run_arguments;
+  auto* run = app.add_subcommand("run", "send, sink and verify in one process");
+  load::add_run_options(*run, run_arguments);
   CLI11_PARSE(app, argc, argv);
   try {
     if (sink->parsed()) return load::run_sink(sink_arguments);
+    if (verify->parsed()) return load::run_verify(verify_arguments, verify_reports);
+    if (run->parsed()) return load::run_all(run_arguments);
     if (send->parsed()) return load::run_send(send_arguments, send_reports);
   } catch (const std::exception& error) {
     std::cerr << "waypost-load: unexpected: " << error.what() << "\n";

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <unordered_set>
 
 namespace waypost::load {
 namespace {
@@ -192,13 +193,12 @@ void RecipientMix::draw(std::uint64_t sequence, std::vector<Recipient>& into,
     if (i == 0) wave = one_wave;
   }
   if (count < 2) return;
-  // One message names each person once.
-  std::sort(into.begin(), into.end(),
-            [](const Recipient& a, const Recipient& b) { return a.address < b.address; });
-  into.erase(
-      std::unique(into.begin(), into.end(),
-                  [](const Recipient& a, const Recipient& b) { return a.address == b.address; }),
-      into.end());
+  // One message names each person once, though some have several addresses.
+  std::unordered_set<std::string> seen;
+  const auto again = [&](const Recipient& one) {
+    return !seen.insert(one.expected.empty() ? one.address : one.expected).second;
+  };
+  std::erase_if(into, again);
 }
 
 }  // namespace waypost::load

@@ -6,6 +6,7 @@
 
 #include "waypost/base/result.h"
 
+#include "load/accounting.h"
 #include "load/statistics.h"
 
 #include <cstdint>
@@ -15,21 +16,6 @@
 #include <vector>
 
 namespace waypost::load {
-
-/// Fates of recipients, counted by verify.
-struct Accounting {
-  std::uint64_t messages = 0, recipients = 0;
-  // As it should be.
-  std::uint64_t arrived_once = 0, refused_as_expected = 0, bounced_as_expected = 0,
-                not_acknowledged_arrived = 0, not_acknowledged_missing = 0, not_sent = 0;
-  // Wrong unless allowed.
-  std::uint64_t arrived_twice = 0, wrong_address = 0, changed = 0, bounced = 0, queued = 0,
-                lost = 0, refused = 0, uninvited = 0, unknown_delivered = 0;
-  std::uint64_t foreign_mail = 0;  // at the sink, of no run or of another
-  std::vector<std::string> examples;
-  std::vector<std::string> wrong;  // one sentence a figure that fails the run
-  bool good() const { return wrong.empty(); }
-};
 
 struct Report {
   std::string title, started, run_id;
@@ -47,7 +33,14 @@ std::string to_text(const Accounting& accounting);
 std::string to_json(const Report& report);
 Result<Report> report_from_json(const std::string& text, const std::string& where);
 std::string to_html(const Report& report, const Report* earlier);
-/// Figures of both side by side, with the ratio.
+
+/// One figure of two runs.
+struct Comparison {
+  std::string name, now, earlier;
+  double ratio = 0;  // now / earlier; 0: not known
+  bool more_is_better = false;
+};
+std::vector<Comparison> compare(const Report& now, const Report& earlier);
 std::string compare_text(const Report& now, const Report& earlier);
 
 /// The percentiles that every report shows.

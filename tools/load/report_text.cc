@@ -86,6 +86,9 @@ std::string to_text(const Report& report) {
     const auto& histogram = report.statistics.phases[i];
     if (histogram.count() > 0) out += histogram_line(to_string(static_cast<Phase>(i)), histogram);
   }
+  if (report.accounting && report.accounting->delivery.count() > 0) {
+    out += histogram_line("delivery", report.accounting->delivery);
+  }
   if (report.statistics.waves.size() > 1) {
     out += "\n" + percent_head("wave");
     for (std::size_t i = 0; i < report.statistics.waves.size(); ++i) {
@@ -117,9 +120,8 @@ std::string to_text(const Accounting& a) {
   count("arrived once", a.arrived_once, true);
   count("refused as expected", a.refused_as_expected);
   count("reported as expected", a.bounced_as_expected);
-  count("unacknowledged, arrived", a.not_acknowledged_arrived);
-  count("unacknowledged, not arrived", a.not_acknowledged_missing);
-  count("not sent", a.not_sent);
+  count("unacknowledged, arrived", a.unacknowledged_arrived);
+  count("unacknowledged, not arrived", a.unacknowledged_missing);
   count("arrived more than once", a.arrived_twice, true);
   count("at a wrong address", a.wrong_address, true);
   count("changed", a.changed, true);
@@ -127,9 +129,12 @@ std::string to_text(const Accounting& a) {
   count("refused", a.refused, true);
   count("still queued", a.queued, true);
   count("lost", a.lost, true);
-  count("unknown address delivered", a.unknown_delivered);
-  count("never sent to this address", a.uninvited);
-  count("other mail at the sink", a.foreign_mail);
+  count("never sent", a.unsent);
+  count("delivered although not accepted", a.uninvited);
+  count("unknown address, delivered", a.unknown_delivered);
+  count("foreign address, accepted", a.foreign_delivered);
+  count("foreign address, refused", a.foreign_refused);
+  count("other mail at the sink", a.other_mail);
   for (const auto& example : a.examples) out += "    " + example + "\n";
   if (a.good()) return out + "  GOOD: every recipient is accounted for\n";
   for (const auto& sentence : a.wrong) out += "  WRONG: " + sentence + "\n";

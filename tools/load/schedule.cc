@@ -14,6 +14,13 @@ std::chrono::nanoseconds Schedule::offset(std::uint64_t sequence) const {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
+bool Schedule::over(SteadyTime now) const {
+  const std::uint64_t next = next_.load(std::memory_order_relaxed);
+  if (stopped() || next >= options_.count) return true;
+  if (options_.duration == Duration::max()) return false;
+  return open_loop() ? offset(next) >= options_.duration : now >= start_ + options_.duration;
+}
+
 std::optional<Schedule::Slot> Schedule::take(SteadyTime now) {
   if (stopped()) return std::nullopt;
   const bool limited = options_.duration != Duration::max();

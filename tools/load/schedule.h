@@ -33,6 +33,8 @@ class Schedule {
   };
   /// The next message; nullopt: no more. Closed loop: it is due `now`.
   std::optional<Slot> take(SteadyTime now);
+  /// True if take() would give nothing: no need to open a connection for it.
+  bool over(SteadyTime now) const;
   /// No further slot is given out.
   void stop() { stopped_.store(true, std::memory_order_relaxed); }
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }

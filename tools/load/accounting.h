@@ -1,0 +1,94 @@
+// Compares what was sent with what arrived: a fate for each recipient of each message.
+//
+// Ledger: one thread. add_sent() and add_received() take the text of whole logs (journal.h has the
+// formats) and keep views into it; settle() gives the figures and says which are wrong.
+#pragma once
+
+#include "waypost/base/result.h"
+
+#include "load/histogram.h"
+#include "load/journal.h"
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace waypost::load {
+
+/// Fates of recipients, counted.
+struct Accounting {
+  std::uint64_t messages = 0, recipients = 0;
+  // As it should be.
+  std::uint64_t arrived_once = 0, refused_as_expected = 0, bounced_as_expected = 0,
+                unacknowledged_arrived = 0, unacknowledged_missing = 0;
+  // Wrong, unless allowed.
+  std::uint64_t arrived_twice = 0, wrong_address = 0, changed = 0, bounced = 0, refused = 0,
+                queued = 0, lost = 0, unsent = 0, uninvited = 0, unknown_delivered = 0,
+                foreign_delivered = 0, foreign_refused = 0;
+  std::uint64_t other_mail = 0;  // at the sink, of no run or of another
+  Histogram delivery;            // from when the message was due to its arrival
+  std::vector<std::string> examples;
+  std::vector<std::string> wrong;  // one sentence for each figure that fails the run
+  bool good() const { return wrong.empty(); }
+};
+
+enum class ForeignRule : std::uint8_t { either, deliver, refuse };
+
+struct VerifyRules {
+  std::unordered_set<std::string> allowed;  // words of wrong_words(): figures that may be above 0
+  ForeignRule foreign = ForeignRule::either;
+  std::uint64_t queued_messages = 0;           // by number: which ones is not known
+  std::unordered_set<std::string> queued_ids;  // by queue id
+};
+/// "twice", "wrong-address", "changed", "bounced", "refused", "queued", "lost", "unsent", ...
+const std::vector<std::string>& wrong_words();
+
+class Ledger {
+ public:
+  /// ErrorKind::invalid: "FILE:LINE: what is wrong". `name` is the file's.
+  Result<> add_sent(std::string text, const std::string& name);
+  Result<> add_received(std::string text, const std::string& name);
+  /// Call once, when all logs are in.
+  Accounting settle(const VerifyRules& rules);
+
+ private:
+  struct Recipient {
+    std::string_view address, expected;
+    char fate = 'n', kind = 'k';
+    bool changed = false, bounced = false;
+    std::uint32_t arrivals = 0;
+  };
+  struct Message {
+    std::uint64_t due_us = 0, digest = 0;
+    char outcome = 0;  // 0: there is no such message
+    std::string_view queue_id;
+    std::uint64_t first = 0;  // in recipients
+    std::uint32_t count = 0;
+  };
+  struct Run {
+    std::vector<Message> messages;
+    std::vector<Recipient> recipients;
+  };
+  using Fields = std::vector<std::string_view>;
+  bool take_sent(Run& run, const Fields& fields);
+  bool take_received(const Fields& fields);
+  bool take_arrival(const Fields& fields);
+  bool take_report(const Fields& fields);
+  Message* find(std::string_view run_hex, std::string_view sequence, Run*& run);
+  void example(Accounting& sum, const std::string& what, std::string_view address,
+               std::uint64_t sequence, std::string_view queue_id) const;
+  void settle_one(Accounting& sum, const VerifyRules& rules, const Message& message,
+                  std::uint64_t sequence, const Recipient& one, bool& missing) const;
+  void settle_accepted(Accounting& sum, const VerifyRules& rules, const Message& message,
+                       std::uint64_t sequence, const Recipient& one, bool& missing) const;
+
+  std::deque<std::string> texts_;
+  std::unordered_map<std::uint64_t, Run> runs_;
+  Accounting sum_;  // what is counted while reading
+};
+
+}  // namespace waypost::load
