@@ -58,7 +58,8 @@ net::Task<std::size_t> Session::read() {
     std::size_t room = door_.buffer.size();
     if (memory_is_short()) room = co_await make_room();
     if (cut_) co_return 0;
-    const net::IoCount count = stream_->try_read({door_.buffer.data(), room});
+    net::IoCount count{net::IoState::want_read, 0};
+    if (!stream_->drained()) count = stream_->try_read({door_.buffer.data(), room});
     if (count.state == net::IoState::done) {
       last_octet_ = door_.timers().now();
       co_return count.octets;

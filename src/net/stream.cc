@@ -24,6 +24,10 @@ std::string Endpoint::to_string() const {
 }
 
 Task<Result<std::size_t>> read_some(Stream& stream, std::span<char> into, SteadyTime deadline) {
+  if (stream.drained()) {
+    auto ready = co_await stream.wait_readable(deadline);
+    if (!ready) co_return fail(std::move(ready).error());
+  }
   for (;;) {
     const IoCount count = stream.try_read(into);
     if (count.state == IoState::done) co_return count.octets;

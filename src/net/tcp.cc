@@ -7,6 +7,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cstring>
+#include <utility>
+
 namespace waypost::net {
 namespace {
 
@@ -16,6 +19,7 @@ using tcp = asio::ip::tcp;
 using Socket = asio::basic_stream_socket<tcp, Executor>;
 
 constexpr std::size_t kMaxGather = 512;
+constexpr std::size_t kFirstOctets = 256;  // most commands and replies
 
 Endpoint describe(const tcp::endpoint& endpoint) {
   auto address = endpoint.address();
@@ -25,6 +29,8 @@ Endpoint describe(const tcp::endpoint& endpoint) {
   return {address.to_string(), endpoint.port()};
 }
 
+/// Waiting to read takes the first octets of what comes in the same operation: Asio pays a system
+/// call for a wait that does not read, and one more to learn that nothing is left.
 class TcpStream final : public Stream {
  public:
   TcpStream(Socket socket, Timers& timers)
@@ -44,6 +50,8 @@ class TcpStream final : public Stream {
 
   IoCount try_read(std::span<char> into) override { return receive(into, 0); }
   IoCount try_peek(std::span<char> into) override { return receive(into, MSG_PEEK); }
+  bool has_buffered() const override { return first_at_ < first_end_; }
+  bool drained() const override { return drained_ && !has_buffered(); }
 
   IoCount try_write(std::span<const iovec> list) override {
     if (closed_) return closed_count();
@@ -60,12 +68,8 @@ class TcpStream final : public Stream {
     }
   }
 
-  Task<Result<>> wait_readable(SteadyTime deadline) override {
-    return wait(Socket::wait_read, read_wait_, deadline);
-  }
-  Task<Result<>> wait_writable(SteadyTime deadline) override {
-    return wait(Socket::wait_write, write_wait_, deadline);
-  }
+  Task<Result<>> wait_readable(SteadyTime deadline) override { return wait(read_wait_, deadline); }
+  Task<Result<>> wait_writable(SteadyTime deadline) override { return wait(write_wait_, deadline); }
 
   Error last_error() const override { return error_; }
   void close() override {
@@ -94,14 +98,22 @@ class TcpStream final : public Stream {
     wait->stream->socket_.cancel(ignored);
   }
 
-  Task<Result<>> wait(Socket::wait_type what, Wait& wait, SteadyTime deadline) {
+  Task<Result<>> wait(Wait& wait, SteadyTime deadline) {
     wait.expired = false;
     wait.stream = this;
     for (;;) {
       if (closed_) co_return fail(error_);
+      if (&wait == &read_wait_ && (has_buffered() || pending_errno_ != 0)) co_return Result<>();
       error_code error;
       wait.deadline.arm(deadline, &TcpStream::on_expired, &wait);
-      co_await socket_.async_wait(what, asio::redirect_error(use_task, error));
+      if (&wait == &read_wait_) {
+        const asio::mutable_buffer room(first_, sizeof first_);
+        const std::size_t n =
+            co_await socket_.async_receive(room, asio::redirect_error(use_task, error));
+        took(n, error);
+      } else {
+        co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(use_task, error));
+      }
       wait.deadline.disarm();
       if (closed_) co_return fail(error_);
       if (wait.expired)
@@ -112,11 +124,37 @@ class TcpStream final : public Stream {
     }
   }
 
+  /// What a waiting read brought. An end or a failure is for the next read to tell.
+  void took(std::size_t octets, error_code& error) {
+    drained_ = false;
+    if (error == asio::error::operation_aborted) return;
+    first_at_ = 0;
+    first_end_ = octets;
+    drained_ = octets > 0 && octets < sizeof first_;
+    if (error && error != asio::error::eof) pending_errno_ = error.value();
+    error = {};
+  }
+
   IoCount receive(std::span<char> into, int flags) {
     if (closed_) return closed_count();
+    std::size_t early = std::min(into.size(), first_end_ - first_at_);
+    std::memcpy(into.data(), first_ + first_at_, early);
+    if (flags == 0) first_at_ += early;
+    if (early == into.size() || (early > 0 && drained_)) return {IoState::done, early};
+    const IoCount rest = receive_now(into.subspan(early), flags);
+    if (early > 0 && rest.state != IoState::done) return {IoState::done, early};
+    return {rest.state, early + rest.octets};
+  }
+
+  IoCount receive_now(std::span<char> into, int flags) {
+    if (pending_errno_ != 0) {
+      errno = std::exchange(pending_errno_, 0);
+      return broken();
+    }
     for (;;) {
       const ssize_t n =
           ::recv(socket_.native_handle(), into.data(), into.size(), flags | MSG_DONTWAIT);
+      drained_ = n > 0 && flags == 0 && static_cast<std::size_t>(n) < into.size();
       if (n > 0) return {IoState::done, static_cast<std::size_t>(n)};
       if (n == 0) return {IoState::end_of_stream, 0};
       if (errno == EINTR) continue;
@@ -138,6 +176,10 @@ class TcpStream final : public Stream {
   Error error_;
   Wait read_wait_, write_wait_;
   bool closed_ = false;
+  bool drained_ = false;
+  int pending_errno_ = 0;
+  std::size_t first_at_ = 0, first_end_ = 0;
+  char first_[kFirstOctets];
 };
 
 /// Carries a connect's deadline.

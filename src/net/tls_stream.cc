@@ -150,13 +150,16 @@ class TlsStreamImpl final : public TlsStream {
   const Endpoint& local() const override { return inner_->local(); }
   /// The beginning of a record in the read-ahead buffer is nothing that could be read yet.
   bool has_buffered() const override {
-    if (::SSL_has_pending(ssl_.get()) == 0) return false;
+    if (::SSL_has_pending(ssl_.get()) == 0) return inner_->has_buffered();
     if (::SSL_pending(ssl_.get()) > 0) return true;
     ::ERR_clear_error();
     char one = 0;
     std::size_t done = 0;
     if (::SSL_peek_ex(ssl_.get(), &one, 1, &done) == 1) return true;
     return explain(0).state != IoState::want_read;  // the next read tells the failure
+  }
+  bool drained() const override {
+    return ::SSL_has_pending(ssl_.get()) == 0 && inner_->drained();
   }
   const TlsInfo& tls() const override { return info_; }
 

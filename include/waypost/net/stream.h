@@ -53,8 +53,11 @@ class Stream {
   virtual void close() = 0;
   virtual const Endpoint& remote() const = 0;
   virtual const Endpoint& local() const = 0;
-  /// True if bytes wait inside the stream (decrypted but unread): no wait_readable needed.
+  /// True if bytes wait inside the stream (read ahead or decrypted): no wait_readable needed.
   virtual bool has_buffered() const { return false; }
+  /// True if the last read took all that was there: wait_readable before the next, which would most
+  /// likely find nothing. Only a hint; try_read may be called at any time.
+  virtual bool drained() const { return false; }
   /// Looks at unread bytes without taking them; only on plain streams, for the PROXY header.
   virtual IoCount try_peek(std::span<char> into) = 0;
 };
