@@ -134,6 +134,9 @@ void add_report_options(CLI::App& app, ReportArguments& arguments) {
 
 Result<SendOptions> finish_options(const SendArguments& a) {
   SendOptions o = a.options;
+  if (o.targets.empty()) {
+    return fail(ErrorKind::invalid, "name the server to send to: --target HOST:PORT");
+  }
   const auto timed = [](const char* name, const std::string& text, Duration& into) -> Result<> {
     if (text.empty()) return {};
     const auto value = parse_duration(text);

@@ -57,7 +57,7 @@ net::Task<void> Connection::run() {
     co_await wait_until(context_.schedule.start_time() + options.schedule.ramp_up * number_ / all);
   }
   while (!context_.schedule.over(now())) {
-    const bool is_open = co_await ensure_open();
+    const bool is_open = co_await ensure_open(false);
     if (!is_open) break;
     const auto slot = context_.schedule.take(now());
     if (!slot) break;
@@ -113,7 +113,7 @@ net::Task<void> Connection::deliver(Schedule::Slot slot) {
       finish(Outcome::unacknowledged);
       co_return;
     }
-    const bool again = co_await ensure_open();
+    const bool again = co_await ensure_open(true);
     if (!again) {
       finish(Outcome::unsent);
       co_return;

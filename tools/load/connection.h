@@ -46,7 +46,7 @@ class Connection {
 
  private:
   // Opening and closing (connection_open.cc). Each false: `error_` says why.
-  net::Task<bool> ensure_open();
+  net::Task<bool> ensure_open(bool has_message);
   net::Task<bool> open();
   net::Task<bool> greet();
   net::Task<bool> ehlo();

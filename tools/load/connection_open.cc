@@ -34,10 +34,15 @@ Error refused(std::string_view what, const ReplyView& reply) {
 
 }  // namespace
 
-/// Tries until there is a connection, the schedule is over, or nothing has worked for too long.
-net::Task<bool> Connection::ensure_open() {
-  while (!context_.schedule.stopped()) {
-    if (stream_) co_return true;
+/// Tries until there is a connection, or none is needed any more. Stops the whole run when nothing
+/// has worked anywhere for too long.
+net::Task<bool> Connection::ensure_open(bool has_message) {
+  const SteadyTime began = now();
+  const std::uint64_t successes = context_.totals.successes.load(std::memory_order_relaxed);
+  while (!stream_) {
+    if (context_.schedule.stopped() || (!has_message && context_.schedule.over(now()))) {
+      co_return false;
+    }
     const bool opened = co_await open();
     if (opened) {
       failures_ = 0;
@@ -50,11 +55,18 @@ net::Task<bool> Connection::ensure_open() {
     stream_.reset();
     ++statistics_.connections_failed;
     statistics_.trouble(error_.message);
+    const bool hopeless = now() - began > context_.options.give_up &&
+                          context_.totals.successes.load(std::memory_order_relaxed) == successes;
+    if (hopeless) {
+      context_.totals.gave_up.store(true, std::memory_order_relaxed);
+      context_.schedule.stop();
+      co_return false;
+    }
     const auto pause = std::min(kFirstPause * (1u << std::min(failures_++, 10u)), kLongestPause);
     const SteadyTime until = shard_.timers.in(pause);
     co_await wait_until(until);
   }
-  co_return stream_ != nullptr;
+  co_return true;
 }
 
 net::Task<bool> Connection::open() {

@@ -49,23 +49,21 @@ void watch(Sender& sender, Progress& progress) {
   ::sigaction(SIGTERM, &action, nullptr);
   constexpr useconds_t kLook = 20'000, kShow = 500'000;
   const SteadyTime began = Clock::system().steady_now();
-  SteadyTime last_success = began;
-  std::uint64_t successes = 0;
   for (useconds_t since_shown = 0; sender.running(); since_shown += kLook) {
     ::usleep(kLook);
     const SteadyTime now = Clock::system().steady_now();
-    const std::uint64_t seen = sender.totals().successes.load(std::memory_order_relaxed);
-    if (seen != successes || sender.totals().open_connections.load() > 0) {
-      successes = seen;
-      last_success = now;
-    }
-    if (signals_seen.load() > 0 || now - last_success > sender.options().give_up) sender.stop();
+    if (signals_seen.load() > 0) sender.stop();
     if (since_shown < kShow) continue;
     since_shown = 0;
     progress.show(sender.totals(), std::chrono::duration<double>(now - began).count());
   }
   sender.join();
   progress.clear();
+  if (sender.totals().gave_up.load()) {
+    std::cerr << "waypost-load: gave up: no connection could be opened for "
+              << show_seconds(std::chrono::duration<double>(sender.options().give_up).count())
+              << "; the report says why\n";
+  }
 }
 
 }  // namespace waypost::load

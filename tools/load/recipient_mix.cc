@@ -187,18 +187,22 @@ void RecipientMix::draw(std::uint64_t sequence, std::vector<Recipient>& into,
   const std::uint32_t count = burst ? options_.burst_recipients : options_.per_message;
   Random random(options_.seed * 0x9E3779B97F4A7C15 + sequence);
   into.resize(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    std::uint16_t one_wave = 0;
-    draw_one(random, into[i], one_wave);
-    if (i == 0) wave = one_wave;
-  }
-  if (count < 2) return;
-  // One message names each person once, though some have several addresses.
+  draw_one(random, into.front(), wave);
+  if (count == 1) return;
+  // One message names each person once, though some have several addresses; it has fewer
+  // recipients where there are not enough people.
   std::unordered_set<std::string> seen;
-  const auto again = [&](const Recipient& one) {
-    return !seen.insert(one.expected.empty() ? one.address : one.expected).second;
+  const auto fresh = [&seen](const Recipient& one) {
+    return seen.insert(one.expected.empty() ? one.address : one.expected).second;
   };
-  std::erase_if(into, again);
+  fresh(into.front());
+  std::uint32_t have = 1;
+  std::uint64_t tries = std::uint64_t{count} * 30;
+  for (std::uint16_t ignored = 0; have < count && tries > 0; --tries) {
+    draw_one(random, into[have], ignored);
+    if (fresh(into[have])) ++have;
+  }
+  into.resize(have);
 }
 
 }  // namespace waypost::load

@@ -60,6 +60,7 @@ struct Statistics {
 struct alignas(64) Totals {
   std::atomic<std::uint64_t> accepted{0}, failed{0}, octets{0};
   std::atomic<std::uint64_t> open_connections{0}, successes{0};
+  std::atomic<bool> gave_up{false};
 };
 
 }  // namespace waypost::load
