@@ -110,6 +110,7 @@ class SmtpDeliverer final : public Deliverer {
                                            std::span<const std::size_t> part) const;
   smtp::ClientOptions dialogue_options(bool plain) const;
   void put_back(std::shared_ptr<Connection> connection);
+  void sweep_idle();
   void count(const AttemptInput& input, const AttemptResult& result);
   static void on_idle_expired(void* argument);
   std::string pool_key(const std::string& domain) const {
@@ -122,6 +123,7 @@ class SmtpDeliverer final : public Deliverer {
   std::string password_;
   HopMetrics metrics_;
   HostMemory memory_;
+  SteadyTime sweep_at_{};
   std::map<std::string, std::vector<std::shared_ptr<Connection>>> idle_;
   std::unordered_set<Connection*> busy_;
   std::size_t active_ = 0;
@@ -149,6 +151,8 @@ net::Task<AttemptResult> SmtpDeliverer::attempt(AttemptInput input) {
     std::vector<std::size_t> members = group.second;
     co_await deliver_domain(input, std::move(members), result);
   }
+  // Here the trouble is that of a recipient's domain: it must not stop mail to all the others.
+  if (options_.mx_of_recipient) result.site_trouble = false;
   result.took = std::chrono::duration_cast<Duration>(context_.shard.timers.now() - begun);
   count(input, result);
   --active_;
@@ -257,6 +261,7 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
                                     "no host of next hop " + options_.name + " could be reached");
   for (unsigned tried = 0; tried < kMaxCandidates && !cancelled_; ++tried) {
     auto candidate = co_await plan.next();
+    if (cancelled_) break;
     if (!candidate) {
       if (plan.permanent()) {
         opened.outcome = failed_because(plan.permanent(), plan.trouble().message);
@@ -279,7 +284,7 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
     auto connection = co_await open(*candidate, false, said);
     const bool tls_failed =
         !connection && connection.error().kind == ErrorKind::tls && said.code == 0;
-    if (tls_failed && options_.tls.policy == net::TlsPolicy::opportunistic &&
+    if (!cancelled_ && tls_failed && options_.tls.policy == net::TlsPolicy::opportunistic &&
         !options_.implicit_tls) {
       connection = co_await open(*candidate, true, said);
     }
@@ -375,7 +380,19 @@ smtp::ClientTransaction SmtpDeliverer::make_transaction(const AttemptInput& inpu
   return transaction;
 }
 
+/// With mx_of_recipient there is a pool for each domain, and most are never asked for again.
+void SmtpDeliverer::sweep_idle() {
+  const SteadyTime present = context_.shard.timers.now();
+  if (present < sweep_at_) return;
+  sweep_at_ = present + options_.idle_connection;
+  for (auto pool = idle_.begin(); pool != idle_.end();) {
+    std::erase_if(pool->second, [](const auto& connection) { return !connection->reusable(); });
+    pool = pool->second.empty() ? idle_.erase(pool) : std::next(pool);
+  }
+}
+
 void SmtpDeliverer::put_back(std::shared_ptr<Connection> connection) {
+  sweep_idle();
   const bool used_up = connection->messages() >= options_.max_messages_per_connection ||
                        options_.idle_connection <= Duration::zero();
   if (cancelled_ || used_up || !connection->reusable()) {

@@ -1,0 +1,77 @@
+#include "outbound/classify.h"
+
+#include <gtest/gtest.h>
+
+namespace waypost::outbound {
+namespace {
+
+using mail::Fate;
+
+struct Case {
+  const char* name;
+  int mail, rcpt, content;
+  bool content_started, broken;
+  Fate fate;
+  const char* status;
+  bool site_trouble;
+};
+
+class Classify : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Classify, Judges) {
+  const Case& given = GetParam();
+  smtp::TransactionOutcome transaction;
+  transaction.mail.code = given.mail;
+  transaction.recipients.resize(1);
+  transaction.recipients[0].code = given.rcpt;
+  transaction.content.code = given.content;
+  transaction.content_started = given.content_started;
+  Error broken;
+  if (given.broken) broken = {ErrorKind::closed, "connection lost"};
+  const auto outcome = judge_recipient(transaction, 0, broken, "mx.example", true);
+  EXPECT_EQ(outcome.fate, given.fate);
+  EXPECT_EQ(outcome.status.to_string(), given.status);
+  EXPECT_EQ(is_site_trouble(transaction, broken), given.site_trouble);
+  EXPECT_FALSE(outcome.reply.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Classify,
+    ::testing::Values(
+        Case{"Delivered", 250, 250, 250, true, false, Fate::delivered, "2.0.0", false},
+        Case{"MailLater", 451, 0, 0, false, false, Fate::deferred, "4.3.0", false},
+        Case{"MailRefused", 550, 0, 0, false, false, Fate::failed, "5.2.0", false},
+        Case{"MailThrottled", 454, 0, 0, false, false, Fate::deferred, "4.7.0", true},
+        Case{"MailClosing", 421, 0, 0, false, false, Fate::deferred, "4.3.2", true},
+        Case{"RcptLater", 250, 450, 0, false, false, Fate::deferred, "4.2.0", false},
+        Case{"RcptThrottled", 250, 454, 0, false, false, Fate::deferred, "4.7.0", true},
+        Case{"RcptRefused", 250, 550, 0, false, false, Fate::failed, "5.2.0", false},
+        Case{"TooManyRecipients", 250, 452, 0, false, false, Fate::deferred, "4.3.1", false},
+        Case{"TooManyInOldWords", 250, 552, 0, false, false, Fate::deferred, "4.2.2", false},
+        Case{"ContentLater", 250, 250, 451, true, false, Fate::deferred, "4.3.0", false},
+        Case{"ContentRefused", 250, 250, 554, true, false, Fate::failed, "5.0.0", false},
+        Case{"ContentThrottled", 250, 250, 421, true, false, Fate::deferred, "4.3.2", true},
+        Case{"VerdictIsNone", 250, 250, 354, true, false, Fate::deferred, "4.4.2", false},
+        Case{"LostBeforeMail", 0, 0, 0, false, true, Fate::deferred, "4.4.2", true},
+        Case{"LostBeforeRcpt", 250, 0, 0, false, true, Fate::deferred, "4.4.2", true},
+        Case{"LostAfterContent", 250, 250, 0, true, true, Fate::deferred, "4.4.2", false}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(Classify, WhatKeepsASessionFromBeginningNeverFailsAnybody) {
+  smtp::Reply refused;
+  refused.code = 554;
+  refused.text = "no";
+  for (const ErrorKind kind :
+       {ErrorKind::tls, ErrorKind::unsupported, ErrorKind::dns, ErrorKind::closed,
+        ErrorKind::protocol, ErrorKind::cancelled, ErrorKind::network, ErrorKind::timeout}) {
+    EXPECT_EQ(judge_no_session({kind, "words"}, {}, "mx").fate, Fate::deferred);
+    const auto outcome = judge_no_session({kind, "words"}, refused, "mx");
+    EXPECT_EQ(outcome.fate, Fate::deferred);
+    EXPECT_EQ(outcome.status.klass, 4);
+  }
+  EXPECT_EQ(judge_no_session({ErrorKind::tls, "x"}, {}, "mx").status.to_string(), "4.7.5");
+  EXPECT_EQ(judge_no_session({ErrorKind::dns, "x"}, {}, "mx").status.to_string(), "4.4.3");
+}
+
+}  // namespace
+}  // namespace waypost::outbound
