@@ -365,8 +365,9 @@ net::Task<bool> Connection::write_out() {
   const std::span<iovec> rest(&one, 1);
   const SteadyTime limit = deadline();
   auto written = co_await net::write_all(*stream_, rest, limit);
-  if (!written) error_ = std::move(written).error();
-  co_return written.has_value();
+  if (written) co_return true;
+  error_ = std::move(written).error();
+  co_return false;
 }
 
 net::Task<bool> Connection::read_more() {

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -26,4 +27,14 @@ int clock_gettime(clockid_t id, struct timespec* at) {
   const int result = real(id, at);
   if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_MONOTONIC)) at->tv_sec += atol(shift_text());
   return result;
+}
+
+/// A deadline is told by the shifted clock, the kernel waits by its own.
+int pthread_cond_clockwait(pthread_cond_t* condition, pthread_mutex_t* mutex, clockid_t id, const struct timespec* until) {
+  static int (*real)(pthread_cond_t*, pthread_mutex_t*, clockid_t, const struct timespec*);
+  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
+  struct timespec deadline = *until;
+  deadline.tv_sec -= atol(shift_text());
+  if (deadline.tv_sec < 0) deadline.tv_sec = 0;
+  return real(condition, mutex, id, &deadline);
 }

@@ -1,0 +1,174 @@
+"""waypost-load against the gateway: it says that all is well when it is, and what is wrong when it is not."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from conftest import SINK_NAME, program
+from rig.gateway import OWN_NAME, TARGET_DOMAIN
+from rig.processes import free_port
+
+USERS = [f"user{n}" for n in range(50)]
+
+
+def load(*arguments, timeout=120):
+    return subprocess.run([str(program("waypost-load")), *map(str, arguments)], check=False, capture_output=True,
+                          text=True, timeout=timeout)
+
+
+@pytest.fixture
+def kit(world):
+    """A gateway with 50 people who have moved, its sink with a log, and a way to send through it."""
+    class Kit:
+        def __init__(self):
+            self.directory = world.directory
+            self.sink_log = self.directory / "sink.log"
+            self.sink = world.sink(options=["--log", self.sink_log])
+            self.gateway = world.gateway(self.sink, start=False)
+            self.gateway.write_table([(f"{u}@corp.example", f"{u}@{TARGET_DOMAIN}") for u in [*USERS, "ann"]])
+            self.gateway.start()
+            self.send_log, self.report = self.directory / "send.log", self.directory / "send.json"
+
+        def send(self, *arguments):
+            return load("send", "--target", f"127.0.0.1:{self.gateway.smtp_port}", "--tls-name", OWN_NAME,
+                        "--ca-file", world.gateway_certificates.ca, "--table", self.gateway.table_file,
+                        "--from", "ann@corp.example", "--size", "2KiB", "--log", self.send_log,
+                        "--json", self.report, *arguments)
+
+        def verify(self, *arguments):
+            self.gateway.wait_empty()
+            return load("verify", "--sent", self.send_log, "--received", self.sink_log, "--wait", "2s", *arguments)
+    return Kit()
+
+
+def figures(text):
+    """{"arrived once": 300, ...}"""
+    return {name.strip(): int(number.replace(",", ""))
+            for name, number in re.findall(r"^  ([a-z][a-z ,]+?) {2,}([\d,]+)$", text, re.MULTILINE)}
+
+
+def test_everything_arrives_once(kit):
+    sent = kit.send("--count", 300, "--servers", 2, "--connections", 3, "--unknown-share", 0.1)
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    page = kit.directory / "report.html"
+    verified = kit.verify("--admin-socket", kit.gateway.socket, "--report", kit.report, "--html", page,
+                          "--json", kit.report)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "GOOD" in verified.stdout
+    report = json.loads(kit.report.read_text())
+    fates = report["accounting"]
+    assert fates["messages"] == 300 and fates["good"]
+    assert fates["arrived_once"] + fates["refused_as_expected"] == 300 and fates["refused_as_expected"] > 5
+    assert report["sent"]["counts"]["verified"] == report["sent"]["counts"]["handshakes"] >= 15
+    assert page.read_text().count("<svg") >= 3
+    assert len(kit.sink.records()) == fates["arrived_once"]
+
+
+def test_a_burst_to_many_arrives_once_each(kit):
+    sent = kit.send("--count", 20, "--burst-every", 10, "--burst-recipients", 40, "--pipelining", "full")
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    verified = kit.verify()
+    assert verified.returncode == 0, verified.stdout
+    assert figures(verified.stdout)["arrived once"] == 18 + 2 * 40
+
+
+def test_what_bounces_is_found_in_the_reports(kit):
+    kit.sink.rules("at=rcpt;match=user7@*;reply=550 5.1.1 nobody here")
+    assert kit.send("--count", 200).returncode == 0
+    verified = kit.verify()
+    assert verified.returncode == 1, verified.stdout
+    found = figures(verified.stdout)
+    assert found["bounced"] > 0 and found["bounced"] + found["arrived once"] == 200
+    assert found["lost"] == 0
+    assert kit.verify("--allow", "bounced").returncode == 0
+
+
+def test_what_is_still_queued_is_asked_from_the_gateway(kit):
+    kit.sink.rules("at=rcpt;match=user1*;reply=451 4.3.0 not now")
+    assert kit.send("--count", 100).returncode == 0
+    kit.gateway.wait_event("deferred")
+    verified = load("verify", "--sent", kit.send_log, "--received", kit.sink_log, "--admin-socket", kit.gateway.socket,
+                    "--wait", "3s")
+    assert verified.returncode == 1, verified.stdout
+    found = figures(verified.stdout)
+    assert found["still queued"] > 0 and found["lost"] == 0
+    kit.sink.rules()
+    assert kit.verify().returncode == 0
+
+
+def test_a_sink_that_loses_is_found_out(kit):
+    kit.sink.rules("at=end;reply=250 2.0.0 Ok;skip=5;times=7")  # says 250 and keeps nothing
+    assert kit.send("--count", 100).returncode == 0
+    verified = kit.verify()
+    assert verified.returncode == 1, verified.stdout
+    assert figures(verified.stdout)["lost"] == 7
+    assert "WRONG: 7 recipients" in verified.stdout and "queue id" in verified.stdout
+
+
+def test_a_sink_that_duplicates_is_found_out(kit):
+    kit.sink.rules("at=end;drop;keep;skip=5;times=4")  # keeps it and does not say so: the gateway must try again
+    assert kit.send("--count", 100).returncode == 0
+    verified = kit.verify()
+    assert verified.returncode == 1, verified.stdout
+    assert figures(verified.stdout)["arrived more than once"] == 4
+
+
+@pytest.mark.parametrize("figure, change", [
+    ("changed", lambda fields: fields[:4] + ["0" * 16] + fields[5:]),
+    ("at a wrong address", lambda fields: fields[:8] + ["eve@" + TARGET_DOMAIN]),
+])
+def test_what_a_broken_gateway_would_do_is_found_out(kit, figure, change):
+    """The gateway does not do this; the sink's log is edited as if it had."""
+    assert kit.send("--count", 20).returncode == 0
+    assert kit.verify().returncode == 0
+    lines = kit.sink_log.read_text().splitlines()
+    lines[5] = "\t".join(change(lines[5].split("\t")))
+    kit.sink_log.write_text("\n".join(lines) + "\n")
+    verified = kit.verify()
+    assert verified.returncode == 1, verified.stdout
+    assert figures(verified.stdout)[figure] == 1
+
+
+def test_run_does_all_three(world):
+    port = free_port()
+    gateway = world.gateway(start=False)
+    gateway.config["next_hops"]["workmail"] = {
+        "hosts": [f"127.0.0.1:{port}"], "tls": "verify", "tls_names": [SINK_NAME],
+        "tls_ca_file": str(world.directory / "tls" / "ca.crt")}
+    gateway.config["routing"]["target_domains"][TARGET_DOMAIN] = "workmail"
+    gateway.write_table([(f"{u}@corp.example", f"{u}@{TARGET_DOMAIN}") for u in USERS])
+    assert load("sink", "--make-certificates", world.directory / "tls", "--name", SINK_NAME).returncode == 0
+    gateway.start()
+    arguments = ["run", "--target", f"127.0.0.1:{gateway.smtp_port}", "--tls", "require", "--sink-listen",
+                 f"127.0.0.1:{port}", "--sink-tls", world.directory / "tls", "--table", gateway.table_file,
+                 "--rate", 200, "--duration", "2s", "--work-folder", world.directory / "logs"]
+    first = load(*arguments, "--json", world.directory / "first.json")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert figures(first.stdout)["arrived once"] == 400
+    second = load(*arguments, "--compare", world.directory / "first.json", "--count", 100)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "compared with" in second.stdout
+
+
+def test_faults_come_by_the_clock(world):
+    faults = world.directory / "faults"
+    faults.write_text("+0s full 2s\n")
+    log = world.directory / "sink.log"
+    sink = world.sink(tls=False, options=["--schedule", faults, "--log", log])
+    target = ["--target", f"127.0.0.1:{sink.port}", "--plain", "--to", "bob@org.example", "--log",
+              world.directory / "send.log"]
+    sent = load("send", *target, "--rate", 50, "--duration", "4s")
+    assert "452 4.2.2" in sent.stdout and sent.returncode == 0, sent.stdout
+    verified = load("verify", "--sent", world.directory / "send.log", "--received", log, "--allow", "refused")
+    found = figures(verified.stdout)
+    assert verified.returncode == 0 and found["refused"] > 20 and found["arrived once"] > 50, verified.stdout
+
+
+def test_it_sends_nowhere_by_itself():
+    for arguments in [["send", "--to", "bob@org.example", "--count", 1],
+                      ["send", "--target", "localhost", "--to", "bob@org.example", "--count", 1],
+                      ["send", "--target", "127.0.0.1:25", "--to", "bob@org.example"]]:
+        refused = load(*arguments)
+        assert refused.returncode == 2 and "--" in refused.stderr, refused
