@@ -108,7 +108,7 @@ void Gateway::load_first_table() {
   auto loaded = routing::Router::load(config_.routing, problems);
   for (const auto& problem : problems) {
     ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
-                   problem.to_string());
+                   problem.without_level());
   }
   if (loaded) {
     router_.set(*loaded);

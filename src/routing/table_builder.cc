@@ -43,13 +43,23 @@ std::string SourcePlace::to_string() const {
   return line == 0 ? source : source + ":" + std::to_string(line);
 }
 
-std::string Problem::to_string() const {
-  std::string out = file;
-  if (line > 0) out += ":" + std::to_string(line);
-  if (line > 0 && column > 0) out += ":" + std::to_string(column);
+namespace {
+
+std::string place_of(const Problem& problem) {
+  std::string out = problem.file;
+  if (problem.line > 0) out += ":" + std::to_string(problem.line);
+  if (problem.line > 0 && problem.column > 0) out += ":" + std::to_string(problem.column);
   if (!out.empty()) out += ": ";
-  return out + (error ? "error: " : "warning: ") + message;
+  return out;
 }
+
+}  // namespace
+
+std::string Problem::to_string() const {
+  return place_of(*this) + (error ? "error: " : "warning: ") + message;
+}
+
+std::string Problem::without_level() const { return place_of(*this) + message; }
 
 void TableBuilder::Impl::report(Problem problem) {
   if (problem.error) ++errors;

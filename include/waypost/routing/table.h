@@ -43,8 +43,9 @@ struct Problem {
   bool error = true;
   std::string file;
   std::uint32_t line = 0, column = 0;
-  std::string message;            // what is wrong and what to do
-  std::string to_string() const;  // "users.csv:12:7: error: ..."
+  std::string message;                // what is wrong and what to do
+  std::string to_string() const;      // "users.csv:12:7: error: ..."
+  std::string without_level() const;  // "users.csv:12:7: ...", where the level is told already
 };
 
 class Table {
