@@ -79,6 +79,7 @@ void Committer::run() {
   std::vector<Request*> taken;
   std::size_t left_before = std::numeric_limits<std::size_t>::max();
   unsigned fruitless = 0;
+  order_spares();  // before the first message needs them
   while (true) {
     const bool closing = closing_.load();
     taken.clear();
@@ -115,6 +116,10 @@ void Committer::write_what_is_due() {
   log_.run_batch(queue_);
   batches_.add();
   answer();
+  order_spares();
+}
+
+void Committer::order_spares() {
   const auto orders = log_.take_spare_orders();
   if (orders.empty()) return;
   const std::lock_guard lock(orders_mutex_);

@@ -30,6 +30,7 @@ class Committer {
   void wait(State how, std::chrono::nanoseconds at_most);
   void wake();
   void write_what_is_due();
+  void order_spares();
   bool anybody_waits() const;
   void answer();
   void look_at_disk();

@@ -89,7 +89,7 @@ Result<> Log::ensure_active(std::uint64_t octets) {
 
 std::vector<std::uint32_t> Log::take_spare_orders() {
   std::vector<std::uint32_t> orders;
-  if (read_only() || active_ == nullptr) return orders;
+  if (read_only()) return orders;
   std::uint32_t spare = spares_ordered_ + segments_spare();
   for (; spare < options_.spare_segments; ++spare, ++spares_ordered_) {
     orders.push_back(next_number_++);
