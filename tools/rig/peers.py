@@ -36,7 +36,7 @@ class Postfix:
         self.log_file = self.directory / "maillog"
         self.maildir = self.directory / "mail" / "all"
         self.certificates = certificates
-        self.settings = {}
+        self.settings, self.services = {}, []  # of main.cf, and lines of master.cf
         self.process = None
 
     def libraries(self):
@@ -80,9 +80,9 @@ class Postfix:
                               "smtp_tls_verify_cert_match": "gw.corp.example"}
         return self
 
-    def start(self):
+    def write_config(self):
         config = self.directory / "etc"
-        config.mkdir(parents=True)
+        config.mkdir(parents=True, exist_ok=True)
         (config / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in self.main_cf().items()))
         services = [f"127.0.0.1:{self.port} inet n - n - - smtpd"]
         services += [f"{name} unix {private} {'n' if name == 'virtual' else '-'} n {wakeup} {limit} {command}" for name, private, wakeup, limit, command in [
@@ -93,10 +93,13 @@ class Postfix:
             ("smtp", "-", "-", "-", "smtp"), ("relay", "-", "-", "-", "smtp"), ("showq", "n", "-", "-", "showq"),
             ("error", "-", "-", "-", "error"), ("retry", "-", "-", "-", "error"), ("discard", "-", "-", "-", "discard"),
             ("virtual", "-", "-", "-", "virtual"), ("anvil", "-", "-", "1", "anvil"), ("scache", "-", "-", "1", "scache")]]
-        services.append("postlog unix-dgram n - n - 1 postlogd")
+        services += ["postlog unix-dgram n - n - 1 postlogd", *self.services]
         (config / "master.cf").write_text("\n".join(services) + "\n")
+
+    def start(self):
+        self.write_config()
         self.make_folders()
-        self.process = Process([self.home / "usr/lib/postfix/sbin/master", "-c", config, "-d"],
+        self.process = Process([self.home / "usr/lib/postfix/sbin/master", "-c", self.directory / "etc", "-d"],
                                self.directory / "master.log", env={"LD_LIBRARY_PATH": self.libraries()})
         def listening():
             self.process.check_alive()

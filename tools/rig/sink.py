@@ -54,7 +54,7 @@ class Sink:
     """REQUIRES: `directory` exists. Port and rules survive a restart of the object's process."""
 
     def __init__(self, directory, label="workmail", name="inbound-smtp.local", certificates=None,
-                 options=(), rules=(), keep_content=False, port=0):
+                 options=(), rules=(), keep_content=False, recording=True, port=0):
         self.directory = pathlib.Path(directory)
         self.label, self.name, self.port = label, name, port
         self.record_file = self.directory / f"{label}.jsonl"
@@ -63,14 +63,16 @@ class Sink:
         self.certificates = certificates
         self.options = [str(o) for o in options]
         self.first_rules = list(rules)
-        self.keep_content = keep_content
+        self.keep_content, self.recording = keep_content, recording
         self.process = None
         self._read, self._records = 0, []
 
     def start(self):
         listen = [] if "--listen" in self.options else ["--listen", f"127.0.0.1:{self.port}"]
         argv = [program("waypost-load"), "sink", *listen, "--name", self.name,
-                "--record", self.record_file, "--control", self.control, *self.options]
+                "--control", self.control, *self.options]
+        if self.recording:
+            argv += ["--record", self.record_file]
         if self.certificates:
             argv += ["--certificate", self.certificates.chain, "--key", self.certificates.key]
         if self.keep_content:
