@@ -75,7 +75,6 @@ class Session final : public smtp::ServerHandler {
   // session_io.cc
   /// Octets read into the shard's buffer; 0: the session is over.
   net::Task<std::size_t> read();
-  net::Task<Result<>> wait_for_input(net::IoState state, SteadyTime deadline);
   /// How much may be read now, at least 1: after a flush, or a wait, if memory is short.
   net::Task<std::size_t> make_room();
   bool takes_content() const;

@@ -66,27 +66,22 @@ net::Task<std::size_t> Session::read() {
     }
     if (count.state == net::IoState::end_of_stream || count.state == net::IoState::failed)
       co_return 0;
-    const auto ready = co_await wait_for_input(count.state, deadline);
+    idle_ = !dialogue_.in_transaction();
+    SteadyTime until = deadline;
+    if (takes_content()) until = std::min(deadline, door_.timers().in(kStallTime));
+    Result<> ready;
+    if (count.state == net::IoState::want_write) {
+      ready = co_await stream_->wait_writable(until);
+    } else {
+      ready = co_await stream_->wait_readable(until);
+    }
+    idle_ = false;
     if (ready) continue;
     if (ready.error().kind != ErrorKind::timeout || cut_) co_return 0;
     if (door_.timers().now() < deadline) continue;  // time to look at the memory
     co_await too_slow();
     co_return 0;
   }
-}
-
-net::Task<Result<>> Session::wait_for_input(net::IoState state, SteadyTime deadline) {
-  idle_ = !dialogue_.in_transaction();
-  const SteadyTime until =
-      takes_content() ? std::min(deadline, door_.timers().in(kStallTime)) : deadline;
-  Result<> ready;
-  if (state == net::IoState::want_write) {
-    ready = co_await stream_->wait_writable(until);
-  } else {
-    ready = co_await stream_->wait_readable(until);
-  }
-  idle_ = false;
-  co_return ready;
 }
 
 net::Task<void> Session::too_slow() {

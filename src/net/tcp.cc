@@ -1,6 +1,8 @@
 // TCP through the kernel.
 #include "waypost/net/stream.h"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 
@@ -108,11 +110,13 @@ class TcpStream final : public Stream {
       wait.deadline.arm(deadline, &TcpStream::on_expired, &wait);
       if (&wait == &read_wait_) {
         const asio::mutable_buffer room(first_, sizeof first_);
-        const std::size_t n =
-            co_await socket_.async_receive(room, asio::redirect_error(use_task, error));
-        took(n, error);
+        const auto came = co_await socket_.async_receive(room, asio::as_tuple(asio::deferred));
+        error = std::get<0>(came);
+        took(std::get<1>(came), error);
       } else {
-        co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(use_task, error));
+        const auto came =
+            co_await socket_.async_wait(Socket::wait_write, asio::as_tuple(asio::deferred));
+        error = std::get<0>(came);
       }
       wait.deadline.disarm();
       if (closed_) co_return fail(error_);

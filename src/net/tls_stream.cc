@@ -158,9 +158,7 @@ class TlsStreamImpl final : public TlsStream {
     if (::SSL_peek_ex(ssl_.get(), &one, 1, &done) == 1) return true;
     return explain(0).state != IoState::want_read;  // the next read tells the failure
   }
-  bool drained() const override {
-    return ::SSL_has_pending(ssl_.get()) == 0 && inner_->drained();
-  }
+  bool drained() const override { return ::SSL_has_pending(ssl_.get()) == 0 && inner_->drained(); }
   const TlsInfo& tls() const override { return info_; }
 
  private:
