@@ -14,6 +14,8 @@ namespace waypost::spool {
 namespace {
 
 constexpr auto kLookEvery = std::chrono::seconds(1);
+constexpr std::uint64_t kFillPiece = 256ull * 1024;
+constexpr auto kFillPause = std::chrono::milliseconds(3);
 constexpr unsigned kFruitlessAtClose = 8;  // batches in a row that made no settlement durable
 
 /// Resumes the coroutines of one shard.
@@ -79,8 +81,8 @@ void Committer::run() {
   std::vector<Request*> taken;
   std::size_t left_before = std::numeric_limits<std::size_t>::max();
   unsigned fruitless = 0;
-  order_spares();  // before the first message needs them
   while (true) {
+    order_spares();
     const bool closing = closing_.load();
     taken.clear();
     stack_.take(taken);
@@ -116,11 +118,10 @@ void Committer::write_what_is_due() {
   log_.run_batch(queue_);
   batches_.add();
   answer();
-  order_spares();
 }
 
 void Committer::order_spares() {
-  const auto orders = log_.take_spare_orders();
+  const auto orders = log_.take_spare_orders(clock_.steady_now());
   if (orders.empty()) return;
   const std::lock_guard lock(orders_mutex_);
   orders_.insert(orders_.end(), orders.begin(), orders.end());
@@ -207,13 +208,7 @@ void Committer::make_spare(std::uint32_t number) {
       std::max<std::uint64_t>(64 * 1024, round_up(options_.segment_octets, kPage));
   std::unique_ptr<File> file;
   if (auto opened = disk_.open(log_.path(number), true)) file = std::move(*opened);
-  bool made = file && file->preallocate(octets);
-  // Filled once with zeros: overwriting later needs no metadata in the sync.
-  std::string zeros(1024 * 1024, '\0');
-  for (std::uint64_t at = 0; made && at < octets && !closing_.load(); at += zeros.size()) {
-    const iovec piece{zeros.data(), std::min<std::uint64_t>(zeros.size(), octets - at)};
-    made = file->write_at(at, {&piece, 1}).has_value();
-  }
+  bool made = file && file->preallocate(octets) && fill_with_zeros(*file, octets);
   made = made && file->sync_data() && disk_.sync_directory(options_.directory);
   if (made) {
     answer->file = std::move(file);
@@ -222,6 +217,21 @@ void Committer::make_spare(std::uint32_t number) {
     (void)disk_.remove(log_.path(number));
   }
   submit(answer.release());
+}
+
+/// Filled once with zeros: overwriting later needs no metadata in the sync. In small pieces, each
+/// on the disk before the next: a commit then waits behind one of them, not behind a whole segment.
+bool Committer::fill_with_zeros(File& file, std::uint64_t octets) {
+  std::string zeros(kFillPiece, '\0');
+  for (std::uint64_t at = 0; at < octets && !closing_.load(); at += zeros.size()) {
+    const iovec piece{zeros.data(), std::min<std::uint64_t>(zeros.size(), octets - at)};
+    if (!file.write_at(at, {&piece, 1})) return false;
+    file.write_back(at, piece.iov_len);
+    if (log_.segments_spare() == 0) continue;  // needed soon: no time to be polite
+    std::unique_lock lock(orders_mutex_);
+    orders_ready_.wait_for(lock, kFillPause, [this] { return closing_.load(); });
+  }
+  return true;
 }
 
 }  // namespace waypost::spool

@@ -37,6 +37,7 @@ class Committer {
   void refuse_the_rest();
   void make_spares();
   void make_spare(std::uint32_t number);
+  bool fill_with_zeros(File& file, std::uint64_t octets);
 
   Options options_;
   Disk& disk_;

@@ -71,8 +71,9 @@ class Log {
   /// One bounded step of reclaiming space; true if there is more to do at once.
   bool reclaim();
   std::vector<WaitingRequest*>& done() { return done_; }
-  /// Spare segments that the background worker should make now, by number.
-  std::vector<std::uint32_t> take_spare_orders();
+  /// Spare segments that the background worker should make now, by number. In steady state a sealed
+  /// segment soon becomes a spare by itself, so only a shortage that lasts is made good.
+  std::vector<std::uint32_t> take_spare_orders(SteadyTime now);
   bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
   std::size_t unwritten_settlements() const { return waiting_settlements_.size(); }
 
@@ -142,6 +143,7 @@ class Log {
   std::uint64_t last_sequence_ = 0;
   std::uint32_t next_number_ = 1;
   std::uint32_t spares_ordered_ = 0;
+  std::optional<SteadyTime> spares_short_since_;
   std::uint64_t salt_ = 0;
   std::vector<std::unique_ptr<SettleRequest>> waiting_settlements_;
   std::vector<WaitingRequest*> done_;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kEvacuateBelow = 4;  // sealed segments: fewer are never worth copying
 constexpr std::uint64_t kMoveStep = 1024 * 1024;
 constexpr std::uint32_t kSlotsPerStep = 4096;
+constexpr auto kShortageLasts = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -87,13 +88,18 @@ Result<> Log::ensure_active(std::uint64_t octets) {
   return {};
 }
 
-std::vector<std::uint32_t> Log::take_spare_orders() {
+std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
   std::vector<std::uint32_t> orders;
-  if (read_only()) return orders;
-  std::uint32_t spare = spares_ordered_ + segments_spare();
-  for (; spare < options_.spare_segments; ++spare, ++spares_ordered_) {
-    orders.push_back(next_number_++);
+  const std::uint32_t spare = spares_ordered_ + segments_spare();
+  if (read_only() || spare >= options_.spare_segments) {
+    spares_short_since_.reset();
+    return orders;
   }
+  if (!spares_short_since_) spares_short_since_ = now;
+  const bool lasting = active_ == nullptr || now - *spares_short_since_ >= kShortageLasts;
+  std::uint32_t wanted = lasting ? options_.spare_segments - spare : 0;
+  if (spare == 0) wanted = std::max(wanted, 1u);
+  for (; wanted > 0; --wanted, ++spares_ordered_) orders.push_back(next_number_++);
   return orders;
 }
 

@@ -69,6 +69,10 @@ class SystemFile final : public File {
     if (::fdatasync(fd_) != 0) return failed("cannot sync", path_, errno);
     return {};
   }
+  void write_back(std::uint64_t offset, std::uint64_t octets) override {
+    (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(octets),
+                            SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  }
   Result<> preallocate(std::uint64_t octets) override {
     const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(octets));
     if (error != 0) return failed("cannot allocate space for", path_, error);

@@ -39,7 +39,7 @@ def kit(world):
 
         def verify(self, *arguments):
             self.gateway.wait_empty()
-            return load("verify", "--sent", self.send_log, "--received", self.sink_log, "--wait", "2s", *arguments)
+            return load("verify", "--sent", self.send_log, "--received", self.sink_log, *arguments)
     return Kit()
 
 

@@ -13,7 +13,7 @@ namespace waypost::load {
 
 struct VerifyArguments {
   std::vector<std::string> sent, received, allowed;
-  std::string admin_socket, queued_ids_file, foreign = "either", wait = "0s", report_file;
+  std::string admin_socket, queued_ids_file, foreign = "either", wait = "5s", report_file;
   std::uint64_t queued = 0;
 };
 

@@ -14,7 +14,8 @@
 
 namespace waypost::spool {
 
-/// One open segment file. read_at may be called from any thread; the rest from the committer only.
+/// One open segment file. read_at may be called from any thread; the rest from one thread at a
+/// time: the worker that makes it, then the committer.
 class File {
  public:
   virtual ~File() = default;
@@ -23,7 +24,10 @@ class File {
   virtual Result<std::size_t> read_at(std::uint64_t offset,
                                       std::span<char> into) = 0;  // short only at the end
   virtual Result<> sync_data() = 0;                               // fdatasync
-  virtual Result<> preallocate(std::uint64_t octets) = 0;         // posix_fallocate and size
+  /// Starts and awaits the writing of this range, so that a later sync finds little to do. A hint:
+  /// it promises nothing about a crash.
+  virtual void write_back(std::uint64_t /*offset*/, std::uint64_t /*octets*/) {}
+  virtual Result<> preallocate(std::uint64_t octets) = 0;  // posix_fallocate and size
   virtual Result<std::uint64_t> size() = 0;
 };
 
