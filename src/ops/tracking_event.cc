@@ -82,6 +82,8 @@ std::string to_json_line(const TrackingEvent& event) {
   line.text("reply", event.reply);
   line.text("status", event.status);
   line.text("why", event.why);
+  line.text("by", event.by);
+  line.text("action", event.action);
   line.text("original_queue_id", event.original_queue_id);
   if (event.size != 0) line.number("size", static_cast<std::int64_t>(event.size));
   if (event.recipients != 0) line.number("recipients", event.recipients);

@@ -2,6 +2,8 @@
 
 #include "waypost/mail/xtext.h"
 
+#include <algorithm>
+
 namespace waypost::outbound {
 namespace {
 
@@ -136,6 +138,16 @@ Outcome judge_no_session(const Error& error, const Reply& reply, const std::stri
   Outcome outcome = deferred_because(status, error.message);
   outcome.remote_mta = remote_mta;
   return outcome;
+}
+
+bool asks_for_less(const smtp::TransactionOutcome& transaction) {
+  const auto busy = [](const Reply& reply) {
+    if (reply.code / 100 != 4) return false;
+    const EnhancedStatus status = status_of(reply, Fate::deferred);
+    return status.subject == 3 || status.subject == 4 || status.subject == 7;
+  };
+  return busy(transaction.mail) || busy(transaction.content) ||
+         std::any_of(transaction.recipients.begin(), transaction.recipients.end(), busy);
 }
 
 bool is_site_trouble(const smtp::TransactionOutcome& transaction, const Error& broken) {

@@ -41,6 +41,10 @@ mail::Outcome judge_no_session(const Error& error, const smtp::Reply& reply,
 /// True if the trouble is the connection's or the site's, not this message's.
 bool is_site_trouble(const smtp::TransactionOutcome& transaction, const Error& broken);
 
+/// True if a reply says that the server has too much to do: then it is given less at once. A 4xx
+/// about one mailbox (4.1.x, 4.2.x) says nothing of the kind.
+bool asks_for_less(const smtp::TransactionOutcome& transaction);
+
 mail::Outcome failed_because(mail::EnhancedStatus status, std::string words);
 mail::Outcome deferred_because(mail::EnhancedStatus status, std::string words);
 

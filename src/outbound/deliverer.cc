@@ -152,7 +152,7 @@ net::Task<AttemptResult> SmtpDeliverer::attempt(AttemptInput input) {
     co_await deliver_domain(input, std::move(members), result);
   }
   // Here the trouble is that of a recipient's domain: it must not stop mail to all the others.
-  if (options_.mx_of_recipient) result.site_trouble = false;
+  if (options_.mx_of_recipient) result.site_trouble = result.unreachable = false;
   result.took = std::chrono::duration_cast<Duration>(context_.shard.timers.now() - begun);
   count(input, result);
   --active_;
@@ -169,6 +169,7 @@ net::Task<void> SmtpDeliverer::deliver_domain(const AttemptInput& input,
     if (!opened.connection) {
       settle_all(result, group, opened.outcome);
       result.site_trouble = result.site_trouble || opened.site_trouble;
+      result.unreachable = result.unreachable || opened.site_trouble;
       co_return;
     }
     Connection& connection = *opened.connection;
@@ -228,6 +229,7 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input,
           judge_recipient(outcome, k, broken, connection.candidate().host, has_dsn);
     }
     result.site_trouble = result.site_trouble || is_site_trouble(outcome, broken);
+    result.asks_for_less = result.asks_for_less || asks_for_less(outcome);
     const bool silent = outcome.mail.code == 0 || outcome.mail.code == 421;
     if (at == 0 && silent && !connection.reusable()) co_return true;
   }

@@ -6,11 +6,9 @@
 
 namespace waypost::queue {
 
-/// How many attempts may run at once: one while the site is in trouble.
-std::uint32_t QueueImpl::window(const Hop& hop, const outbound::Deliverer* deliverer) const {
-  if (hop.troubles > 0) return 1;
-  if (deliverer == nullptr) return options_.concurrency;
-  return std::max(1u, std::min(options_.concurrency, deliverer->options().max_connections));
+std::uint32_t QueueImpl::most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const {
+  if (deliverer == nullptr) return hop.policy.concurrency;
+  return std::max(1u, std::min(hop.policy.concurrency, deliverer->options().max_connections));
 }
 
 /// An attempt that ends at once (a next hop that is not configured) and a job that moves to another
@@ -32,43 +30,41 @@ void QueueImpl::dispatch(Index at) {
 }
 
 void QueueImpl::dispatch_one_hop(Index at) {
+  Hop& hop = hops_[at];
   for (;;) {
-    Hop& hop = hops_[at];
-    if (stopping_ || hop.ready.empty()) return;
-    if (hop.paused_until > now()) {
+    if (stopping_ || hop.suspended || hop.ready.empty()) return;
+    if (hop.site.paused(now())) {
       if (!hop.pause_timer) {
         hop.pause_timer = true;
-        set_timer(hop.paused_until, Due::pause, at, 0);
+        set_timer(hop.site.paused_until(), Due::pause, at, 0);
       }
       return;
     }
     const auto found = context_.deliverers.find(hop.name);
     const outbound::Deliverer* deliverer =
         found == context_.deliverers.end() ? nullptr : found->second;
-    if (hop.active >= window(hop, deliverer)) return;
-    const ReadyPlace place = hop.ready.front();
-    hop.ready.pop_front();
-    if (!jobs_[place.job].alive || jobs_[place.job].generation != place.generation) {
-      --hop.gone;
-      continue;
-    }
-    begin_attempt(place.job);
+    if (hop.active >= hop.site.window(most_at_once(hop, deliverer))) return;
+    begin_attempt(hop.ready.pop());
   }
 }
 
-/// REQUIRES: the job is ready and out of its hop's list.
+/// REQUIRES: the job is ready and out of its lane.
 void QueueImpl::begin_attempt(Index at) {
   const Index message = jobs_[at].message;
   const Index hop = jobs_[at].hop;
+  const Policy& policy = hops_[hop].policy;
   const auto envelope = envelope_of(message);
   if (!envelope) {  // the disk may come back
     ++jobs_[at].failures;
-    return make_waiting(at, now() + backoff_.after(jobs_[at].failures));
+    return make_waiting(at, now() + backoff_.after(policy.backoff, jobs_[at].failures));
   }
-  // The timer for it runs on steady time, which stands still while a machine is suspended.
-  if (clock().now() - messages_[message].accepted_at >= options_.expiry) {
-    hops_[hop].ready.push_front({at, jobs_[at].generation});  // where expire() looks for it
-    return expire(message);
+  messages_[message].need_live().envelope = envelope;
+  // Aging looks from time to time; an attempt is never too late.
+  if (clock().now() - messages_[message].accepted_at >= policy.expiry) {
+    expire_job(at, *envelope);
+    let_go(message);
+    report_if_quiet(message);
+    return finish_if_done(message);
   }
   const auto found = context_.deliverers.find(hops_[hop].name);
   outbound::Deliverer* const deliverer =
@@ -77,7 +73,7 @@ void QueueImpl::begin_attempt(Index at) {
       deliverer == nullptr ? 100 : std::max(1u, deliverer->options().max_recipients);
   outbound::AttemptInput input = ask_routing(at, *envelope, most);
   input.envelope = envelope;
-  input.message = messages_[message].ref;
+  input.message = messages_[message].ref();
   note_released(message);
   if (jobs_[at].recipients.empty()) {  // all of them have moved, are held, or have ended
     remove_job(at);
@@ -86,15 +82,14 @@ void QueueImpl::begin_attempt(Index at) {
     return finish_if_done(message);
   }
   if (deliverer == nullptr) {
-    const std::string words = "next hop '" + hops_[hop].name + "' is not configured any more";
     outbound::AttemptResult result;
     mail::Outcome outcome;
     outcome.status = {4, 3, 5};
-    outcome.reply = words;
+    outcome.reply = "next hop '" + hops_[hop].name + "' is not configured any more";
     result.outcomes.assign(input.recipients.size(), outcome);
     jobs_[at].state = JobState::active;
     ++hops_[hop].active;
-    apply(at, input, result);
+    apply(at, input, result, now());
     return;
   }
   jobs_[at].state = JobState::active;
@@ -108,9 +103,10 @@ void QueueImpl::begin_attempt(Index at) {
 net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
                                    outbound::AttemptInput input) {
   const outbound::AttemptInput kept = input;
+  const SteadyTime began = now();
   const outbound::AttemptResult result = co_await deliverer->attempt(std::move(input));
   --active_;
-  apply(job, kept, result);
+  apply(job, kept, result, began);
   if (stopping_ && active_ == 0) sleeper_.wake();
 }
 
@@ -119,23 +115,26 @@ net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
 /// the others are put where they belong.
 outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& envelope,
                                               std::size_t most) {
-  const Index message = jobs_[at].message;
-  const Index hop = jobs_[at].hop;
-  const std::uint32_t failures = jobs_[at].failures;
-  const std::vector<std::uint32_t> recipients = std::move(jobs_[at].recipients);
-  jobs_[at].recipients.clear();
+  Job& job = jobs_[at];
+  const Index message = job.message;
+  const Index hop = job.hop;
+  const RecipientList recipients = std::move(job.recipients);
+  job.recipients = RecipientList();
   outbound::AttemptInput input;
   std::vector<std::uint32_t> staying;
   std::map<Index, std::vector<std::uint32_t>> moving;
   std::size_t asked = 0;
   for (; asked < recipients.size() && staying.size() < most; ++asked) {
     const std::uint32_t i = recipients[asked];
-    routing::Decision decision = decide(envelope, envelope.recipients[i]);
+    routing::Decision decision = decide(envelope, i);
     switch (decision.verdict) {
       case routing::Verdict::rewrite:
       case routing::Verdict::pass: {
         const Index wanted = decision.next_hop == hops_[hop].name ? hop : hop_of(decision.next_hop);
-        if (wanted == hop) {
+        if (suspended_by(envelope, i, hops_[wanted].name) != nullptr) {
+          decision.why = "suspended by an operator; 'waypost queue resume' lets it go";
+          hold(message, {i, HeldBy::suspension, job.delay_told}, envelope, decision);
+        } else if (wanted == hop) {
           staying.push_back(i);
           input.recipients.push_back({i, std::move(decision.target)});
         } else {
@@ -144,39 +143,48 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
         break;
       }
       case routing::Verdict::hold:
-        hold(message, i, envelope, decision);
+        hold(message, {i, HeldBy::wave, job.delay_told}, envelope, decision);
         break;
       case routing::Verdict::defer:
       case routing::Verdict::refuse:
-        defer_by_routing(message, hop, failures, envelope, {i}, decision);
+        defer_by_routing(message, hop, job, envelope, i, decision);
         break;
     }
   }
   if (asked < recipients.size()) {
-    // The rest goes behind everybody else who waits: a long list must not delay others.
-    const Index rest = add_job(
-        message, hop, {recipients.begin() + static_cast<std::ptrdiff_t>(asked), recipients.end()});
-    jobs_[rest].failures = failures;
-    jobs_[rest].attempts = jobs_[at].attempts;
+    // The rest goes behind the others of its lane: a long list must not delay others.
+    Job& rest = jobs_[add_job(message, hop, {recipients.begin() + asked, recipients.end()})];
+    rest.failures = job.failures;
+    rest.attempts = job.attempts;
+    rest.delay_told = job.delay_told;
+    rest.last_reply = job.last_reply;
   }
-  jobs_[at].recipients = std::move(staying);
+  job.recipients = RecipientList(std::move(staying));
   for (auto& group : moving) {
-    add_job(message, group.first, std::move(group.second));
+    jobs_[add_job(message, group.first, std::move(group.second))].delay_told = job.delay_told;
     if (group.first != hop) dispatch(group.first);
   }
   return input;
 }
 
-routing::Decision QueueImpl::decide(const mail::Envelope& envelope,
-                                    const mail::Recipient& recipient) const {
-  routing::Decision decision = context_.router.get()->decide(recipient.original, clock().now());
+routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_t recipient) const {
+  const mail::Mailbox& original = envelope.recipients[recipient].original;
+  routing::Decision decision = context_.router.get()->decide(original, clock().now());
   const bool nowhere =
       decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer;
   if (envelope.is_report && nowhere && !options_.report_next_hop.empty()) {
     // Senders who are still on Exchange, or outside, are in no table.
     decision.verdict = routing::Verdict::pass;
-    decision.target = recipient.original;
+    decision.target = original;
     decision.next_hop = options_.report_next_hop;
+  }
+  const bool goes =
+      decision.verdict == routing::Verdict::rewrite || decision.verdict == routing::Verdict::pass;
+  if (goes && !rerouted_.empty()) {
+    const auto ordered = rerouted_.find(envelope.id.value);
+    if (ordered == rerouted_.end()) return decision;
+    const auto hop = ordered->second.find(recipient);
+    if (hop != ordered->second.end()) decision.next_hop = hop->second;
   }
   return decision;
 }
@@ -184,32 +192,34 @@ routing::Decision QueueImpl::decide(const mail::Envelope& envelope,
 /// The mark in the spool goes when nothing of the message is held any more.
 void QueueImpl::note_released(Index at) {
   Message& message = messages_[at];
-  if (!message.marked_held || !message.held.empty()) return;
+  if (!message.marked_held || message.has_held()) return;
   message.marked_held = false;
-  context_.spool.set_held(message.ref, false);
+  context_.spool.set_held(message.ref(), false);
 }
 
 /// Nothing of the message goes out soon: its content and envelope need not stay in memory.
 void QueueImpl::let_go(Index at) {
-  if (messages_[at].moving > 0) return;
-  messages_[at].envelope.reset();
-  context_.spool.forget_content(messages_[at].ref);
+  Message& message = messages_[at];
+  if (message.moving > 0) return;
+  if (message.live) message.live->envelope.reset();
+  if (message.live && message.live->empty()) message.live.reset();
+  context_.spool.forget_content(message.ref());
 }
 
-void QueueImpl::hold(Index at, std::uint32_t recipient, const mail::Envelope& envelope,
+void QueueImpl::hold(Index at, HeldRecipient held, const mail::Envelope& envelope,
                      const routing::Decision& decision) {
   Message& message = messages_[at];
-  if (message.held.empty()) ++held_;
-  message.held.push_back(recipient);
+  if (!message.has_held()) ++held_;
+  message.need_live().held.push_back(held);
   if (!message.marked_held) {
     message.marked_held = true;
-    context_.spool.set_held(message.ref, true);
+    context_.spool.set_held(message.ref(), true);
   }
-  const std::string original = envelope.recipients[recipient].original.to_string();
+  const std::string original = envelope.recipients[held.index].original.to_string();
   ops::TrackingEvent event;
   event.kind = ops::TrackingKind::held;
   event.at = clock().now();
-  event.queue_id = message.ref.id;
+  event.queue_id = message.id;
   event.recipient = original;
   event.next_hop = decision.next_hop;
   event.wave = decision.wave;

@@ -4,16 +4,16 @@
 
 namespace waypost::queue {
 
-Backoff::Backoff(std::vector<Duration> schedule, double jitter, std::uint64_t seed)
-    : schedule_(std::move(schedule)), jitter_(std::clamp(jitter, 0.0, 0.9)), random_(seed) {
-  if (schedule_.empty()) schedule_.push_back(std::chrono::minutes(15));
-}
+Backoff::Backoff(double jitter, std::uint64_t seed)
+    : jitter_(std::clamp(jitter, 0.0, 0.9)), random_(seed) {}
 
-Duration Backoff::after(std::uint32_t failures) {
-  const std::size_t step =
-      std::min<std::size_t>(failures == 0 ? 0 : failures - 1, schedule_.size() - 1);
+Duration Backoff::after(const std::vector<Duration>& schedule, std::uint32_t failures) {
+  Duration step = std::chrono::minutes(15);
+  if (!schedule.empty()) {
+    step = schedule[std::min<std::size_t>(failures == 0 ? 0 : failures - 1, schedule.size() - 1)];
+  }
   std::uniform_real_distribution<double> share(1.0 - jitter_, 1.0 + jitter_);
-  const double us = static_cast<double>(schedule_[step].count()) * share(random_);
+  const double us = static_cast<double>(step.count()) * share(random_);
   return std::max(Duration(static_cast<std::int64_t>(us)), Duration(std::chrono::milliseconds(1)));
 }
 

@@ -12,13 +12,12 @@ namespace waypost::queue {
 
 class Backoff {
  public:
-  Backoff(std::vector<Duration> schedule, double jitter, std::uint64_t seed);
+  Backoff(double jitter, std::uint64_t seed);
   /// `failures` >= 1: how often it has been tried in vain. Beyond the schedule its last step
   /// repeats.
-  Duration after(std::uint32_t failures);
+  Duration after(const std::vector<Duration>& schedule, std::uint32_t failures);
 
  private:
-  std::vector<Duration> schedule_;
   double jitter_;
   std::mt19937_64 random_;
 };

@@ -7,7 +7,6 @@ namespace waypost::queue {
 namespace {
 
 constexpr std::size_t kKeptReply = 200;
-constexpr std::chrono::minutes kExpiryRetry{1};
 
 std::string tls_words(const net::TlsInfo& tls) {
   if (tls.version.empty()) return {};
@@ -48,16 +47,16 @@ void QueueImpl::track(ops::TrackingKind kind, const mail::Envelope& envelope,
   context_.tracking.write(event);
 }
 
-void QueueImpl::remember_reply(Job& job, Hop& hop, const std::string& reply) {
-  const std::string kept = mail::printable(reply, kKeptReply);
-  // A thousand deferrals of one hop share one string.
-  if (!hop.last_reply || *hop.last_reply != kept)
-    hop.last_reply = std::make_shared<const std::string>(kept);
+void QueueImpl::remember_reply(Job& job, Hop& hop, const mail::Outcome& why) {
+  mail::Outcome kept = why;
+  kept.reply = mail::printable(why.reply, kKeptReply);
+  if (!hop.last_reply || hop.last_reply->text() != kept.reply)
+    hop.last_reply = ReplyRef(new Reply(std::move(kept)));
   job.last_reply = hop.last_reply;
 }
 
 void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
-                      const outbound::AttemptResult& result) {
+                      const outbound::AttemptResult& result, SteadyTime began) {
   const Index message = jobs_[at].message;
   const Index hop = jobs_[at].hop;
   const std::uint32_t attempts = jobs_[at].attempts;
@@ -84,25 +83,22 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
       end_recipient(message,
                     {i, outcome, clock().now(), mail::ReportAction::relayed});  // RFC 3461 §5.2.2
     } else {
-      context_.spool.settle(messages_[message].ref, i, spool::Settlement::delivered);
+      context_.spool.settle(messages_[message].ref(), i, spool::Settlement::delivered);
       --messages_[message].open;
     }
   }
-  if (result.site_trouble) {
-    pause_hop(hop, why != nullptr ? *why : mail::Outcome{});
-  } else if (deferred.size() < input.recipients.size() || why == nullptr || why->from_remote) {
-    hops_[hop].troubles = 0;  // it speaks with us
-  }
+  judge_site(hop, result, began);
   if (deferred.empty()) {
     remove_job(at);
   } else {
     Job& job = jobs_[at];
-    job.recipients = deferred;
-    // The site's trouble is counted for the site, not against each message that met it.
-    if (!result.site_trouble) ++job.failures;
-    SteadyTime due = now() + backoff_.after(std::max(job.failures, 1u));
-    if (result.site_trouble) due = hops_[hop].paused_until;
-    if (why != nullptr) remember_reply(job, hops_[hop], why->reply);
+    job.recipients = RecipientList(std::move(deferred));
+    // A site that can't be reached is the site's trouble, not that of each message that met it.
+    if (!result.unreachable) ++job.failures;
+    const auto& schedule = hops_[hop].policy.backoff;
+    SteadyTime due = now() + backoff_.after(schedule, std::max<std::uint32_t>(job.failures, 1));
+    if (result.unreachable && hops_[hop].site.paused(now())) due = hops_[hop].site.paused_until();
+    remember_reply(job, hops_[hop], *why);
     for (std::size_t k = 0; k < input.recipients.size(); ++k) {
       if (result.outcomes[k].fate != mail::Fate::deferred) continue;
       track(ops::TrackingKind::deferred, *envelope, input.recipients[k].index,
@@ -117,33 +113,62 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
   dispatch(hop);
 }
 
-void QueueImpl::pause_hop(Index at, const mail::Outcome& why) {
+/// What an attempt says about the next hop, whatever became of its recipients.
+void QueueImpl::judge_site(Index at, const outbound::AttemptResult& result, SteadyTime began) {
   Hop& hop = hops_[at];
-  // Attempts that ran side by side meet the same trouble: it counts once.
-  if (hop.paused_until > now()) return;
-  ++hop.troubles;
-  const Duration pause = backoff_.after(hop.troubles);
-  hop.paused_until = now() + pause;
-  hop.paused_until_wall = wall(hop.paused_until);
-  if (!why.reply.empty())
-    hop.last_reply = std::make_shared<const std::string>(mail::printable(why.reply, kKeptReply));
+  const mail::Outcome* why = nullptr;
+  bool delivered = false;
+  bool answered = false;
+  for (const mail::Outcome& outcome : result.outcomes) {
+    delivered = delivered || outcome.fate == mail::Fate::delivered;
+    answered = answered || outcome.from_remote || outcome.fate != mail::Fate::deferred;
+    if (outcome.fate == mail::Fate::deferred) why = &outcome;
+  }
+  if (result.site_trouble || result.unreachable) {
+    if (hop.site.troubled(!result.unreachable, began, now())) pause_hop(at, why);
+    return;
+  }
+  if (result.asks_for_less) {
+    hop.site.shrink(began, now());
+  } else if (delivered) {
+    const auto deliverer = context_.deliverers.find(hop.name);
+    hop.site.succeeded(
+        most_at_once(hop, deliverer == context_.deliverers.end() ? nullptr : deliverer->second));
+  }
+  if (answered || why == nullptr) hop.site.speaks_with_us();
+}
+
+void QueueImpl::pause_hop(Index at, const mail::Outcome* why) {
+  Hop& hop = hops_[at];
+  const Duration pause = backoff_.after(hop.policy.backoff, hop.site.troubles() + 1);
+  hop.site.pause(now() + pause);
+  hop.paused_until_wall = wall(hop.site.paused_until());
+  if (why != nullptr && !why->reply.empty()) {
+    mail::Outcome kept = *why;
+    kept.reply = mail::printable(why->reply, kKeptReply);
+    hop.last_reply = ReplyRef(new Reply(std::move(kept)));
+  }
   ops::log().warn("next hop {}: {}; trying again in {} s with one connection ({} times in a row)",
-                  hop.name, hop.last_reply ? *hop.last_reply : "trouble", pause.count() / 1'000'000,
-                  hop.troubles);
+                  hop.name, hop.last_reply ? hop.last_reply->text() : "trouble",
+                  pause.count() / 1'000'000, hop.site.troubles());
 }
 
 /// The recipient goes no further; what remains is to tell the sender, or not.
 void QueueImpl::end_recipient(Index at, EndedRecipient ended) {
-  Message& message = messages_[at];
-  if (!message.ended) message.ended = std::make_unique<std::vector<EndedRecipient>>();
-  message.ended->push_back(std::move(ended));
+  messages_[at].need_live().ended.push_back(std::move(ended));
+}
+
+void QueueImpl::fail_recipient(Index message, const mail::Envelope& envelope,
+                               std::uint32_t recipient, const std::string& hop,
+                               const mail::Outcome& outcome, std::uint32_t attempts) {
+  track(ops::TrackingKind::failed, envelope, recipient, "", hop, outcome, attempts, nullptr, {});
+  end_recipient(message, {recipient, outcome, clock().now(), mail::ReportAction::failed});
 }
 
 /// Routing does not want this recipient (any more): unknown_grace long it may be a mistake that is
-/// mended.
-void QueueImpl::defer_by_routing(Index message, Index hop, std::uint32_t failures,
-                                 const mail::Envelope& envelope,
-                                 std::vector<std::uint32_t> recipients,
+/// mended. `like`: the job that it comes from.
+void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
+                                 const mail::Envelope& envelope, std::uint32_t recipient,
                                  const routing::Decision& decision) {
   mail::Outcome outcome;
   outcome.reply = decision.reply.to_line();
@@ -151,69 +176,21 @@ void QueueImpl::defer_by_routing(Index message, Index hop, std::uint32_t failure
   const bool patient =
       decision.verdict == routing::Verdict::defer ||
       (clock().now() - envelope.accepted_at < options_.unknown_grace && !envelope.is_report);
-  for (const std::uint32_t i : recipients) {
-    if (patient) {
-      outcome.fate = mail::Fate::deferred;
-      const SteadyTime due = now() + backoff_.after(failures + 1);
-      const Index parked = add_job(message, hop, {i});
-      hops_[hop].ready.pop_back();  // add_job has put it there
-      jobs_[parked].failures = failures + 1;
-      remember_reply(jobs_[parked], hops_[hop], outcome.reply);
-      track(ops::TrackingKind::deferred, envelope, i, "", hops_[hop].name, outcome, 0, nullptr,
-            wall(due));
-      make_waiting(parked, due);
-    } else {
-      outcome.fate = mail::Fate::failed;
-      if (outcome.status.klass != 5) outcome.status = mail::status::unknown_mailbox;
-      track(ops::TrackingKind::failed, envelope, i, "", hops_[hop].name, outcome, 0, nullptr, {});
-      end_recipient(message, {i, outcome, clock().now(), mail::ReportAction::failed});
-    }
-  }
-}
-
-/// RFC 5321 §4.5.4.1: too old, wherever its recipients are, except under an attempt that runs.
-void QueueImpl::expire(Index at) {
-  const auto envelope = envelope_of(at);
-  const auto hours = std::chrono::duration_cast<std::chrono::hours>(options_.expiry).count();
-  bool later = !envelope;
-  Index following = Slab<Job>::kNone;
-  for (Index j = envelope ? messages_[at].first_job : following; j != Slab<Job>::kNone;
-       j = following) {
-    following = jobs_[j].next;
-    if (jobs_[j].state == JobState::active) {
-      later = true;
-      continue;
-    }
-    mail::Outcome outcome;
+  if (!patient) {
     outcome.fate = mail::Fate::failed;
-    outcome.status = mail::status::expired;
-    outcome.reply = "could not be delivered within " + std::to_string(hours) + " hours";
-    if (jobs_[j].last_reply) outcome.reply += "; the last answer was: " + *jobs_[j].last_reply;
-    for (const std::uint32_t i : jobs_[j].recipients) {
-      expired_.add();
-      track(ops::TrackingKind::failed, *envelope, i, "", hops_[jobs_[j].hop].name, outcome,
-            jobs_[j].attempts, nullptr, {});
-      end_recipient(at, {i, outcome, clock().now(), mail::ReportAction::failed});
-    }
-    if (jobs_[j].state == JobState::ready) ++hops_[jobs_[j].hop].gone;
-    remove_job(j);
+    if (outcome.status.klass != 5) outcome.status = mail::status::unknown_mailbox;
+    return fail_recipient(message, envelope, recipient, hops_[hop].name, outcome, 0);
   }
-  if (envelope && !messages_[at].held.empty()) {
-    mail::Outcome outcome;
-    outcome.fate = mail::Fate::failed;
-    outcome.status = mail::status::expired;
-    outcome.reply = "was held for a migration for more than " + std::to_string(hours) + " hours";
-    const std::vector<std::uint32_t> held = std::exchange(messages_[at].held, {});
-    --held_;
-    for (const std::uint32_t i : held) {
-      expired_.add();
-      track(ops::TrackingKind::failed, *envelope, i, "", "", outcome, 0, nullptr, {});
-      end_recipient(at, {i, outcome, clock().now(), mail::ReportAction::failed});
-    }
-  }
-  if (later) set_timer(now() + kExpiryRetry, Due::expiry, at, messages_[at].generation);
-  report_if_quiet(at);
-  finish_if_done(at);
+  const Index parked = add_job(message, hop, {recipient});
+  Job& job = jobs_[parked];
+  job.failures = static_cast<std::uint16_t>(like.failures + 1);
+  job.delay_told = like.delay_told;
+  remember_reply(job, hops_[hop], outcome);
+  const SteadyTime due = now() + backoff_.after(hops_[hop].policy.backoff, job.failures);
+  track(ops::TrackingKind::deferred, envelope, recipient, "", hops_[hop].name, outcome, 0, nullptr,
+        wall(due));
+  take_out(parked);
+  make_waiting(parked, due);
 }
 
 }  // namespace waypost::queue

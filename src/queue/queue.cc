@@ -14,10 +14,26 @@ std::unique_ptr<Queue> Queue::make(Options options, Context context) {
   return std::make_unique<QueueImpl>(std::move(options), std::move(context));
 }
 
+namespace {
+
+Duration soonest_of(const Options& options) {
+  Duration soonest = Duration::max();
+  const auto consider = [&soonest](const Policy& policy) {
+    soonest = std::min(soonest, policy.expiry);
+    if (policy.delay_notice > Duration::zero()) soonest = std::min(soonest, policy.delay_notice);
+  };
+  consider(options);
+  for (const auto& [name, policy] : options.next_hops) consider(policy);
+  return soonest;
+}
+
+}  // namespace
+
 QueueImpl::QueueImpl(Options options, Context context)
     : options_(std::move(options)),
       context_(std::move(context)),
-      backoff_(options_.backoff, options_.jitter, std::random_device()()),
+      soonest_(soonest_of(options_)),
+      backoff_(options_.jitter, std::random_device()()),
       sleeper_(context_.shard.timers),
       reports_sent_(context_.metrics.counter(
           "waypost_queue_reports_total", "Delivery status notifications", {{"result", "queued"}})),
@@ -25,16 +41,22 @@ QueueImpl::QueueImpl(Options options, Context context)
                                              "Delivery status notifications",
                                              {{"result", "undeliverable"}})),
       expired_(context_.metrics.counter("waypost_queue_expired_recipients_total",
-                                        "Recipients given up because of age")) {
+                                        "Recipients given up because of age")),
+      delay_notices_(context_.metrics.counter("waypost_queue_delay_notices_total",
+                                              "Messages whose sender was told of a delay")) {
   if (options_.postmaster.empty()) options_.postmaster = "postmaster@" + context_.own_name;
+  if (context_.remembered != nullptr) {
+    suspensions_ = context_.remembered->suspensions;
+    rerouted_ = context_.remembered->rerouted;
+  }
 }
 
 void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope) {
-  const mail::Envelope& what = *envelope;
-  std::vector<std::uint32_t> all(what.recipients.size());
+  const Index message = add_message(ref, *envelope, ref.recipients);
+  std::vector<std::uint32_t> all(envelope->recipients.size());
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-  const Index message = add_message(ref, envelope, what.accepted_at, ref.recipients);
-  add_jobs(message, *envelope, all);
+  messages_[message].need_live().envelope = envelope;
+  add_jobs(message, *envelope, all, false);
 }
 
 void QueueImpl::restore(spool::StoredMessage stored) {
@@ -61,122 +83,48 @@ void QueueImpl::restore(spool::StoredMessage stored) {
   event.recipients = static_cast<std::uint32_t>(open.size());
   context_.tracking.write(event);
   // The envelope is not kept: after a restart there may be a million of them.
-  const Index message = add_message(stored.ref, nullptr, decoded->accepted_at,
-                                    static_cast<std::uint32_t>(open.size()));
+  const Index message = add_message(stored.ref, *decoded, static_cast<std::uint32_t>(open.size()));
   messages_[message].marked_held = stored.held;
-  add_jobs(message, *decoded, open);
+  if (context_.remembered != nullptr) recall(message, *decoded, open);
+  add_jobs(message, *decoded, open, false);
+  // Whoever is late already was told before the restart; telling nobody twice goes first.
+  const Duration age = clock().now() - decoded->accepted_at;
+  for (Index j = messages_[message].first_job; j != kNone; j = jobs_[j].next) {
+    jobs_[j].delay_told = age >= hops_[jobs_[j].hop].policy.delay_notice;
+  }
 }
 
-QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref,
-                                        std::shared_ptr<const mail::Envelope> envelope,
-                                        WallTime accepted_at, std::uint32_t open) {
-  Message message;
-  message.ref = ref;
-  message.envelope = std::move(envelope);
-  message.accepted_at = accepted_at;
+QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref, const mail::Envelope& envelope,
+                                        std::uint32_t open) {
+  const Index at = messages_.add();
+  Message& message = messages_[at];
+  message.id = ref.id;
+  message.slot = ref.slot;
+  message.recipients = ref.recipients;
+  message.accepted_at = envelope.accepted_at;
   message.open = open;
   message.generation = next_generation_++;
   message.alive = true;
-  const std::uint32_t generation = message.generation;
-  const Index at = messages_.add(std::move(message));
-  const Duration left = accepted_at + options_.expiry - clock().now();
-  set_timer(now() + std::max(left, Duration::zero()), Due::expiry, at, generation);
+  message.is_report = envelope.is_report;
+  if (envelope.reverse_path) {
+    const std::size_t hash = std::hash<std::string>()(envelope.reverse_path->to_string());
+    message.sender = static_cast<std::uint32_t>(hash ^ hash >> 32);
+  }
+  plan_aging(deadline_of(message));
   return at;
-}
-
-/// Groups the recipients by next hop, in order of first appearance.
-void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
-                         const std::vector<std::uint32_t>& recipients) {
-  std::vector<std::pair<std::string, std::vector<std::uint32_t>>> groups;
-  for (const std::uint32_t i : recipients) {
-    const std::string& hop = envelope.recipients[i].next_hop;
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const auto& known) { return known.first == hop; });
-    if (group == groups.end()) {
-      groups.emplace_back(hop, std::vector<std::uint32_t>());
-      group = std::prev(groups.end());
-    }
-    group->second.push_back(i);
-  }
-  std::vector<Index> touched;
-  for (auto& group : groups) {
-    const Index hop = hop_of(group.first);
-    add_job(message, hop, std::move(group.second));
-    touched.push_back(hop);
-  }
-  for (const Index hop : touched) dispatch(hop);
-}
-
-QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
-  const auto found = hop_index_.find(name);
-  if (found != hop_index_.end()) return found->second;
-  const auto index = static_cast<Index>(hops_.size());
-  hops_.emplace_back();
-  hops_.back().name = name;
-  hop_index_[name] = index;
-  return index;
-}
-
-QueueImpl::Index QueueImpl::add_job(Index message, Index hop,
-                                    std::vector<std::uint32_t> recipients) {
-  Job job;
-  job.message = message;
-  job.hop = hop;
-  job.alive = true;
-  job.generation = next_generation_++;
-  job.recipients = std::move(recipients);
-  job.next = messages_[message].first_job;
-  const std::uint32_t generation = job.generation;
-  const Index at = jobs_.add(std::move(job));
-  if (jobs_[at].next != Slab<Job>::kNone) jobs_[jobs_[at].next].previous = at;
-  messages_[message].first_job = at;
-  ++messages_[message].moving;
-  hops_[hop].ready.push_back({at, generation});
-  return at;
-}
-
-void QueueImpl::make_ready(Index at) {
-  Job& job = jobs_[at];
-  if (job.state == JobState::waiting) --hops_[job.hop].waiting;
-  if (job.state == JobState::waiting) ++messages_[job.message].moving;
-  job.state = JobState::ready;
-  hops_[job.hop].ready.push_back({at, job.generation});
-}
-
-void QueueImpl::make_waiting(Index at, SteadyTime due) {
-  Job& job = jobs_[at];
-  job.state = JobState::waiting;
-  job.due = due;
-  ++hops_[job.hop].waiting;
-  --messages_[job.message].moving;
-  set_timer(due, Due::job, at, job.generation);
-}
-
-/// The job's recipients are elsewhere by now.
-void QueueImpl::remove_job(Index at) {
-  Job& job = jobs_[at];
-  if (job.state == JobState::waiting) {
-    --hops_[job.hop].waiting;
-  } else {
-    --messages_[job.message].moving;
-  }
-  if (job.previous != Slab<Job>::kNone) {
-    jobs_[job.previous].next = job.next;
-  } else {
-    messages_[job.message].first_job = job.next;
-  }
-  if (job.next != Slab<Job>::kNone) jobs_[job.next].previous = job.previous;
-  jobs_.remove(at);
 }
 
 void QueueImpl::finish_if_done(Index at) {
-  if (messages_[at].alive && messages_[at].open == 0) messages_.remove(at);
+  if (!messages_[at].alive || messages_[at].open > 0) return;
+  if (!rerouted_.empty()) rerouted_.erase(messages_[at].id.value);
+  messages_.remove(at);
 }
 
 std::shared_ptr<const mail::Envelope> QueueImpl::envelope_of(Index at) {
-  if (messages_[at].envelope) return messages_[at].envelope;
-  auto stored = context_.spool.load(messages_[at].ref);
-  const std::string id = messages_[at].ref.id.to_string();
+  Message& message = messages_[at];
+  if (message.live && message.live->envelope) return message.live->envelope;
+  auto stored = context_.spool.load(message.ref());
+  const std::string id = message.id.to_string();
   if (!stored) {
     ops::log().error("message {}: can't be read from the spool: {}", id, stored.error().message);
     return nullptr;
@@ -186,8 +134,7 @@ std::shared_ptr<const mail::Envelope> QueueImpl::envelope_of(Index at) {
     ops::log().error("message {}: its envelope can't be read: {}", id, decoded.error().message);
     return nullptr;
   }
-  messages_[at].envelope = std::make_shared<const mail::Envelope>(std::move(*decoded));
-  return messages_[at].envelope;
+  return std::make_shared<const mail::Envelope>(std::move(*decoded));
 }
 
 WallTime QueueImpl::wall(SteadyTime at) const {
@@ -196,14 +143,13 @@ WallTime QueueImpl::wall(SteadyTime at) const {
 
 void QueueImpl::set_timer(SteadyTime at, Due what, Index index, std::uint32_t generation) {
   const bool sooner = timers_.empty() || at < timers_.front().at;
-  timers_.push_back({at, what, index, generation});
+  timers_.push_back({at, generation, index, static_cast<Index>(what)});
   std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
   if (sooner) sleeper_.wake();
   if (timers_.size() > 2 * timers_swept_at_ + 1024) drop_dead_timers();
 }
 
-/// A delivered message leaves its expiry behind, two days ahead: at a thousand messages a second
-/// they would fill the memory.
+/// Flushed jobs leave their timers behind.
 void QueueImpl::drop_dead_timers() {
   std::erase_if(timers_, [this](const Timer& timer) { return !means_something(timer); });
   std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
@@ -211,16 +157,17 @@ void QueueImpl::drop_dead_timers() {
 }
 
 bool QueueImpl::means_something(const Timer& timer) const {
-  switch (timer.what) {
+  switch (timer.due()) {
     case Due::job: {
       const Job& job = jobs_[timer.index];
       // A flush may have moved it on.
       return job.alive && job.generation == timer.generation && job.state == JobState::waiting &&
              job.due == timer.at;
     }
-    case Due::expiry:
     case Due::report:
       return messages_[timer.index].alive && messages_[timer.index].generation == timer.generation;
+    case Due::aging:
+      return timer.generation == aging_generation_;
     case Due::pause:
       return true;
   }
@@ -229,20 +176,20 @@ bool QueueImpl::means_something(const Timer& timer) const {
 
 void QueueImpl::fire(const Timer& timer) {
   if (!means_something(timer)) return;
-  switch (timer.what) {
+  switch (timer.due()) {
     case Due::job: {
       const Index hop = jobs_[timer.index].hop;
       make_ready(timer.index);
       return dispatch(hop);
     }
-    case Due::expiry:
-      return expire(timer.index);
     case Due::report:
       messages_[timer.index].report_timer = false;
       return begin_report(timer.index);
     case Due::pause:
       hops_[timer.index].pause_timer = false;
       return dispatch(timer.index);
+    case Due::aging:
+      return age_some();
   }
 }
 
@@ -274,9 +221,8 @@ void QueueImpl::stop() {
 }
 
 void QueueImpl::flush(const std::string& next_hop) {
-  for (Index hop = 0; hop < hops_.size(); ++hop) {
-    if (!next_hop.empty() && hops_[hop].name != next_hop) continue;
-    hops_[hop].paused_until = {};
+  for (Hop& hop : hops_) {
+    if (next_hop.empty() || hop.name == next_hop) hop.site.open();
   }
   for (Index at = 0; at < jobs_.end(); ++at) {
     if (!jobs_[at].alive || jobs_[at].state != JobState::waiting) continue;
@@ -289,12 +235,20 @@ void QueueImpl::flush(const std::string& next_hop) {
 
 void QueueImpl::routes_changed() {
   for (Index at = 0; at < messages_.end(); ++at) {
-    if (!messages_[at].alive || messages_[at].held.empty()) continue;
+    if (!messages_[at].alive || !messages_[at].has_held()) continue;
     const auto envelope = envelope_of(at);
     if (!envelope) continue;
-    const std::vector<std::uint32_t> released = std::exchange(messages_[at].held, {});
-    --held_;
-    add_jobs(at, *envelope, released);
+    std::vector<std::uint32_t> released;
+    bool told = false;
+    std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
+      if (one.by != HeldBy::wave) return false;
+      released.push_back(one.index);
+      told = told || one.delay_told;
+      return true;
+    });
+    if (released.empty()) continue;
+    if (messages_[at].live->held.empty()) --held_;
+    add_jobs(at, *envelope, released, told);
   }
   // Next hops may have come or gone.
   for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
@@ -314,12 +268,16 @@ QueueStats QueueImpl::stats() const {
   for (const Hop& hop : hops_) {
     NextHopState state;
     state.name = hop.name;
-    state.ready = hop.ready.size() - hop.gone;
+    state.ready = hop.ready.size();
     state.waiting = hop.waiting;
     state.active = hop.active;
-    state.consecutive_site_troubles = hop.troubles;
-    if (hop.paused_until > now()) state.paused_until = hop.paused_until_wall;
-    if (hop.last_reply) state.last_reply = *hop.last_reply;
+    state.consecutive_site_troubles = hop.site.troubles();
+    if (hop.site.paused(now())) state.paused_until = hop.paused_until_wall;
+    if (hop.last_reply) state.last_reply = hop.last_reply->text();
+    const auto deliverer = context_.deliverers.find(hop.name);
+    state.window = hop.site.window(
+        most_at_once(hop, deliverer == context_.deliverers.end() ? nullptr : deliverer->second));
+    state.suspended = hop.suspended;
     stats.next_hops.push_back(std::move(state));
   }
   return stats;

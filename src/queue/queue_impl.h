@@ -1,8 +1,11 @@
-// The queue of one shard, shared by its four files:
-//   queue.cc     messages come in; the loop; what is due; statistics
+// The queue of one shard, shared by its files:
+//   queue.cc     messages come in; the loop; timers; statistics
+//   jobs.cc      jobs and next hops: made, made ready, put to wait, removed
 //   attempts.cc  which job goes next, routing asked anew, one attempt
-//   outcomes.cc  what becomes of each recipient: settled, waiting, expired
-//   reports.cc   failure reports
+//   outcomes.cc  what becomes of each recipient
+//   aging.cc     too old, late: expiry and delay notices, wherever the recipients are
+//   reports.cc   delivery status notifications
+//   control.cc   what operators say; listing.cc what they see
 //
 // A Message is what the spool holds; a Job is some of its recipients that go to one next hop
 // together. Every open recipient is in exactly one place: a job, its message's held list, or its
@@ -13,68 +16,32 @@
 #include "waypost/queue/queue.h"
 
 #include "queue/backoff.h"
-#include "queue/slab.h"
+#include "queue/entries.h"
+#include "queue/ready_lanes.h"
+#include "queue/site.h"
 
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace waypost::queue {
 
-struct EndedRecipient {
-  std::uint32_t index;
-  mail::Outcome outcome;
-  WallTime at{};
-  mail::ReportAction action = mail::ReportAction::failed;
-};
-
-struct Message {
-  spool::MessageRef ref;
-  std::shared_ptr<const mail::Envelope> envelope;  // only while it is fresh or under attempt
-  WallTime accepted_at{};
-  std::uint32_t open = 0;        // recipients that are not settled
-  std::uint32_t moving = 0;      // jobs that are ready or active: a report waits for them
-  std::uint32_t generation = 0;  // tells a reused slot from the message that a timer was set for
-  std::uint32_t first_job = Slab<int>::kNone;  // of its jobs, linked both ways
-  bool alive = false, marked_held = false, reporting = false, report_timer = false;
-  std::vector<std::uint32_t> held;
-  std::unique_ptr<std::vector<EndedRecipient>> ended;
-};
-
-enum class JobState : std::uint8_t { ready, active, waiting };
-
-struct Job {
-  std::uint32_t message = 0;
-  std::uint32_t hop = 0;
-  std::uint32_t failures = 0;  // attempts in vain that count
-  std::uint32_t attempts = 0;
-  JobState state = JobState::ready;
-  bool alive = false;
-  std::uint32_t generation = 0;
-  std::uint32_t previous = Slab<int>::kNone, next = Slab<int>::kNone;  // of the same message
-  SteadyTime due{};
-  std::vector<std::uint32_t> recipients;
-  std::shared_ptr<const std::string> last_reply;
-};
-
-/// A job's place in line. The job may have gone meanwhile: then its generation is another.
-struct ReadyPlace {
-  std::uint32_t job, generation;
-};
-
 struct Hop {
+  Hop(std::string its_name, const Policy& its_policy, Slab<Job>& jobs)
+      : name(std::move(its_name)), policy(its_policy), ready(jobs) {}
   std::string name;
-  std::deque<ReadyPlace> ready;
-  std::uint32_t gone = 0;  // places in `ready` whose jobs have gone
+  const Policy& policy;
+  ReadyLanes ready;
+  Site site;
   std::uint32_t active = 0, waiting = 0;
-  std::uint32_t troubles = 0;  // in a row; 0: the site is well
-  SteadyTime paused_until{};
   WallTime paused_until_wall{};
+  bool suspended = false;
   bool pause_timer = false;
   bool to_dispatch = false;  // stands in QueueImpl::to_dispatch_
-  std::shared_ptr<const std::string> last_reply;
+  ReplyRef last_reply;
 };
 
 class QueueImpl final : public Queue {
@@ -87,37 +54,47 @@ class QueueImpl final : public Queue {
   net::Task<void> run() override;
   void stop() override;
   QueueStats stats() const override;
+  ControlResult control(const Command& command, const Slice& slice) override;
+  ListResult list(const Selector& selector, const Slice& slice) override;
 
  private:
   using Index = std::uint32_t;
-  enum class Due : std::uint8_t { job, expiry, report, pause };
+  static constexpr Index kNone = Slab<Job>::kNone;
+  enum class Due : std::uint8_t { job, report, pause, aging };
   struct Timer {
     SteadyTime at;
-    Due what;
-    Index index;
     std::uint32_t generation;
+    Index index : 30;
+    Index what : 2;
+    Due due() const { return static_cast<Due>(what); }
     bool operator>(const Timer& other) const { return at > other.at; }
   };
+  static_assert(sizeof(Timer) == 16);
+  using Groups = std::vector<std::pair<Index, std::vector<std::uint32_t>>>;
 
   // queue.cc
-  Index add_message(spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope,
-                    WallTime accepted_at, std::uint32_t open);
-  void add_jobs(Index message, const mail::Envelope& envelope,
-                const std::vector<std::uint32_t>& recipients);
+  Index add_message(spool::MessageRef ref, const mail::Envelope& envelope, std::uint32_t open);
   void set_timer(SteadyTime at, Due what, Index index, std::uint32_t generation);
   void fire(const Timer& timer);
   bool means_something(const Timer& timer) const;
   void drop_dead_timers();
-  Index hop_of(const std::string& name);
-  Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients);
-  void make_ready(Index job);
-  void make_waiting(Index job, SteadyTime due);
-  void remove_job(Index job);
   void finish_if_done(Index message);
   std::shared_ptr<const mail::Envelope> envelope_of(Index message);
   WallTime wall(SteadyTime at) const;
   const Clock& clock() const { return context_.shard.timers.clock(); }
   SteadyTime now() const { return context_.shard.timers.now(); }
+
+  // jobs.cc
+  Index hop_of(const std::string& name);
+  void add_jobs(Index message, const mail::Envelope& envelope,
+                const std::vector<std::uint32_t>& recipients, bool delay_told);
+  Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients);
+  void make_ready(Index job);
+  void make_waiting(Index job, SteadyTime due);
+  /// Out of the lane or the wait that it is in; it counts as active then.
+  void take_out(Index job);
+  void remove_job(Index job);
+  void remove_recipients(Index job, const std::vector<std::uint32_t>& gone);
 
   // attempts.cc
   void dispatch(Index hop);
@@ -127,23 +104,37 @@ class QueueImpl final : public Queue {
   void begin_attempt(Index job);
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
-  routing::Decision decide(const mail::Envelope& envelope, const mail::Recipient& recipient) const;
-  void hold(Index message, std::uint32_t recipient, const mail::Envelope& envelope,
+  routing::Decision decide(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  void hold(Index message, HeldRecipient held, const mail::Envelope& envelope,
             const routing::Decision& decision);
-  std::uint32_t window(const Hop& hop, const outbound::Deliverer* deliverer) const;
+  std::uint32_t most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const;
 
   // outcomes.cc
-  void apply(Index job, const outbound::AttemptInput& input, const outbound::AttemptResult& result);
-  void pause_hop(Index hop, const mail::Outcome& why);
+  void apply(Index job, const outbound::AttemptInput& input, const outbound::AttemptResult& result,
+             SteadyTime began);
+  void judge_site(Index hop, const outbound::AttemptResult& result, SteadyTime began);
+  void pause_hop(Index hop, const mail::Outcome* why);
   void end_recipient(Index message, EndedRecipient ended);
-  void defer_by_routing(Index message, Index hop, std::uint32_t failures,
-                        const mail::Envelope& envelope, std::vector<std::uint32_t> recipients,
-                        const routing::Decision& decision);
-  void expire(Index message);
-  void remember_reply(Job& job, Hop& hop, const std::string& reply);
+  void fail_recipient(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                      const std::string& hop, const mail::Outcome& outcome, std::uint32_t attempts);
+  void defer_by_routing(Index message, Index hop, const Job& like, const mail::Envelope& envelope,
+                        std::uint32_t recipient, const routing::Decision& decision);
+  void remember_reply(Job& job, Hop& hop, const mail::Outcome& why);
   void track(ops::TrackingKind kind, const mail::Envelope& envelope, std::uint32_t recipient,
              const std::string& target, const std::string& hop, const mail::Outcome& outcome,
              std::uint32_t attempt, const outbound::AttemptResult* result, WallTime next_attempt);
+
+  // aging.cc
+  WallTime deadline_of(const Message& message) const { return message.accepted_at + soonest_; }
+  void plan_aging(WallTime deadline);
+  void age_some();
+  WallTime age(Index message);
+  void expire_job(Index job, const mail::Envelope& envelope);
+  void expire_held(Index message, const mail::Envelope& envelope);
+  void tell_delay(Index message, const mail::Envelope& envelope);
+  net::Task<void> report_delay(spool::MessageRef ref,
+                               std::shared_ptr<const mail::Envelope> envelope,
+                               std::vector<mail::ReportedRecipient> late);
 
   // reports.cc
   void report_if_quiet(Index message);
@@ -155,9 +146,39 @@ class QueueImpl final : public Queue {
   std::string original_content(const mail::Envelope& about, const spool::MessageRef& ref,
                                mail::ReportAction action, bool& full);
   void settle_ended(Index message, const std::vector<EndedRecipient>& ended, bool reported);
+  mail::Mailbox addressee(const mail::Envelope& envelope) const;
+  bool wants_report(const mail::Envelope& envelope, const mail::Recipient& recipient) const;
+
+  // control.cc
+  struct Picked {
+    std::vector<std::pair<Index, std::vector<std::uint32_t>>> jobs;  // of each job these
+    std::vector<std::uint32_t> held, ended;
+    std::uint64_t count = 0;
+  };
+  Picked pick(Index message, const Selector& selector);
+  Picked concerned(Index message, const Command& command);
+  bool fits_message(const Message& message, const Selector& selector) const;
+  bool fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
+                      const Selector& selector) const;
+  void act(Index message, const Picked& picked, const Command& command);
+  void act_on_job(Index job, const std::vector<std::uint32_t>& recipients, const Command& command,
+                  const mail::Envelope& envelope);
+  void act_on_held(Index message, const std::vector<std::uint32_t>& recipients,
+                   const Command& command, const mail::Envelope& envelope);
+  void give_up(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+               const std::string& hop, const Command& command);
+  void set_suspension(const Command& command);
+  const Selector* suspended_by(const mail::Envelope& envelope, std::uint32_t recipient,
+                               const std::string& hop) const;
+  void recall(Index message, const mail::Envelope& envelope, std::vector<std::uint32_t>& open);
+  void track_control(const Command& command, Index message, std::uint32_t recipients);
+
+  // listing.cc
+  std::optional<ListedMessage> listed(Index message, const Selector& selector);
 
   Options options_;
   Context context_;
+  Duration soonest_;  // age at which a notice or expiry may be due for the first time
   Backoff backoff_;
   net::Timers::Sleeper sleeper_;
   Slab<Message> messages_;
@@ -167,12 +188,20 @@ class QueueImpl final : public Queue {
   std::vector<Timer> timers_;        // a heap, the soonest first
   std::size_t timers_swept_at_ = 0;  // how many were left by the last sweep
   std::deque<Index> to_dispatch_;
+  std::vector<Selector> suspensions_;
+  /// Next hops that an operator ordered, by queue id and recipient.
+  std::unordered_map<std::uint64_t, std::unordered_map<std::uint32_t, std::string>> rerouted_;
+  WallTime next_deadline_ = WallTime::max();  // of any message, or sooner
+  WallTime seen_deadline_ = WallTime::max();  // in the pass that runs
+  Index aging_at_ = 0;                        // where the pass goes on
+  std::uint32_t aging_generation_ = 0;        // of the timer that counts
+  SteadyTime aging_due_ = SteadyTime::max();
   std::uint32_t next_generation_ = 1;
   std::uint32_t active_ = 0;  // attempts and reports that run
   std::uint64_t held_ = 0;    // messages with a held recipient
   bool stopping_ = false;
   bool dispatching_ = false;
-  ops::Counter &reports_sent_, &reports_lost_, &expired_;
+  ops::Counter &reports_sent_, &reports_lost_, &expired_, &delay_notices_;
 };
 
 }  // namespace waypost::queue

@@ -22,11 +22,25 @@ std::string_view header_of(std::string_view content) {
 
 }  // namespace
 
+/// Who is told: the sender; of a null sender's mail whoever is configured for what nobody else gets
+/// (and that person's own returned mail goes no further).
+mail::Mailbox QueueImpl::addressee(const mail::Envelope& envelope) const {
+  if (envelope.reverse_path) return *envelope.reverse_path;
+  return mail::parse_mailbox(options_.undeliverable_to).value_or(mail::Mailbox{});
+}
+
+bool QueueImpl::wants_report(const mail::Envelope& envelope,
+                             const mail::Recipient& recipient) const {
+  if (envelope.reverse_path) return mail::wants_failure_report(envelope, recipient);
+  return !options_.undeliverable_to.empty() &&
+         recipient.original.to_string() != options_.undeliverable_to;
+}
+
 /// One report for all recipients that fail together: it waits until nothing of the message is on
 /// its way, but not long.
 void QueueImpl::report_if_quiet(Index at) {
   Message& message = messages_[at];
-  if (!message.alive || !message.ended || message.ended->empty() || message.reporting) return;
+  if (!message.alive || !message.has_ended() || message.reporting) return;
   if (message.moving == 0) return begin_report(at);
   if (message.report_timer) return;
   message.report_timer = true;
@@ -35,7 +49,7 @@ void QueueImpl::report_if_quiet(Index at) {
 
 void QueueImpl::begin_report(Index at) {
   Message& message = messages_[at];
-  if (!message.ended || message.ended->empty() || message.reporting) return;
+  if (!message.has_ended() || message.reporting) return;
   message.reporting = true;
   ++active_;
   boost::asio::co_spawn(context_.shard.io, report(at), boost::asio::detached);
@@ -43,9 +57,8 @@ void QueueImpl::begin_report(Index at) {
 
 net::Task<void> QueueImpl::report(Index at) {
   const auto envelope = envelope_of(at);
-  const std::vector<EndedRecipient> ended = std::move(*messages_[at].ended);
-  messages_[at].ended.reset();
-  const spool::MessageRef ref = messages_[at].ref;
+  const std::vector<EndedRecipient> ended = std::exchange(messages_[at].need_live().ended, {});
+  const spool::MessageRef ref = messages_[at].ref();
   bool failed = envelope == nullptr;
   std::vector<EndedRecipient> silent;  // nobody is to be told
   std::vector<EndedRecipient> kept;    // could not be reported yet
@@ -55,9 +68,8 @@ net::Task<void> QueueImpl::report(Index at) {
     std::vector<EndedRecipient> these;
     for (const EndedRecipient& one : ended) {
       if (one.action != action) continue;
-      const bool wanted =
-          envelope && (action == mail::ReportAction::relayed ||
-                       mail::wants_failure_report(*envelope, envelope->recipients[one.index]));
+      const bool wanted = envelope && (action == mail::ReportAction::relayed ||
+                                       wants_report(*envelope, envelope->recipients[one.index]));
       if (envelope && !wanted) {
         silent.push_back(one);
         continue;
@@ -77,7 +89,7 @@ net::Task<void> QueueImpl::report(Index at) {
       kept.insert(kept.end(), these.begin(), these.end());
       ops::log().error(
           "message {}: the report to {} could not be queued: {}; trying again in a minute",
-          ref.id.to_string(), mail::to_string(envelope->reverse_path), sent.error().message);
+          ref.id.to_string(), addressee(*envelope).to_string(), sent.error().message);
     }
   }
   settle_ended(at, silent, false);
@@ -98,7 +110,7 @@ void QueueImpl::settle_ended(Index at, const std::vector<EndedRecipient>& ended,
   for (const EndedRecipient& one : ended) {
     spool::Settlement how = reported ? spool::Settlement::reported : spool::Settlement::failed;
     if (one.action == mail::ReportAction::relayed) how = spool::Settlement::delivered;
-    context_.spool.settle(messages_[at].ref, one.index, how);
+    context_.spool.settle(messages_[at].ref(), one.index, how);
     --messages_[at].open;
   }
 }
@@ -133,8 +145,9 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
   envelope->client = "report by " + context_.own_name;
   envelope->message_id = "<" + envelope->id.to_string() + "@" + context_.own_name + ">";
   mail::Recipient sender;
-  sender.original = *about->reverse_path;
-  const routing::Decision decision = decide(*envelope, sender);
+  sender.original = addressee(*about);
+  envelope->recipients.push_back(sender);
+  const routing::Decision decision = decide(*envelope, 0);
   const std::string sender_text = sender.original.to_string();
   const std::string about_id = about->id.to_string();
   if (decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer) {
@@ -152,8 +165,8 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
     context_.tracking.write(event);
     co_return Result<>();
   }
-  sender.target = decision.target;
-  sender.next_hop = decision.next_hop;
+  envelope->recipients.front().target = decision.target;
+  envelope->recipients.front().next_hop = decision.next_hop;
   envelope->smtputf8 = about->smtputf8 || sender.original.needs_smtputf8();
   bool full = false;
   const std::string original = original_content(*about, about_ref, action, full);
@@ -167,7 +180,6 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
                                 original,
                                 full};
   const std::string content = mail::build_report(input);
-  envelope->recipients.push_back(std::move(sender));
   envelope->content_size = content.size();
   const bool eight_bit = std::any_of(content.begin(), content.end(),
                                      [](char c) { return static_cast<unsigned char>(c) > 127; });

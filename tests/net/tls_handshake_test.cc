@@ -310,6 +310,8 @@ TEST_F(TlsHandshake, ClientCutAtEveryOctetNeverCounts) {
   }
 }
 
+constexpr std::size_t kSignatureVaries = 8;
+
 TEST_F(TlsHandshake, ServerCutAtEveryOctetNeverCounts) {
   const auto server = server_context(leaf());
   const auto client = client_context();
@@ -320,8 +322,9 @@ TEST_F(TlsHandshake, ServerCutAtEveryOctetNeverCounts) {
     kept_faults_server.cut_after_written = at;
     TlsPair pair = shake(server, client);
     if (pair.client && good_from == 0) good_from = at;
-    // Behind the server's Finished there is only the ticket.
-    ASSERT_EQ(pair.client.has_value(), good_from != 0) << at;
+    // Behind the server's Finished there is only the ticket. Where that is differs by a few octets
+    // from handshake to handshake: an ECDSA signature has 70 to 72 octets, seldom fewer.
+    if (good_from != 0 && at >= good_from + kSignatureVaries) ASSERT_TRUE(pair.client) << at;
     if (pair.client) continue;
     ASSERT_FALSE(pair.server) << at;
     ASSERT_EQ(pair.client.error().kind, ErrorKind::tls) << at;

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"LostBeforeMail", 0, 0, 0, false, true, Fate::deferred, "4.4.2", true},
         Case{"LostBeforeRcpt", 250, 0, 0, false, true, Fate::deferred, "4.4.2", true},
         Case{"LostAfterContent", 250, 250, 0, true, true, Fate::deferred, "4.4.2", false}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& about) { return about.param.name; });
 
 TEST(Classify, WhatKeepsASessionFromBeginningNeverFailsAnybody) {
   smtp::Reply refused;

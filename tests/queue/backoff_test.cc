@@ -9,19 +9,20 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 TEST(Backoff, FollowsTheScheduleAndRepeatsItsLastStep) {
-  Backoff backoff({seconds(30), minutes(1), minutes(5)}, 0, 1);
-  EXPECT_EQ(backoff.after(1), seconds(30));
-  EXPECT_EQ(backoff.after(2), minutes(1));
-  EXPECT_EQ(backoff.after(3), minutes(5));
-  EXPECT_EQ(backoff.after(4'000'000'000u), minutes(5));
+  Backoff backoff(0, 1);
+  const std::vector<Duration> schedule = {seconds(30), minutes(1), minutes(5)};
+  EXPECT_EQ(backoff.after(schedule, 1), seconds(30));
+  EXPECT_EQ(backoff.after(schedule, 2), minutes(1));
+  EXPECT_EQ(backoff.after(schedule, 3), minutes(5));
+  EXPECT_EQ(backoff.after(schedule, 4'000'000'000u), minutes(5));
 }
 
 TEST(Backoff, JitterStaysInItsShareAndUsesMostOfIt) {
-  Backoff backoff({seconds(100)}, 0.2, 7);
+  Backoff backoff(0.2, 7);
   Duration least = Duration::max();
   Duration most = Duration::zero();
   for (int n = 0; n < 10'000; ++n) {
-    const Duration wait = backoff.after(1);
+    const Duration wait = backoff.after({seconds(100)}, 1);
     least = std::min(least, wait);
     most = std::max(most, wait);
   }
@@ -32,10 +33,10 @@ TEST(Backoff, JitterStaysInItsShareAndUsesMostOfIt) {
 }
 
 TEST(Backoff, NeverIsNothingWhateverIsConfigured) {
-  Backoff zero({Duration::zero()}, 5.0, 1);
-  EXPECT_GT(zero.after(1), Duration::zero());
-  Backoff empty({}, -1, 1);
-  EXPECT_EQ(empty.after(0), minutes(15));
+  Backoff backoff(5.0, 1);
+  EXPECT_GT(backoff.after({Duration::zero()}, 1), Duration::zero());
+  Backoff exact(-1, 1);
+  EXPECT_EQ(exact.after({}, 0), minutes(15));
 }
 
 }  // namespace

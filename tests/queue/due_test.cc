@@ -1,4 +1,5 @@
 // When and in which order: back-off, trouble of a site, windows, fairness, flush, stop, wake-ups.
+#include "queue/site.h"
 #include "queue_fixture.h"
 
 namespace waypost::queue::testing {
@@ -36,11 +37,11 @@ TEST_F(QueueTest, TroubleOfASiteCountsOnceAndOneProbeGoesFirst) {
   h0.site_trouble = true;
   start();
   for (int n = 0; n < 30; ++n) submit(envelope({0}));
-  EXPECT_EQ(h0.running, options.concurrency);
+  EXPECT_EQ(h0.running, Site::kFirstWindow);
   h0.release();
   settle();
   EXPECT_EQ(hop("h0").consecutive_site_troubles, 1u);
-  EXPECT_EQ(h0.seen.size(), options.concurrency);  // nothing more while the site is paused
+  EXPECT_EQ(h0.seen.size(), Site::kFirstWindow);  // nothing more while the site is paused
   h0.blocked = true;
   h0.most_running = 0;
   advance(seconds(31));

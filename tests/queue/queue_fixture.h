@@ -158,7 +158,8 @@ class FakeDeliverer final : public outbound::Deliverer {
   std::function<mail::Outcome(const std::string& target)> judge = [](const std::string&) {
     return delivered();
   };
-  bool site_trouble = false;
+  bool site_trouble = false;  // it can't be reached
+  bool asks_for_less = false;
   bool blocked = false;  // attempts wait for release()
   std::vector<Seen> seen;
   std::size_t running = 0, most_running = 0;
@@ -183,7 +184,8 @@ class FakeDeliverer final : public outbound::Deliverer {
       result.outcomes.push_back(site_trouble ? deferred("connection refused") : judge(target));
       if (site_trouble) result.outcomes.back().from_remote = false;
     }
-    result.site_trouble = site_trouble;
+    result.site_trouble = result.unreachable = site_trouble;
+    result.asks_for_less = asks_for_less;
     co_return result;
   }
   void release_one() {
@@ -267,6 +269,7 @@ class QueueTest : public ::testing::Test {
 
   QueueTest() {
     options.jitter = 0;
+    options.delay_notice = Duration::zero();
     options.report_next_hop = "reports";
   }
   ~QueueTest() override { finish(); }

@@ -100,7 +100,8 @@ int main(int count, char** words) {
   }
   boost::asio::io_context io(1);
   Run run{opened->get(), io.get_executor(),
-          count > 3 ? std::strtoull(words[3], nullptr, 10) : 100'000};
+          count > 3 ? std::strtoull(words[3], nullptr, 10) : 100'000,
+          {}};
   const std::uint64_t all = run.left;
   const std::string body(10 * 1024, 'b');
   const double cpu = cpu_seconds();

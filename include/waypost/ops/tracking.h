@@ -20,7 +20,7 @@ namespace waypost::ops {
 /// received: acknowledged to the client. routed: one per recipient. delivered, deferred, failed:
 /// one per recipient and attempt. reported: a DSN was queued. refused: a recipient or message that
 /// was not accepted. abandoned: a transaction that ended without acknowledgement. requeued: found
-/// again after a restart. wave/control: later issues.
+/// again after a restart. control: an operator's command, one per message.
 enum class TrackingKind : std::uint8_t {
   received,
   routed,
@@ -53,6 +53,8 @@ struct TrackingEvent {
   std::string_view status;       // enhanced status "2.6.0"
   std::string_view why;          // the decision in words
   std::string_view wave;
+  std::string_view by;      // control: who did it
+  std::string_view action;  // control: the verb
   std::string_view original_queue_id;  // reported: the message that the report is about
   std::uint64_t size = 0;              // octets
   std::uint32_t recipients = 0;

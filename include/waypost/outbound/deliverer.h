@@ -41,6 +41,8 @@ struct AttemptResult {
   /// The trouble was the connection's or the site's (nothing to do with this message): count it
   /// once for the next hop.
   bool site_trouble = false;
+  bool unreachable = false;    // of the kind that there was no session at all
+  bool asks_for_less = false;  // busy or throttling, by its replies
   std::string remote_host;  // "name[192.0.2.1]:25"; empty: never connected
   net::TlsInfo tls;         // version empty: none
   bool reused_connection = false;

@@ -10,6 +10,8 @@
 #include "waypost/ops/metrics.h"
 #include "waypost/ops/tracking.h"
 #include "waypost/outbound/deliverer.h"
+#include "waypost/queue/control.h"
+#include "waypost/queue/journal.h"
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
 
@@ -22,20 +24,34 @@
 
 namespace waypost::queue {
 
-struct Options {
+/// When mail to a next hop is tried again, reported late and given up.
+struct Policy {
   std::vector<Duration> backoff = {std::chrono::seconds(30), std::chrono::minutes(1),
                                    std::chrono::minutes(2),  std::chrono::minutes(5),
                                    std::chrono::minutes(10), std::chrono::minutes(15)};
-  double jitter = 0.2;                       // +- share of each back-off
-  Duration expiry = std::chrono::hours(48);  // then failed with 4.4.7 / 5.4.7
+  Duration expiry = std::chrono::hours(48);       // then failed with 4.4.7 / 5.4.7
+  Duration delay_notice = std::chrono::hours(4);  // then the sender is told, once; zero: never
+  std::uint32_t concurrency = 20;                 // attempts at once per next hop and shard
+};
+
+struct Options : Policy {
+  std::map<std::string, Policy> next_hops;  // those that differ
+  double jitter = 0.2;                      // +- share of each back-off
   Duration unknown_grace =
-      std::chrono::hours(4);       // queued mail whose recipient routing no longer knows
-  std::uint32_t concurrency = 20;  // attempts at once per next hop and shard
-  std::string postmaster;          // named in reports; empty: postmaster@own name
+      std::chrono::hours(4);  // queued mail whose recipient routing no longer knows
+  std::string postmaster;     // named in reports; empty: postmaster@own name
+  /// Gets a copy of what can't be returned to anybody (a null sender's mail that failed). Empty:
+  /// it is only logged.
+  std::string undeliverable_to;
   /// Where reports go whose addressee routing does not know (a sender who is still on Exchange, or
   /// outside). Empty: such reports can't be sent; that is logged and tracked.
   std::string report_next_hop;
   std::uint64_t report_full_limit = 100 * 1024;  // RET=FULL returns at most this much content
+
+  const Policy& policy(const std::string& next_hop) const {
+    const auto found = next_hops.find(next_hop);
+    return found == next_hops.end() ? *this : found->second;
+  }
 };
 
 struct Context {
@@ -47,6 +63,7 @@ struct Context {
   ops::TrackingLog& tracking;
   QueueIdSource& ids;
   std::string own_name;
+  const ControlState* remembered = nullptr;  // what operators said before the restart
 };
 
 struct NextHopState {
@@ -55,6 +72,8 @@ struct NextHopState {
   std::uint32_t consecutive_site_troubles = 0;
   WallTime paused_until{};  // site back-off; epoch: open
   std::string last_reply;
+  std::uint32_t window = 0;  // attempts that may run at once
+  bool suspended = false;
 };
 
 struct QueueStats {
@@ -82,6 +101,11 @@ class Queue {
   /// No new attempts; running ones may finish.
   virtual void stop() = 0;
   virtual QueueStats stats() const = 0;
+
+  /// Does what an operator said to what fits, one slice at a time. suspend and resume act on the
+  /// first slice for all that comes later, and on what is queued slice by slice.
+  virtual ControlResult control(const Command& command, const Slice& slice) = 0;
+  virtual ListResult list(const Selector& selector, const Slice& slice) = 0;
 };
 
 }  // namespace waypost::queue

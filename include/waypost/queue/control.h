@@ -1,0 +1,96 @@
+// What an operator may ask of the queue: look, hold, release, bring forward, give up, send another
+// way. Plain values; the command line and the admin API share them.
+#pragma once
+
+#include "waypost/base/clock.h"
+#include "waypost/base/queue_id.h"
+#include "waypost/base/result.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace waypost::queue {
+
+/// ready: waits for its turn. active: an attempt runs. waiting: for its next attempt. held: by a
+/// wave that is migrating, by a command or by a suspension. ended: failed, its report is to come.
+enum class RecipientState : std::uint8_t { ready, active, waiting, held, ended };
+std::string_view to_string(RecipientState state);
+
+/// What is meant. Everything that is set must fit; nothing set fits everything. Patterns are those
+/// of a shell (`*`, `?`, `[...]`), without regard to case; `sender` of a null sender is "<>".
+struct Selector {
+  std::vector<QueueId> ids;
+  std::string next_hop;   // configured name, exact
+  std::string sender;     // pattern of the reverse-path
+  std::string recipient;  // pattern of the original or the rewritten address
+  std::string domain;     // of the original or the rewritten address, exact
+  std::string wave;       // exact
+  std::string reply;      // pattern of the last answer
+  std::optional<RecipientState> state;
+  Duration older_than{};    // zero: any
+  Duration younger_than{};  // zero: any
+
+  bool everything() const;
+  /// Only a next hop is named, or nothing: such a suspension stops the next hop as a whole.
+  bool only_next_hop() const;
+  bool operator==(const Selector&) const = default;
+};
+
+enum class Verb : std::uint8_t { hold, release, suspend, resume, flush, bounce, remove, reroute };
+std::string_view to_string(Verb verb);
+
+struct Command {
+  Verb verb = Verb::flush;
+  Selector selector;
+  bool dry_run = false;
+  std::string by;        // who did it
+  std::string reason;    // bounce: what the sender is told; else for the tracking log
+  std::string next_hop;  // reroute: where to
+};
+
+/// Some recipients of one message.
+struct Touched {
+  QueueId id;
+  std::vector<std::uint32_t> recipients;
+};
+
+/// A walk through the queue in bounded steps, so that a million entries never stop the mail. What
+/// comes or goes during the walk may be seen or not.
+struct Slice {
+  std::uint32_t from = 0;         // 0: the beginning; else `next` of the slice before
+  std::uint32_t most_seen = 512;  // messages looked at
+};
+
+struct ControlResult {
+  std::vector<Touched> touched;
+  std::uint64_t recipients = 0;
+  std::uint32_t next = 0;  // 0: that was all
+};
+
+struct ListedRecipient {
+  std::uint32_t index = 0;
+  RecipientState state = RecipientState::ready;
+  std::string address, target, next_hop, wave;
+  std::string why;  // held: by what; waiting: the last answer
+  std::uint32_t attempts = 0;
+  WallTime next_attempt{};
+};
+
+struct ListedMessage {
+  QueueId id;
+  std::string message_id, sender, client;
+  WallTime accepted_at{}, expires_at{};
+  std::uint64_t size = 0;
+  std::uint32_t recipients = 0, settled = 0;
+  std::vector<ListedRecipient> open;  // those that were asked for
+};
+
+struct ListResult {
+  std::vector<ListedMessage> messages;
+  std::uint32_t next = 0;  // 0: that was all
+};
+
+}  // namespace waypost::queue

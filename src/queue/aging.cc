@@ -1,0 +1,205 @@
+// Mail that gets old: the sender is told of a delay once, and of the end when time is up.
+//
+// No timer for each message: next_deadline_ is the soonest moment at which any may be due, and one
+// timer waits for it; then a pass over all messages finds those that are, in slices. So it makes no
+// difference where a recipient is: waiting, ready behind a paused next hop, suspended or held.
+#include "waypost/ops/log.h"
+
+#include "queue/queue_impl.h"
+
+#include <boost/asio/detached.hpp>
+
+namespace waypost::queue {
+namespace {
+
+constexpr std::uint32_t kSlice = 4096;
+constexpr std::uint32_t kDueInSlice = 128;  // those cost a read and a report each
+constexpr std::chrono::minutes kActiveAgain{1};
+constexpr std::chrono::minutes kLongestSleep{10};  // the wall clock may jump meanwhile
+constexpr std::chrono::milliseconds kNextSlice{1};
+
+bool wants_delay_notice(const mail::Envelope& envelope, const mail::Recipient& recipient) {
+  if (!envelope.reverse_path || envelope.is_report) return false;
+  return recipient.notify == mail::kNotifyUnset || (recipient.notify & mail::kNotifyDelay) != 0;
+}
+
+std::string age_words(Duration age) {
+  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
+  if (minutes % 60 != 0 || minutes == 0) return std::to_string(minutes) + " minutes";
+  return std::to_string(minutes / 60) + " hours";
+}
+
+}  // namespace
+
+void QueueImpl::plan_aging(WallTime deadline) {
+  seen_deadline_ = std::min(seen_deadline_, deadline);
+  if (deadline >= next_deadline_) return;
+  next_deadline_ = deadline;
+  const auto left = std::clamp<Duration>(deadline - clock().now(), Duration::zero(), kLongestSleep);
+  set_timer(now() + left, Due::aging, 0, ++aging_generation_);
+}
+
+void QueueImpl::age_some() {
+  const WallTime wall_now = clock().now();
+  std::uint32_t due = 0;
+  if (next_deadline_ <= wall_now || aging_at_ > 0) {
+    const Index until = std::min(messages_.end(), aging_at_ + kSlice);
+    for (; aging_at_ < until && due < kDueInSlice; ++aging_at_) {
+      if (!messages_[aging_at_].alive) continue;
+      WallTime next = deadline_of(messages_[aging_at_]);
+      if (next <= wall_now) {
+        ++due;
+        next = age(aging_at_);
+      }
+      seen_deadline_ = std::min(seen_deadline_, next);
+    }
+    if (aging_at_ < messages_.end()) {
+      set_timer(now() + kNextSlice, Due::aging, 0, ++aging_generation_);
+      return;
+    }
+    aging_at_ = 0;
+    next_deadline_ = std::exchange(seen_deadline_, WallTime::max());
+  }
+  if (next_deadline_ == WallTime::max()) return;
+  // A pass over a million takes a while: not more than one in a minute then.
+  const Duration rest = std::chrono::microseconds(60 * messages_.end());
+  const Duration left = std::min<Duration>(next_deadline_ - wall_now, kLongestSleep);
+  set_timer(now() + std::max(left, rest), Due::aging, 0, ++aging_generation_);
+}
+
+/// Does what is due; the next moment at which something may be.
+WallTime QueueImpl::age(Index at) {
+  const auto envelope = envelope_of(at);
+  const WallTime wall_now = clock().now();
+  if (!envelope) return wall_now + kActiveAgain;
+  WallTime next = WallTime::max();
+  bool late = false;
+  const auto look = [&](const Policy& policy, bool told) {
+    const WallTime notice = messages_[at].accepted_at + policy.delay_notice;
+    next = std::min(next, messages_[at].accepted_at + policy.expiry);
+    if (told || policy.delay_notice <= Duration::zero()) return;
+    if (notice <= wall_now) {
+      late = true;
+    } else {
+      next = std::min(next, notice);
+    }
+  };
+  Index following = kNone;
+  for (Index j = messages_[at].first_job; j != kNone; j = following) {
+    following = jobs_[j].next;
+    const Policy& policy = hops_[jobs_[j].hop].policy;
+    const bool expired = wall_now - messages_[at].accepted_at >= policy.expiry;
+    if (jobs_[j].state == JobState::active) {
+      next = std::min(next, wall_now + kActiveAgain);
+    } else if (expired) {
+      take_out(j);
+      expire_job(j, *envelope);
+    } else {
+      look(policy, jobs_[j].delay_told);
+    }
+  }
+  if (messages_[at].has_held()) {
+    if (wall_now - messages_[at].accepted_at >= options_.expiry) {
+      expire_held(at, *envelope);
+    } else {
+      for (const HeldRecipient& one : messages_[at].live->held) look(options_, one.delay_told);
+    }
+  }
+  if (late) tell_delay(at, *envelope);
+  if (messages_[at].has_ended()) next = std::min(next, wall_now + kActiveAgain);
+  let_go(at);
+  report_if_quiet(at);
+  finish_if_done(at);
+  return next;
+}
+
+/// RFC 5321 §4.5.4.1. REQUIRES: the job is in no lane.
+void QueueImpl::expire_job(Index at, const mail::Envelope& envelope) {
+  const Job& job = jobs_[at];
+  const Hop& hop = hops_[job.hop];
+  mail::Outcome outcome;
+  if (job.last_reply) outcome = job.last_reply->outcome;
+  const std::string last = outcome.reply;
+  outcome.fate = mail::Fate::failed;
+  outcome.status = mail::status::expired;
+  outcome.from_remote = false;
+  outcome.reply = "could not be delivered within " + age_words(hop.policy.expiry);
+  if (!last.empty()) outcome.reply += "; the last answer was: " + last;
+  for (const std::uint32_t i : job.recipients) {
+    expired_.add();
+    fail_recipient(job.message, envelope, i, hop.name, outcome, job.attempts);
+  }
+  remove_job(at);
+}
+
+void QueueImpl::expire_held(Index at, const mail::Envelope& envelope) {
+  mail::Outcome outcome;
+  outcome.fate = mail::Fate::failed;
+  outcome.status = mail::status::expired;
+  const std::vector<HeldRecipient> held = std::exchange(messages_[at].live->held, {});
+  --held_;
+  for (const HeldRecipient& one : held) {
+    expired_.add();
+    outcome.reply = one.by == HeldBy::wave ? "was held for a migration" : "was held by an operator";
+    outcome.reply += " for more than " + age_words(options_.expiry);
+    fail_recipient(at, envelope, one.index, "", outcome, 0);
+  }
+}
+
+/// One notice for all recipients of the message that are late now.
+void QueueImpl::tell_delay(Index at, const mail::Envelope& envelope) {
+  const WallTime wall_now = clock().now();
+  const Duration age = wall_now - messages_[at].accepted_at;
+  std::vector<mail::ReportedRecipient> late;
+  const auto add = [&](std::uint32_t i, const mail::Outcome& outcome, Duration expiry) {
+    if (!wants_delay_notice(envelope, envelope.recipients[i])) return;
+    late.push_back({envelope.recipients[i], outcome, wall_now, messages_[at].accepted_at + expiry});
+  };
+  for (Index j = messages_[at].first_job; j != kNone; j = jobs_[j].next) {
+    Job& job = jobs_[j];
+    const Policy& policy = hops_[job.hop].policy;
+    const bool due = policy.delay_notice > Duration::zero() && age >= policy.delay_notice;
+    if (job.delay_told || !due || job.state == JobState::active) continue;
+    job.delay_told = true;
+    mail::Outcome outcome;
+    outcome.status = mail::status::no_answer;
+    outcome.reply = "has not been tried yet: its next hop is in trouble or suspended";
+    if (job.last_reply) outcome = job.last_reply->outcome;
+    for (const std::uint32_t i : job.recipients) add(i, outcome, policy.expiry);
+  }
+  if (messages_[at].has_held()) {
+    mail::Outcome outcome;
+    outcome.status = mail::status::no_answer;
+    for (HeldRecipient& one : messages_[at].live->held) {
+      const bool due = options_.delay_notice > Duration::zero() && age >= options_.delay_notice;
+      if (std::exchange(one.delay_told, one.delay_told || due) || !due) continue;
+      outcome.reply =
+          one.by == HeldBy::wave ? "is held while the mailbox moves" : "is held by an operator";
+      add(one.index, outcome, options_.expiry);
+    }
+  }
+  if (late.empty()) return;
+  delay_notices_.add();
+  ++active_;
+  boost::asio::co_spawn(
+      context_.shard.io,
+      report_delay(messages_[at].ref(), std::make_shared<const mail::Envelope>(envelope),
+                   std::move(late)),
+      boost::asio::detached);
+}
+
+net::Task<void> QueueImpl::report_delay(spool::MessageRef ref,
+                                        std::shared_ptr<const mail::Envelope> envelope,
+                                        std::vector<mail::ReportedRecipient> late) {
+  const std::string id = ref.id.to_string();
+  const auto sent =
+      co_await send_report(envelope, ref, mail::ReportAction::delayed, std::move(late));
+  if (!sent) {
+    ops::log().error("message {}: the notice of its delay could not be queued: {}", id,
+                     sent.error().message);
+  }
+  --active_;
+  if (stopping_ && active_ == 0) sleeper_.wake();
+}
+
+}  // namespace waypost::queue

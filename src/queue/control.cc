@@ -1,0 +1,300 @@
+// What operators say to the queue. Everything acts on recipients, not on messages: who means bob
+// does not mean the other 999 recipients of a message to bob.
+#include "waypost/ops/log.h"
+
+#include "queue/queue_impl.h"
+#include "queue/selector.h"
+
+#include <algorithm>
+#include <set>
+
+namespace waypost::queue {
+
+bool QueueImpl::fits_message(const Message& message, const Selector& selector) const {
+  if (!message.alive) return false;
+  if (!selector.ids.empty() &&
+      std::find(selector.ids.begin(), selector.ids.end(), message.id) == selector.ids.end())
+    return false;
+  const Duration age = clock().now() - message.accepted_at;
+  if (selector.older_than > Duration::zero() && age < selector.older_than) return false;
+  return selector.younger_than <= Duration::zero() || age < selector.younger_than;
+}
+
+bool QueueImpl::fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
+                               const Selector& selector) const {
+  if (!fits_address(envelope.recipients[recipient], selector)) return false;
+  return selector.wave.empty() || decide(envelope, recipient).wave == selector.wave;
+}
+
+/// Which open recipients of the message are meant, by where they are.
+QueueImpl::Picked QueueImpl::pick(Index at, const Selector& selector) {
+  Picked picked;
+  const Message& message = messages_[at];
+  if (!fits_message(message, selector)) return picked;
+  std::shared_ptr<const mail::Envelope> envelope;
+  if (needs_envelope(selector)) {
+    envelope = envelope_of(at);
+    if (!envelope || !fits_sender(*envelope, selector)) return picked;
+  }
+  const auto wanted = [&](std::uint32_t i) {
+    return !envelope || fits_recipient(*envelope, i, selector);
+  };
+  for (Index j = message.first_job; j != kNone; j = jobs_[j].next) {
+    const Job& job = jobs_[j];
+    const RecipientState state = job.state == JobState::ready    ? RecipientState::ready
+                                 : job.state == JobState::active ? RecipientState::active
+                                                                 : RecipientState::waiting;
+    if (selector.state && *selector.state != state) continue;
+    if (!selector.next_hop.empty() && hops_[job.hop].name != selector.next_hop) continue;
+    if (!selector.reply.empty() &&
+        (!job.last_reply || !matches_pattern(selector.reply, job.last_reply->text())))
+      continue;
+    std::vector<std::uint32_t> these;
+    std::copy_if(job.recipients.begin(), job.recipients.end(), std::back_inserter(these), wanted);
+    picked.count += these.size();
+    if (!these.empty()) picked.jobs.emplace_back(j, std::move(these));
+  }
+  // A held recipient stands before no next hop, and no server has answered.
+  const bool anywhere = selector.next_hop.empty() && selector.reply.empty();
+  if (message.live && anywhere &&
+      selector.state.value_or(RecipientState::held) == RecipientState::held) {
+    for (const HeldRecipient& one : message.live->held) {
+      if (wanted(one.index)) picked.held.push_back(one.index);
+    }
+    picked.count += picked.held.size();
+  }
+  if (message.live && anywhere &&
+      selector.state.value_or(RecipientState::ended) == RecipientState::ended) {
+    for (const EndedRecipient& one : message.live->ended) {
+      if (wanted(one.index)) picked.ended.push_back(one.index);
+    }
+  }
+  return picked;
+}
+
+/// Of those that are meant, the ones on which the verb has an effect.
+QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command) {
+  const Verb verb = command.verb;
+  // Whatever a suspension has put aside is asked again; what is still suspended comes back.
+  Picked picked = pick(at, verb == Verb::resume ? Selector{} : command.selector);
+  std::erase_if(picked.jobs, [&](const auto& one) {
+    const JobState state = jobs_[one.first].state;
+    return state == JobState::active ||  // too late for this attempt
+           verb == Verb::release || verb == Verb::resume ||
+           (verb == Verb::flush && state != JobState::waiting);
+  });
+  const auto held_by = [&](std::uint32_t index) {
+    const auto& held = messages_[at].live->held;
+    return std::find_if(held.begin(), held.end(),
+                        [index](const auto& one) { return one.index == index; })
+        ->by;
+  };
+  std::erase_if(picked.held, [&](std::uint32_t i) {
+    return verb == Verb::flush || verb == Verb::suspend ||
+           (verb == Verb::resume && held_by(i) != HeldBy::suspension) ||
+           (verb == Verb::hold && held_by(i) == HeldBy::command);
+  });
+  return picked;
+}
+
+ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
+  ControlResult result;
+  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
+  if (standing && slice.from == 0 && !command.dry_run) set_suspension(command);
+  const bool whole_hop = command.selector.only_next_hop();
+  // A stopped next hop keeps its mail where it is; there is nothing to move.
+  const bool walk = !(standing && whole_hop);
+  const Index until = walk ? std::min(messages_.end(), slice.from + slice.most_seen) : 0;
+  for (Index at = slice.from; at < until; ++at) {
+    if (!messages_[at].alive) continue;
+    const Picked picked = concerned(at, command);
+    Touched touched{messages_[at].id, picked.held};
+    for (const auto& [job, recipients] : picked.jobs) {
+      touched.recipients.insert(touched.recipients.end(), recipients.begin(), recipients.end());
+    }
+    if (touched.recipients.empty()) continue;
+    result.recipients += touched.recipients.size();
+    if (!command.dry_run) act(at, picked, command);
+    result.touched.push_back(std::move(touched));
+  }
+  if (until < messages_.end() && walk) result.next = until;
+  if (!command.dry_run && command.verb == Verb::flush && slice.from == 0) {
+    for (Hop& hop : hops_) {
+      if (command.selector.next_hop.empty() || hop.name == command.selector.next_hop)
+        hop.site.open();
+    }
+  }
+  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
+  return result;
+}
+
+void QueueImpl::act(Index at, const Picked& picked, const Command& command) {
+  const auto envelope = envelope_of(at);
+  if (!envelope) return;
+  const std::uint32_t generation = messages_[at].generation;
+  std::uint32_t count = static_cast<std::uint32_t>(picked.held.size());
+  for (const auto& [job, recipients] : picked.jobs)
+    count += static_cast<std::uint32_t>(recipients.size());
+  track_control(command, at, count);
+  if (!picked.held.empty()) act_on_held(at, picked.held, command, *envelope);
+  for (const auto& [job, recipients] : picked.jobs) {
+    if (jobs_[job].alive) act_on_job(job, recipients, command, *envelope);
+  }
+  if (messages_[at].generation != generation) return;
+  note_released(at);
+  let_go(at);
+  report_if_quiet(at);
+  finish_if_done(at);
+}
+
+void QueueImpl::act_on_job(Index at, const std::vector<std::uint32_t>& recipients,
+                           const Command& command, const mail::Envelope& envelope) {
+  const Index message = jobs_[at].message;
+  const bool told = jobs_[at].delay_told;
+  const std::string hop = hops_[jobs_[at].hop].name;
+  switch (command.verb) {
+    case Verb::release:
+    case Verb::resume:
+      return;
+    case Verb::flush:
+      if (jobs_[at].state == JobState::waiting) make_ready(at);
+      return;
+    case Verb::hold:
+    case Verb::suspend: {
+      remove_recipients(at, recipients);
+      routing::Decision decision;
+      decision.next_hop = hop;
+      decision.why = std::string(to_string(command.verb)) + " by " + command.by;
+      const HeldBy by = command.verb == Verb::hold ? HeldBy::command : HeldBy::suspension;
+      for (const std::uint32_t i : recipients) hold(message, {i, by, told}, envelope, decision);
+      return;
+    }
+    case Verb::bounce:
+    case Verb::remove:
+      remove_recipients(at, recipients);
+      for (const std::uint32_t i : recipients) give_up(message, envelope, i, hop, command);
+      return;
+    case Verb::reroute: {
+      for (const std::uint32_t i : recipients) rerouted_[envelope.id.value][i] = command.next_hop;
+      remove_recipients(at, recipients);
+      const Index fresh = add_job(message, hop_of(command.next_hop), recipients);
+      jobs_[fresh].delay_told = told;
+      return;
+    }
+  }
+}
+
+void QueueImpl::act_on_held(Index at, const std::vector<std::uint32_t>& recipients,
+                            const Command& command, const mail::Envelope& envelope) {
+  std::vector<std::uint32_t> out;
+  bool told = false;
+  const auto take = [&](auto&& which) {
+    std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
+      const bool meant = which(one) && std::find(recipients.begin(), recipients.end(), one.index) !=
+                                           recipients.end();
+      if (meant) out.push_back(one.index);
+      if (meant) told = told || one.delay_told;
+      return meant;
+    });
+    if (!out.empty() && messages_[at].live->held.empty()) --held_;
+  };
+  switch (command.verb) {
+    case Verb::hold:
+      for (HeldRecipient& one : messages_[at].live->held) {
+        if (std::find(recipients.begin(), recipients.end(), one.index) != recipients.end())
+          one.by = HeldBy::command;
+      }
+      return;
+    case Verb::suspend:
+    case Verb::flush:
+      return;
+    case Verb::reroute:
+      for (const std::uint32_t i : recipients) rerouted_[envelope.id.value][i] = command.next_hop;
+      return;
+    case Verb::resume:
+      take([](const HeldRecipient& one) { return one.by == HeldBy::suspension; });
+      break;
+    case Verb::release:
+      // What a wave or a suspension holds is asked again, and may be held again.
+      take([](const HeldRecipient&) { return true; });
+      break;
+    case Verb::bounce:
+    case Verb::remove:
+      take([](const HeldRecipient&) { return true; });
+      for (const std::uint32_t i : out) give_up(at, envelope, i, "", command);
+      return;
+  }
+  if (!out.empty()) add_jobs(at, envelope, out, told);
+}
+
+/// bounce tells the sender; delete does not.
+void QueueImpl::give_up(Index at, const mail::Envelope& envelope, std::uint32_t recipient,
+                        const std::string& hop, const Command& command) {
+  mail::Outcome outcome;
+  outcome.fate = mail::Fate::failed;
+  outcome.status = {5, 7, 0};
+  outcome.reply = command.reason.empty()
+                      ? "was given up by the administrator of " + context_.own_name
+                      : command.reason;
+  if (command.verb == Verb::bounce) return fail_recipient(at, envelope, recipient, hop, outcome, 0);
+  outcome.reply = "deleted by " + command.by;
+  track(ops::TrackingKind::failed, envelope, recipient, "", hop, outcome, 0, nullptr, {});
+  context_.spool.settle(messages_[at].ref(), recipient, spool::Settlement::failed);
+  --messages_[at].open;
+}
+
+void QueueImpl::set_suspension(const Command& command) {
+  const Selector& what = command.selector;
+  if (command.verb == Verb::suspend) {
+    if (std::find(suspensions_.begin(), suspensions_.end(), what) == suspensions_.end())
+      suspensions_.push_back(what);
+  } else if (what.everything()) {
+    suspensions_.clear();
+  } else {
+    std::erase(suspensions_, what);
+  }
+  for (Hop& hop : hops_) {
+    hop.suspended = std::any_of(suspensions_.begin(), suspensions_.end(), [&](const Selector& one) {
+      return one.only_next_hop() && (one.next_hop.empty() || one.next_hop == hop.name);
+    });
+  }
+}
+
+/// A suspension of less than a next hop that this recipient falls under.
+const Selector* QueueImpl::suspended_by(const mail::Envelope& envelope, std::uint32_t recipient,
+                                        const std::string& hop) const {
+  for (const Selector& one : suspensions_) {
+    if (one.only_next_hop()) continue;
+    if (!one.next_hop.empty() && one.next_hop != hop) continue;
+    if (fits_sender(envelope, one) && fits_recipient(envelope, recipient, one)) return &one;
+  }
+  return nullptr;
+}
+
+/// After a restart: what was held by a command stays held.
+void QueueImpl::recall(Index at, const mail::Envelope& envelope, std::vector<std::uint32_t>& open) {
+  const auto found = context_.remembered->held.find(messages_[at].id.value);
+  if (found == context_.remembered->held.end()) return;
+  routing::Decision decision;
+  decision.why = "held by an operator before the restart";
+  std::erase_if(open, [&](std::uint32_t i) {
+    if (!found->second.contains(i)) return false;
+    hold(at, {i, HeldBy::command, true}, envelope, decision);
+    return true;
+  });
+}
+
+void QueueImpl::track_control(const Command& command, Index at, std::uint32_t recipients) {
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::control;
+  event.at = clock().now();
+  event.queue_id = messages_[at].id;
+  event.recipients = recipients;
+  event.by = command.by;
+  event.action = to_string(command.verb);
+  event.next_hop = command.next_hop;
+  event.why = command.reason;
+  context_.tracking.write(event);
+}
+
+}  // namespace waypost::queue

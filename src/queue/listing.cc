@@ -1,0 +1,81 @@
+#include "queue/queue_impl.h"
+#include "queue/selector.h"
+
+#include <algorithm>
+
+namespace waypost::queue {
+
+ListResult QueueImpl::list(const Selector& selector, const Slice& slice) {
+  ListResult result;
+  const Index until = std::min(messages_.end(), slice.from + slice.most_seen);
+  for (Index at = slice.from; at < until; ++at) {
+    if (!fits_message(messages_[at], selector)) continue;
+    if (auto one = listed(at, selector)) result.messages.push_back(std::move(*one));
+  }
+  if (until < messages_.end()) result.next = until;
+  return result;
+}
+
+std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selector) {
+  const Picked picked = pick(at, selector);
+  if (picked.count + picked.ended.size() == 0) return std::nullopt;
+  const Message& message = messages_[at];
+  const auto envelope = envelope_of(at);
+  if (!envelope) return std::nullopt;
+  ListedMessage line;
+  line.id = message.id;
+  line.message_id = envelope->message_id;
+  line.sender = mail::to_string(envelope->reverse_path);
+  line.client = envelope->client;
+  line.accepted_at = message.accepted_at;
+  line.expires_at = message.accepted_at + options_.expiry;
+  line.size = envelope->content_size;
+  line.recipients = message.recipients;
+  line.settled = message.recipients - message.open;
+  const auto add = [&](std::uint32_t i, RecipientState state) -> ListedRecipient& {
+    ListedRecipient one;
+    one.index = i;
+    one.state = state;
+    one.address = envelope->recipients[i].original.to_string();
+    const routing::Decision decision = decide(*envelope, i);
+    one.target = decision.target.to_string();
+    one.wave = decision.wave;
+    line.open.push_back(std::move(one));
+    return line.open.back();
+  };
+  for (const auto& [j, recipients] : picked.jobs) {
+    const Job& job = jobs_[j];
+    const Hop& hop = hops_[job.hop];
+    line.expires_at = message.accepted_at + hop.policy.expiry;
+    for (const std::uint32_t i : recipients) {
+      ListedRecipient& one = add(i, job.state == JobState::ready    ? RecipientState::ready
+                                    : job.state == JobState::active ? RecipientState::active
+                                                                    : RecipientState::waiting);
+      one.next_hop = hop.name;
+      one.attempts = job.attempts;
+      if (job.last_reply) one.why = job.last_reply->text();
+      if (job.state == JobState::waiting) one.next_attempt = wall(job.due);
+      if (job.state == JobState::ready && hop.suspended) one.why = "the next hop is suspended";
+      if (job.state == JobState::ready && hop.site.paused(now()))
+        one.next_attempt = hop.paused_until_wall;
+    }
+  }
+  for (const std::uint32_t i : picked.held) {
+    ListedRecipient& one = add(i, RecipientState::held);
+    for (const HeldRecipient& held : message.live->held) {
+      if (held.index != i) continue;
+      one.why = held.by == HeldBy::wave      ? "its wave is migrating"
+                : held.by == HeldBy::command ? "held by an operator"
+                                             : "suspended by an operator";
+    }
+  }
+  for (const std::uint32_t i : picked.ended) {
+    ListedRecipient& one = add(i, RecipientState::ended);
+    for (const EndedRecipient& ended : message.live->ended) {
+      if (ended.index == i) one.why = ended.outcome.reply;
+    }
+  }
+  return line;
+}
+
+}  // namespace waypost::queue

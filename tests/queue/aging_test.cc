@@ -1,0 +1,123 @@
+// Who is told of a delay, when, and how often.
+#include "queue_fixture.h"
+
+namespace waypost::queue::testing {
+namespace {
+
+class Aging : public QueueTest {
+ protected:
+  Aging() { options.delay_notice = hours(4); }
+};
+
+TEST_F(Aging, OneNoticeForAllThatAreLate) {
+  h0.judge = h1.judge = [](const std::string&) { return deferred("450 4.2.0 mailbox busy"); };
+  start();
+  const auto id = submit(envelope({0, 1, 2}));
+  advance(hours(3) + minutes(59));
+  EXPECT_TRUE(spool.committed.empty());
+  advance(minutes(3));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_NE(report().find("Action: delayed"), std::string::npos);
+  EXPECT_NE(report().find("Will-Retry-Until:"), std::string::npos);
+  EXPECT_NE(report().find("mailbox busy"), std::string::npos);
+  EXPECT_NE(report().find("u0@corp.example"), std::string::npos);
+  EXPECT_NE(report().find("u1@corp.example"), std::string::npos);
+  EXPECT_EQ(report().find("u2@corp.example"), std::string::npos);  // delivered
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);
+  advance(hours(40));
+  EXPECT_EQ(spool.committed.size(), 1u);
+}
+
+TEST_F(Aging, NoticeOfMailThatWasNeverTried) {
+  h0.site_trouble = true;
+  start();
+  submit(envelope({0}));
+  submit(envelope({0}));
+  advance(hours(4) + minutes(1));
+  EXPECT_EQ(spool.committed.size(), 2u);
+}
+
+TEST_F(Aging, NobodyIsToldWhoDidNotWantToBe) {
+  h0.site_trouble = true;
+  start();
+  submit(envelope({0}, true));
+  auto what = envelope({0, 3, 6});
+  what.recipients[0].notify = mail::kNotifyNever;
+  what.recipients[1].notify = mail::kNotifyFailure;
+  what.recipients[2].notify = mail::kNotifyDelay | mail::kNotifyFailure;
+  submit(what);
+  advance(hours(5));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(report().find("u0@corp.example"), std::string::npos);
+  EXPECT_EQ(report().find("u3@corp.example"), std::string::npos);
+  EXPECT_NE(report().find("u6@corp.example"), std::string::npos);
+}
+
+TEST_F(Aging, NobodyIsToldTwiceOverARestart) {
+  h0.judge = [](const std::string&) { return deferred(); };
+  start();
+  const auto id = submit(envelope({0}));
+  advance(hours(5));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  finish();
+  start();
+  queue->restore(spool.kept.at(id).stored);
+  advance(hours(5));
+  EXPECT_EQ(spool.committed.size(), 1u);
+}
+
+TEST_F(Aging, EachNextHopHasItsOwnPatience) {
+  options.next_hops["h1"] = options;
+  options.next_hops["h1"].expiry = hours(1);
+  options.next_hops["h1"].backoff = {minutes(7)};
+  options.next_hops["h1"].delay_notice = Duration::zero();
+  h0.judge = h1.judge = [](const std::string&) { return deferred(); };
+  start();
+  const auto id = submit(envelope({0, 1}));
+  advance(minutes(6));
+  EXPECT_EQ(h1.seen.size(), 1u);
+  advance(minutes(2));
+  EXPECT_EQ(h1.seen.size(), 2u);
+  advance(minutes(55));
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);
+  EXPECT_EQ(state(id, 1), spool::Settlement::reported);
+  advance(hours(46));
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);
+  advance(hours(2));
+  EXPECT_EQ(state(id, 0), spool::Settlement::reported);
+}
+
+TEST_F(Aging, WhatCanNotBeReturnedGoesToWhomItConcerns) {
+  options.undeliverable_to = "postmaster@corp.example";
+  h0.judge = [](const std::string&) { return failed(); };
+  start();
+  const auto id = submit(envelope({0}, true));
+  EXPECT_EQ(state(id), spool::Settlement::reported);
+  ASSERT_EQ(spool.committed.size(), 1u);
+  ASSERT_EQ(reports.seen.size(), 1u);
+  EXPECT_EQ(reports.seen[0].targets, std::vector<std::string>{"postmaster@corp.example"});
+}
+
+TEST_F(Aging, AndIsNotReturnedFromThere) {
+  options.undeliverable_to = "postmaster@corp.example";
+  h0.judge = [](const std::string&) { return failed(); };
+  reports.judge = [](const std::string&) { return failed(); };
+  start();
+  submit(envelope({0}, true));
+  advance(hours(1));
+  EXPECT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(queue->stats().messages, 0u);
+}
+
+TEST_F(Aging, SleepsUntilSomethingIsDue) {
+  h0.site_trouble = true;
+  start();
+  for (int n = 0; n < 3000; ++n) submit(envelope({0}, true));
+  advance(minutes(1));
+  EXPECT_LE(queue->stats().timers, 3000u + 1100u);
+  advance(hours(49));
+  EXPECT_EQ(queue->stats().messages, 0u);
+}
+
+}  // namespace
+}  // namespace waypost::queue::testing
