@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <limits>
-
 namespace waypost::spool {
 namespace {
 
@@ -38,6 +36,7 @@ Committer::Committer(const Options& options, Disk& disk, const Clock& clock, Log
       messages_(metrics.counter("waypost_spool_messages_total", "Messages made durable")),
       failures_(metrics.counter("waypost_spool_failures_total", "Spool requests that failed")) {
   look_at_disk();
+  if (!options_.own_threads) return;
   worker_ = std::thread([this] { make_spares(); });
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(worker_.native_handle(), "spool-spares");
@@ -78,39 +77,60 @@ bool Committer::anybody_waits() const {
 }
 
 void Committer::run() {
-  std::vector<Request*> taken;
-  std::size_t left_before = std::numeric_limits<std::size_t>::max();
-  unsigned fruitless = 0;
-  while (true) {
-    order_spares();
-    const bool closing = closing_.load();
-    taken.clear();
-    stack_.take(taken);
-    queue_.insert(queue_.end(), taken.begin(), taken.end());
-    const auto now = clock_.steady_now();
-    const bool unsettled = !queue_.empty() || log_.has_unwritten_settlements();
-    if (unsettled && !settle_by_) settle_by_ = now + options_.settle_delay;
-    if (anybody_waits() || closing || (settle_by_ && now >= *settle_by_)) {
-      write_what_is_due();
-    } else if (settle_by_) {
-      wait(dozing, *settle_by_ - now);
-      continue;
-    }
-    look_at_disk();
-    const bool more = log_.reclaim();
-    if (closing && queue_.empty() && stack_.empty()) {
-      // One batch takes a bounded number of settlements; a disk that takes none any more must not
-      // hold up the shutdown.
-      const std::size_t left = log_.unwritten_settlements();
-      if (left == 0) break;
-      fruitless = left < left_before ? 0 : fruitless + 1;
-      left_before = left;
-      if (fruitless >= kFruitlessAtClose) break;
-    }
-    if (!more && queue_.empty() && !log_.has_unwritten_settlements()) wait(asleep, kLookEvery);
+  while (const auto pause = turn()) {
+    if (pause->how != busy) wait(pause->how, pause->at_most);
   }
   finished_.store(true, std::memory_order_seq_cst);
   refuse_the_rest();
+}
+
+std::optional<Committer::Pause> Committer::turn() {
+  order_spares();
+  const bool closing = closing_.load();
+  taken_.clear();
+  stack_.take(taken_);
+  queue_.insert(queue_.end(), taken_.begin(), taken_.end());
+  const auto now = clock_.steady_now();
+  const bool unsettled = !queue_.empty() || log_.has_unwritten_settlements();
+  if (unsettled && !settle_by_) settle_by_ = now + options_.settle_delay;
+  if (anybody_waits() || closing || (settle_by_ && now >= *settle_by_)) {
+    write_what_is_due();
+  } else if (settle_by_) {
+    return Pause{dozing, *settle_by_ - now};
+  }
+  look_at_disk();
+  const bool more = log_.reclaim();
+  if (closing && closed_for_good()) return std::nullopt;
+  if (!more && queue_.empty() && !log_.has_unwritten_settlements())
+    return Pause{asleep, kLookEvery};
+  return Pause{};
+}
+
+/// One batch takes a bounded number of settlements; a disk that takes none any more must not hold
+/// up the shutdown.
+bool Committer::closed_for_good() {
+  if (!queue_.empty() || !stack_.empty()) return false;
+  const std::size_t left = log_.unwritten_settlements();
+  if (left == 0) return true;
+  fruitless_ = left < left_before_ ? 0 : fruitless_ + 1;
+  left_before_ = left;
+  return fruitless_ >= kFruitlessAtClose;
+}
+
+SteadyTime Committer::step() {
+  const auto pause = turn();
+  while (const auto number = next_order()) make_spare(*number);
+  const SteadyTime now = clock_.steady_now();
+  if (!pause) return SteadyTime::max();
+  return stack_.empty() ? now + pause->at_most : now;
+}
+
+std::optional<std::uint32_t> Committer::next_order() {
+  const std::lock_guard lock(orders_mutex_);
+  if (orders_.empty()) return std::nullopt;
+  const std::uint32_t number = orders_.front();
+  orders_.pop_front();
+  return number;
 }
 
 void Committer::write_what_is_due() {
@@ -178,6 +198,7 @@ void Committer::refuse_the_rest() {
 void Committer::close() {
   if (closing_.exchange(true)) return;
   wake();
+  if (!options_.own_threads) run();
   if (thread_.joinable()) thread_.join();
   {
     const std::lock_guard lock(orders_mutex_);
@@ -189,15 +210,12 @@ void Committer::close() {
 
 void Committer::make_spares() {
   while (true) {
-    std::uint32_t number = 0;
     {
       std::unique_lock lock(orders_mutex_);
       orders_ready_.wait(lock, [this] { return closing_.load() || !orders_.empty(); });
       if (closing_.load()) return;
-      number = orders_.front();
-      orders_.pop_front();
     }
-    make_spare(number);
+    if (const auto number = next_order()) make_spare(*number);
   }
 }
 
@@ -227,7 +245,8 @@ bool Committer::fill_with_zeros(File& file, std::uint64_t octets) {
     const iovec piece{zeros.data(), std::min<std::uint64_t>(zeros.size(), octets - at)};
     if (!file.write_at(at, {&piece, 1})) return false;
     file.write_back(at, piece.iov_len);
-    if (log_.segments_spare() == 0) continue;  // needed soon: no time to be polite
+    // Needed soon: no time to be polite. Without threads there is nobody to be polite to.
+    if (log_.segments_spare() == 0 || !options_.own_threads) continue;
     std::unique_lock lock(orders_mutex_);
     orders_ready_.wait_for(lock, kFillPause, [this] { return closing_.load(); });
   }

@@ -2,11 +2,15 @@
 //
 // submit() from any thread; a waiting request is answered with one post per executor and batch. A
 // second, slower thread makes spare segments so that no commit waits for zero-filling.
+//
+// With Options::own_threads off there is no thread: who owns the spool calls step(), and everything
+// happens there, in the same order as ever.
 #pragma once
 
 #include "spool/log.h"
 
 #include <condition_variable>
+#include <limits>
 #include <thread>
 
 namespace waypost::spool {
@@ -20,13 +24,23 @@ class Committer {
   Committer& operator=(const Committer&) = delete;
 
   void submit(Request* request);
+  /// See Spool::step().
+  SteadyTime step();
   void close();
   bool has_room() const { return room_.load(std::memory_order_relaxed); }
   std::uint64_t free_octets() const { return free_octets_.load(std::memory_order_relaxed); }
 
  private:
   enum State : std::uint32_t { busy, asleep, dozing };  // dozing: only a waiting request wakes it
+  /// How to wait for the next turn; `busy`: not at all.
+  struct Pause {
+    State how = busy;
+    std::chrono::nanoseconds at_most{};
+  };
   void run();
+  /// Does what is due now; nullopt: closed, and nothing is left to do.
+  std::optional<Pause> turn();
+  bool closed_for_good();
   void wait(State how, std::chrono::nanoseconds at_most);
   void wake();
   void write_what_is_due();
@@ -36,6 +50,7 @@ class Committer {
   void look_at_disk();
   void refuse_the_rest();
   void make_spares();
+  std::optional<std::uint32_t> next_order();
   void make_spare(std::uint32_t number);
   bool fill_with_zeros(File& file, std::uint64_t octets);
 
@@ -47,6 +62,7 @@ class Committer {
   ops::Counter& messages_;
   ops::Counter& failures_;
   RequestStack stack_;
+  std::vector<Request*> taken_;
   std::deque<Request*> queue_;
   alignas(64) std::atomic<std::uint32_t> state_{busy};
   std::atomic<std::uint32_t> word_{0};
@@ -54,6 +70,8 @@ class Committer {
   std::atomic<std::uint64_t> free_octets_{0};
   SteadyTime looked_at_{};
   std::optional<std::chrono::steady_clock::time_point> settle_by_;
+  std::size_t left_before_ = std::numeric_limits<std::size_t>::max();  // settlements, at close
+  unsigned fruitless_ = 0;
   std::mutex close_mutex_;
   std::mutex orders_mutex_;
   std::condition_variable orders_ready_;

@@ -19,7 +19,7 @@ Log::Log(const Options& options, Disk& disk, MemoryBudget& budget)
   options_.segment_octets = std::max(kSmallestSegment, round_up(options_.segment_octets, kPage));
   options_.batch_messages = std::max<std::uint32_t>(1, options_.batch_messages);
   std::random_device random;
-  salt_ = std::uint64_t{random()} << 32 | random();
+  salt_ = options_.salt != 0 ? options_.salt : std::uint64_t{random()} << 32 | random();
 }
 
 std::string Log::path(std::uint32_t number) const {

@@ -215,6 +215,7 @@ class SegmentSpool final : public Spool {
     health.segments_spare = log_.segments_spare();
     return health;
   }
+  SteadyTime step() override { return committer_->step(); }
   void close() override { committer_->close(); }
 
  private:

@@ -38,6 +38,10 @@ struct Options {
   std::uint64_t stream_threshold = 1024 * 1024;  // content above this goes to disk while it arrives
   Duration settle_delay =
       std::chrono::milliseconds(50);  // settlements ride on a batch, at the latest after this
+  // For simulation: without threads nothing happens but in step(); a salt other than 0 is used
+  // instead of a random one.
+  bool own_threads = true;
+  std::uint64_t salt = 0;
 };
 
 /// Where a message lies; opaque outside the spool, 24 octets, copyable; stays valid until the
@@ -134,6 +138,9 @@ class Spool {
   /// finished message frees it. Under memory pressure the spool forgets by itself.
   virtual void forget_content(const MessageRef& ref) = 0;
   virtual SpoolHealth health() const = 0;
+  /// Without own_threads: does what the spool's threads would do now, and says when it wants to be
+  /// called again; earlier if something was asked of it.
+  virtual SteadyTime step() { return SteadyTime::max(); }
   /// Waits until everything submitted is written and synced; then no more commits are taken. For
   /// shutdown.
   virtual void close() = 0;
