@@ -6,7 +6,6 @@
 #include "outbound/connection.h"
 
 #include <fstream>
-#include <unordered_set>
 
 namespace waypost::outbound {
 namespace {
@@ -125,7 +124,7 @@ class SmtpDeliverer final : public Deliverer {
   HostMemory memory_;
   SteadyTime sweep_at_{};
   std::map<std::string, std::vector<std::shared_ptr<Connection>>> idle_;
-  std::unordered_set<Connection*> busy_;
+  std::vector<Connection*> busy_;  // at most max_connections; cut in this order, run after run
   std::size_t active_ = 0;
   bool cancelled_ = false;
 };
@@ -181,9 +180,9 @@ net::Task<void> SmtpDeliverer::deliver_domain(const AttemptInput& input,
       put_back(opened.connection);
       co_return;
     }
-    busy_.insert(&connection);
+    busy_.push_back(&connection);
     const bool stale = co_await run_transactions(input, group, connection, result);
-    busy_.erase(&connection);
+    std::erase(busy_, &connection);
     put_back(opened.connection);
     // A connection that died of old age is nobody's fault: once more on a new one.
     if (!(stale && opened.reused)) co_return;
@@ -317,9 +316,9 @@ net::Task<Result<std::shared_ptr<Connection>>> SmtpDeliverer::open(Candidate can
                                                                    smtp::Reply& said) {
   auto connection = std::make_shared<Connection>(context_.shard, options_, tls_,
                                                  dialogue_options(plain), std::move(candidate));
-  busy_.insert(connection.get());
+  busy_.push_back(connection.get());
   auto opened = co_await connection->open(context_.connector);
-  busy_.erase(connection.get());
+  std::erase(busy_, connection.get());
   said = connection->failure_reply();
   if (!opened) co_return fail(std::move(opened).error());
   co_return connection;

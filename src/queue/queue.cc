@@ -33,7 +33,8 @@ QueueImpl::QueueImpl(Options options, Context context)
     : options_(std::move(options)),
       context_(std::move(context)),
       soonest_(soonest_of(options_)),
-      backoff_(options_.jitter, std::random_device()()),
+      backoff_(options_.jitter,
+               options_.jitter_seed != 0 ? options_.jitter_seed : std::random_device()()),
       sleeper_(context_.shard.timers),
       reports_sent_(context_.metrics.counter(
           "waypost_queue_reports_total", "Delivery status notifications", {{"result", "queued"}})),

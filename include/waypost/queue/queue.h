@@ -37,6 +37,7 @@ struct Policy {
 struct Options : Policy {
   std::map<std::string, Policy> next_hops;  // those that differ
   double jitter = 0.2;                      // +- share of each back-off
+  std::uint64_t jitter_seed = 0;            // 0: a random one
   Duration unknown_grace =
       std::chrono::hours(4);  // queued mail whose recipient routing no longer knows
   std::string postmaster;     // named in reports; empty: postmaster@own name
