@@ -73,6 +73,7 @@ class SystemFile final : public File {
     (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(octets),
                             SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
   }
+  void forget_cached() override { (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
   Result<> preallocate(std::uint64_t octets) override {
     const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(octets));
     if (error != 0) return failed("cannot allocate space for", path_, error);

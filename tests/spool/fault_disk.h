@@ -43,18 +43,34 @@ class FaultDisk final : public Disk {
     free_ = octets;
   }
 
+  /// True once nothing reaches the disk any more.
+  bool power_gone() const {
+    const std::lock_guard lock(mutex_);
+    return stopped();
+  }
+
   /// What the machine finds after the power comes back.
   void crash(std::mt19937_64& random) {
     const std::lock_guard lock(mutex_);
+    // A directory that was not synced may have forgotten what was done in it, the last first.
+    for (; !changes_.empty(); changes_.pop_back()) {
+      const Change& change = changes_.back();
+      if (random() % 2 != 0) continue;
+      if (!change.to.empty()) nodes_.erase(change.to);
+      if (!change.from.empty()) nodes_[change.from] = change.node;
+    }
     for (auto& [path, node] : nodes_) {
       std::string kept = node->durable;
       if (kept.size() < node->seen.size()) kept.resize(node->seen.size(), '\0');
       const std::size_t unit = random() % 3 == 0 ? 1 : 4096;
-      for (const auto& [offset, octets] : node->unsynced) {
-        keep_some(*node, kept, offset, octets, unit, random);
+      for (const auto* ranges : {&node->doubtful, &node->unsynced}) {
+        for (const auto& [offset, octets] : *ranges) {
+          keep_some(*node, kept, offset, octets, unit, random);
+        }
       }
       node->seen = node->durable = std::move(kept);
       node->unsynced.clear();
+      node->doubtful.clear();
     }
     operations_ = fail_at_ = stop_at_ = 0;
     fault_ = Fault::none;
@@ -81,6 +97,7 @@ class FaultDisk final : public Disk {
       if (!create) return fail(ErrorKind::not_found, path + " does not exist");
       if (auto turn = step(); !turn) return fail(turn.error());
       found = nodes_.emplace(path, std::make_shared<Node>()).first;
+      changes_.push_back({"", path, found->second});
     }
     return std::make_unique<MemoryFile>(*this, found->second);
   }
@@ -100,6 +117,7 @@ class FaultDisk final : public Disk {
     if (auto turn = step(); !turn || stopped()) return turn;
     auto node = nodes_.extract(from);
     if (!node.empty()) {
+      changes_.push_back({from, to, node.mapped()});
       node.key() = to;
       nodes_.insert(std::move(node));
     }
@@ -108,12 +126,20 @@ class FaultDisk final : public Disk {
   Result<> remove(const std::string& path) override {
     const std::lock_guard lock(mutex_);
     if (auto turn = step(); !turn || stopped()) return turn;
-    nodes_.erase(path);
+    if (auto node = nodes_.extract(path); !node.empty()) {
+      changes_.push_back({path, "", node.mapped()});
+    }
     return {};
   }
-  Result<> sync_directory(const std::string&) override {
+  Result<> sync_directory(const std::string& directory) override {
     const std::lock_guard lock(mutex_);
-    return step();
+    const auto turn = step();
+    if (!turn || stopped()) return turn;
+    std::erase_if(changes_, [&](const Change& change) {
+      const std::string& path = change.to.empty() ? change.from : change.to;
+      return path.substr(0, path.rfind('/')) == directory;
+    });
+    return turn;
   }
   Result<std::uint64_t> free_octets(const std::string&) override {
     const std::lock_guard lock(mutex_);
@@ -127,6 +153,12 @@ class FaultDisk final : public Disk {
   struct Node {
     std::string seen, durable;
     std::vector<std::pair<std::size_t, std::size_t>> unsynced;
+    std::vector<std::pair<std::size_t, std::size_t>> doubtful;  // their sync has failed
+  };
+  /// A name that came, went or moved since its directory was synced.
+  struct Change {
+    std::string from, to;
+    std::shared_ptr<Node> node;
   };
 
   class MemoryFile final : public File {
@@ -151,13 +183,28 @@ class FaultDisk final : public Disk {
       if (offset >= node_->seen.size()) return std::size_t{0};
       return node_->seen.copy(into.data(), into.size(), offset);
     }
+    /// As on Linux: after a failed sync its octets count as written, and no later sync tries again.
     Result<> sync_data() override {
       const std::lock_guard lock(disk_.mutex_);
       const auto turn = disk_.step();
-      if (!turn || disk_.stopped()) return turn;
-      node_->durable = node_->seen;
+      if (disk_.stopped()) return turn;
+      for (const auto& [offset, octets] : node_->unsynced) {
+        if (turn) copy_range(node_->seen, node_->durable, offset, octets);
+        if (!turn) node_->doubtful.emplace_back(offset, octets);
+      }
       node_->unsynced.clear();
-      return {};
+      return turn;
+    }
+    void forget_cached() override {
+      const std::lock_guard lock(disk_.mutex_);
+      if (disk_.stopped()) return;
+      std::string on_disk = node_->durable;
+      on_disk.resize(std::max(on_disk.size(), node_->seen.size()));
+      for (const auto& [offset, octets] : node_->unsynced) {
+        copy_range(node_->seen, on_disk, offset, octets);
+      }
+      node_->seen = std::move(on_disk);
+      node_->doubtful.clear();
     }
     Result<> preallocate(std::uint64_t octets) override {
       const std::lock_guard lock(disk_.mutex_);
@@ -176,6 +223,13 @@ class FaultDisk final : public Disk {
     FaultDisk& disk_;
     std::shared_ptr<Node> node_;
   };
+
+  static void copy_range(const std::string& from, std::string& to, std::size_t offset,
+                         std::size_t octets) {
+    if (to.size() < offset + octets) to.resize(offset + octets, '\0');
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(offset), octets,
+                to.begin() + static_cast<std::ptrdiff_t>(offset));
+  }
 
   static void keep_some(const Node& node, std::string& kept, std::size_t offset, std::size_t octets,
                         std::size_t unit, std::mt19937_64& random) {
@@ -203,6 +257,7 @@ class FaultDisk final : public Disk {
 
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Node>> nodes_;
+  std::vector<Change> changes_;
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;
   Fault fault_ = Fault::none;
   std::uint64_t free_ = std::uint64_t{1} << 40;

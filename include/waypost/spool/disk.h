@@ -27,6 +27,9 @@ class File {
   /// Starts and awaits the writing of this range, so that a later sync finds little to do. A hint:
   /// it promises nothing about a crash.
   virtual void write_back(std::uint64_t /*offset*/, std::uint64_t /*octets*/) {}
+  /// Drops what the system keeps of this file in memory, so that the next read tells what the disk
+  /// has. A hint; what is not synced stays.
+  virtual void forget_cached() {}
   virtual Result<> preallocate(std::uint64_t octets) = 0;  // posix_fallocate and size
   virtual Result<std::uint64_t> size() = 0;
 };
