@@ -1,0 +1,131 @@
+// One life of the gateway: what app wires together on one shard, from recovery to the end, over the
+// simulated clock, network and disk. No thread, no socket, no file.
+#pragma once
+
+#include "waypost/outbound/deliverer.h"
+#include "waypost/queue/queue.h"
+
+#include "inbound/session.h"
+#include "sim/network.h"
+#include "sim/receiver.h"
+#include "sim/watched_spool.h"
+#include "spool/fault_disk.h"
+
+#include <memory>
+#include <vector>
+
+namespace waypost::sim {
+
+/// What stays the same from one life to the next.
+struct Settings {
+  spool::Options spool;
+  queue::Options queue;
+  std::vector<outbound::NextHopOptions> next_hops;
+  std::size_t memory = 1024 * 1024;
+  static Settings drawn(Chance& chance, std::uint64_t seed);
+};
+
+/// Names become addresses, or trouble.
+class SimulatedDns final : public net::Resolver {
+ public:
+  SimulatedDns(Stage& stage, net::Timers& timers) : stage_(stage), timers_(timers) {}
+  net::Task<Result<net::MxAnswer>> mx(std::string domain, SteadyTime deadline) override;
+  net::Task<Result<std::vector<std::string>>> addresses(std::string host,
+                                                        SteadyTime deadline) override;
+  void flush() override {}
+
+ private:
+  net::Task<Result<>> wait(SteadyTime deadline);
+  Stage& stage_;
+  net::Timers& timers_;
+};
+
+/// Connections to next hops. The peers outlive the gateway.
+class SimulatedConnector final : public net::Connector {
+ public:
+  using Peers = std::vector<std::unique_ptr<Receiver>>;
+  SimulatedConnector(Stage& stage, Ledger& ledger, net::Timers& timers, Peers& peers,
+                     std::vector<std::shared_ptr<Link>>& links)
+      : stage_(stage), ledger_(ledger), timers_(timers), peers_(peers), links_(links) {}
+  net::Task<Result<std::unique_ptr<net::Stream>>> connect(net::Endpoint to, std::string source,
+                                                          SteadyTime deadline) override;
+
+ private:
+  Stage& stage_;
+  Ledger& ledger_;
+  net::Timers& timers_;
+  Peers& peers_;
+  std::vector<std::shared_ptr<Link>>& links_;
+};
+
+class Gateway {
+ public:
+  /// Recovers; an Error: it would not start.
+  static Result<std::unique_ptr<Gateway>> start(Stage& stage, Ledger& ledger,
+                                                spool::FaultDisk& disk, const Settings& settings,
+                                                const Routes& routes,
+                                                SimulatedConnector::Peers& peers);
+  /// REQUIRES: crash() or stop() has come to its end.
+  ~Gateway() = default;
+
+  /// Runs one handler that can run now; false: there is none.
+  bool run_one();
+  /// When something is due: a timer, or the spool.
+  SteadyTime next_due() const;
+  /// Does what is due; the clock must have come there.
+  void run_due();
+
+  void accept(const std::shared_ptr<Link>& link);
+  void reload(const Routes& routes);
+  void flush() { queue_->flush(""); }
+  /// The power is gone: nothing that happens from now on is seen by anybody.
+  void crash();
+  /// As at SIGTERM: phase one. tick it until stopped(); `finish` then makes everything durable.
+  void stop();
+  bool stopped() const { return queue_ended_ && door_->sessions.empty(); }
+  void cancel();
+  void finish();
+  bool read_only() const { return spool_->read_only(); }
+  queue::QueueStats stats() const { return queue_->stats(); }
+  std::uint64_t stored_messages() const { return spool_->health().messages; }
+  std::size_t memory_used() const { return budget_.used(); }
+
+ private:
+  Gateway(Stage& stage, Ledger& ledger, const Settings& settings, const Routes& routes,
+          SimulatedConnector::Peers& peers);
+  using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
+  Deliverers make_deliverers();
+  void begin(std::vector<spool::StoredMessage> found, QueueId floor);
+  net::Task<void> run_queue();
+  void spool_has_work();
+  void run_until_quiet();
+  /// In order of birth: the order of addresses differs from run to run.
+  std::vector<inbound::Session*> sessions() const;
+
+  Stage& stage_;
+  Ledger& ledger_;
+  Settings settings_;
+  net::Shard shard_;
+  MemoryBudget budget_;
+  WatchedTracking tracking_;
+  routing::RouterHolder router_;
+  SimulatedDns dns_;
+  std::vector<std::shared_ptr<Link>> links_;
+  SimulatedConnector connector_;
+  std::unique_ptr<WatchedSpool> spool_;
+  std::unique_ptr<QueueIdSource> ids_;
+  Deliverers deliverers_;
+  std::vector<Deliverers> retired_;
+  std::map<std::string, outbound::Deliverer*> by_name_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<inbound::Context> inbound_;
+  std::shared_ptr<const inbound::Settings> inbound_settings_;
+  inbound::ClientCounts clients_;
+  std::unique_ptr<inbound::ShardDoor> door_;
+  std::vector<inbound::Session*> born_;
+  SteadyTime spool_due_{};
+  unsigned spool_spins_ = 0;
+  bool queue_ended_ = false;
+};
+
+}  // namespace waypost::sim

@@ -1,0 +1,309 @@
+#include "sim/ledger.h"
+
+#include <algorithm>
+
+namespace waypost::sim {
+namespace {
+
+using spool::Settlement;
+constexpr const char* kReportHop = "exchange";
+/// An attempt asks routing at its begin and has several deadlines until its end.
+constexpr auto kLongestAttempt = hours(2);
+
+/// The value of a header field of `content`; empty: there is none.
+std::string field(std::string_view content, std::string_view name) {
+  const auto at = content.find("\r\n" + std::string(name) + ": ");
+  if (at == std::string_view::npos) return {};
+  const auto from = at + name.size() + 4;
+  return std::string(content.substr(from, content.find("\r\n", from) - from));
+}
+
+}  // namespace
+
+std::string with_whole_lines(std::string_view content) {
+  std::string whole;
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    const char c = content[i];
+    if (c != '\r' && c != '\n') {
+      whole += c;
+      continue;
+    }
+    if (c == '\r' && i + 1 < content.size() && content[i + 1] == '\n') ++i;
+    whole += "\r\n";
+  }
+  if (!whole.ends_with("\r\n")) whole += "\r\n";
+  return whole;
+}
+
+void Ledger::accuse(std::string what) {
+  stage_.journal.note("WRONG: {}", what);
+  if (wrong_.empty()) wrong_ = std::move(what);
+}
+
+std::string Ledger::name(const Letter& letter, const Fate& fate) const {
+  const std::string which = letter.is_report() ? "report " + letter.id.to_string()
+                                               : "letter " + std::to_string(letter.number) + " (" +
+                                                     letter.id.to_string() + ")";
+  return which + " for " + fate.original.to_string();
+}
+
+Letter& Ledger::compose() {
+  Letter& letter = letters_.emplace_back();
+  letter.number = ++composed_;
+  return letter;
+}
+
+Letter* Ledger::by_id(QueueId id) {
+  const auto found = ids_.find(id);
+  return found == ids_.end() ? nullptr : found->second;
+}
+
+Letter* Ledger::by_sender(const mail::ReversePath& sender) {
+  if (!sender) return nullptr;
+  for (Letter& letter : letters_) {
+    if (letter.sender && *letter.sender == *sender) return &letter;
+  }
+  return nullptr;
+}
+
+void Ledger::answered(Letter& letter, bool positive) {
+  letter.answer = positive ? Letter::Answer::acknowledged : Letter::Answer::refused;
+  stage_.journal.note("letter {} is {}", letter.number, positive ? "acknowledged" : "refused");
+  if (positive && letter.stored != Letter::Stored::yes)
+    accuse("letter " + std::to_string(letter.number) + " was acknowledged before it was stored");
+}
+
+void Ledger::routes_are(const Routes& routes) {
+  routes_.emplace_back(stage_.clock.steady_now(), routes);
+}
+
+bool Ledger::may_go(const Letter& letter, const mail::Mailbox& original, const mail::Mailbox& to,
+                    const std::string& hop, SteadyTime since) const {
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
+    auto place = routes_[i].second.where(original);
+    if (!place && letter.is_report()) place = Place{original, kReportHop};
+    if (place && place->address == to && place->hop == hop) return true;
+  }
+  return false;
+}
+
+void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std::string& content) {
+  Letter* letter = nullptr;
+  if (envelope.is_report) {
+    letter = &letters_.emplace_back();
+    letter->content = content;
+    letter->fates.resize(1);
+    letter->fates[0].original = envelope.recipients.at(0).original;
+  } else {
+    letter = by_sender(envelope.reverse_path);
+    const std::string number = field(content, "X-Number");
+    for (Letter& other : letters_) {
+      if (!other.is_report() && std::to_string(other.number) == number) letter = &other;
+    }
+    if (letter == nullptr) return accuse("a message that nobody sent is stored");
+    const auto received = content.find("\r\nX-Number: ");
+    // What is above is our Received field.
+    if (received == std::string::npos || content.substr(received + 2) != letter->content)
+      accuse("letter " + number + " is stored with other content than was sent");
+  }
+  if (letter->stored != Letter::Stored::no) accuse("letter is stored twice");
+  if (const Letter* other = by_id(id); other != nullptr && other->stored != Letter::Stored::no)
+    accuse("queue id " + id.to_string() + " is given twice");
+  letter->stored = Letter::Stored::trying;
+  letter->id = id;
+  letter->accepted_at = envelope.accepted_at;
+  ids_[id] = letter;
+  for (const mail::Recipient& recipient : envelope.recipients) {
+    const auto fate = std::find_if(letter->fates.begin(), letter->fates.end(),
+                                   [&](const Fate& f) { return f.original == recipient.original; });
+    if (fate == letter->fates.end()) return accuse("a recipient that nobody named is stored");
+    letter->stored_fates.push_back(static_cast<std::size_t>(fate - letter->fates.begin()));
+  }
+}
+
+void Ledger::commit_ends(QueueId id, const Error* error) {
+  Letter* letter = by_id(id);
+  if (letter == nullptr) return;
+  if (error != nullptr) {
+    stage_.journal.note("{} is not stored: {}", id.to_string(), error->message);
+    // After a failed sync nobody knows what the disk has.
+    const bool doubt = error->kind == ErrorKind::read_only || error->kind == ErrorKind::cancelled;
+    letter->stored = doubt ? Letter::Stored::in_doubt : Letter::Stored::refused;
+    return;
+  }
+  stage_.journal.note("{} is stored", id.to_string());
+  letter->stored = Letter::Stored::yes;
+  letter->stored_at = stage_.clock.steady_now();
+  if (letter->is_report()) note_report(letter->content);
+}
+
+void Ledger::note_report(const std::string& content) {
+  const bool failure = content.find("\r\nAction: failed\r\n") != std::string::npos;
+  Letter* about = nullptr;
+  const std::string reference = field(content, "References");
+  for (Letter& letter : letters_) {
+    if (!letter.is_report() && reference == "<" + std::to_string(letter.number) + "@sim>")
+      about = &letter;
+  }
+  if (about == nullptr) return accuse("a report about nothing: " + reference);
+  if (!failure) return;
+  for (Fate& fate : about->fates) {
+    const std::string line = "Final-Recipient: rfc822; " + fate.original.to_string() + "\r\n";
+    if (content.find(line) == std::string::npos) continue;
+    ++fate.reports;
+    if (fate.reports > fate.reports_before_reopened + 1)
+      accuse(name(*about, fate) + ": failure is reported twice");
+  }
+}
+
+void Ledger::settled(QueueId id, std::uint32_t recipient, Settlement how) {
+  Letter* letter = by_id(id);
+  if (letter == nullptr || recipient >= letter->stored_fates.size())
+    return accuse("something unknown is settled");
+  Fate& fate = letter->fates[letter->stored_fates[recipient]];
+  stage_.journal.note("{} is settled: {}", name(*letter, fate), static_cast<int>(how));
+  if (fate.settled != Settlement::open) {
+    return accuse(name(*letter, fate) +
+                  " is settled twice: " + std::to_string(static_cast<int>(fate.settled)) +
+                  ", then " + std::to_string(static_cast<int>(how)));
+  }
+  fate.settled = how;
+  fate.settled_at = stage_.clock.steady_now();
+  if (how == Settlement::delivered) {
+    const bool heard = std::any_of(fate.copies.begin(), fate.copies.end(),
+                                   [](const auto& copy) { return copy->heard || copy->spoiled; });
+    if (!heard) accuse(name(*letter, fate) + " counts as delivered, but no next hop has said so");
+    return;
+  }
+  if (fate.refusals == 0 && !fate.may_fail)
+    accuse(name(*letter, fate) + " counts as failed without a reason");
+  const bool wanted = letter->sender && (fate.notify == mail::kNotifyUnset ||
+                                         (fate.notify & mail::kNotifyFailure) != 0);
+  if (how == Settlement::reported && fate.reports == 0 && !fate.untold)
+    accuse(name(*letter, fate) + " counts as reported, but there is no report");
+  if (how == Settlement::failed && wanted && !letter->is_report())
+    accuse(name(*letter, fate) + " has failed and its sender is not told");
+}
+
+void Ledger::tracked(const ops::TrackingEvent& event) {
+  if (event.kind == ops::TrackingKind::reported && event.reply == "not sent") {
+    const auto id = QueueId::parse(event.original_queue_id);
+    if (Letter* letter = id ? by_id(*id) : nullptr; letter != nullptr) {
+      for (Fate& fate : letter->fates) fate.untold = true;
+    }
+  }
+  if (event.kind != ops::TrackingKind::failed && event.kind != ops::TrackingKind::deferred) return;
+  Letter* letter = by_id(event.queue_id);
+  if (letter == nullptr) return;
+  stage_.journal.note("{} {} {}: {}", event.queue_id.to_string(), ops::to_string(event.kind),
+                      event.recipient, event.reply);
+  if (event.kind != ops::TrackingKind::failed) return;
+  // A timer does not notice that the wall clock goes back.
+  const Duration age = stage_.clock.now() - letter->accepted_at + turned_back_;
+  for (Fate& fate : letter->fates) {
+    if (fate.original.to_string() != event.recipient) continue;
+    const bool too_old = event.status == "5.4.7" || event.status == "4.4.7";
+    const bool nowhere = event.remote_host.empty() && event.next_hop != "internet";
+    if (too_old) {
+      fate.may_fail = age >= expiry_;
+    } else if (nowhere) {
+      fate.may_fail = age >= grace_ || letter->is_report();
+    } else {
+      // A domain without mail, a message that is too large: only next hops that say so.
+      fate.may_fail = event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
+    }
+    if (!fate.may_fail)
+      accuse(name(*letter, fate) + " fails too early: " + std::string(event.reply));
+  }
+}
+
+std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
+  std::vector<std::shared_ptr<Copy>> copies;
+  Letter* letter = nullptr;
+  const bool report = taken.content.starts_with("From: Mail Delivery System");
+  const std::string number = report ? "" : field(taken.content, "X-Number");
+  if (!report) {
+    for (Letter& other : letters_) {
+      if (!other.is_report() && std::to_string(other.number) == number) letter = &other;
+    }
+  } else {
+    const std::string id = field(taken.content, "Message-ID");
+    const auto parsed =
+        QueueId::parse(id.substr(std::min<std::size_t>(1, id.size()), id.find('@') - 1));
+    if (parsed) letter = by_id(*parsed);
+  }
+  if (letter == nullptr) {
+    accuse("a next hop gets a message that nobody sent");
+    return copies;
+  }
+  if (letter->stored != Letter::Stored::yes)
+    accuse("letter " + number + " is delivered though it was never stored");
+  check_content(*letter, taken);
+  const SteadyTime now = stage_.clock.steady_now();
+  const SteadyTime since =
+      taken.gateway_gone ? letter->stored_at : std::max(letter->stored_at, now - kLongestAttempt);
+  for (const mail::Mailbox& recipient : taken.recipients) {
+    const auto at = std::find_if(
+        letter->stored_fates.begin(), letter->stored_fates.end(), [&](std::size_t fate) {
+          return may_go(*letter, letter->fates[fate].original, recipient, taken.hop, since);
+        });
+    if (at == letter->stored_fates.end()) {
+      accuse("letter " + number + " goes to " + recipient.to_string() + " at " + taken.hop +
+             ", which routing did not decide");
+      continue;
+    }
+    Fate& fate = letter->fates[*at];
+    stage_.journal.note("{} takes {} as {}", taken.hop, name(*letter, fate), recipient.to_string());
+    check_copy(*letter, fate, taken.gateway_gone);
+    copies.push_back(std::make_shared<Copy>(Copy{life_, false, false}));
+    fate.copies.push_back(copies.back());
+  }
+  return copies;
+}
+
+void Ledger::check_content(const Letter& letter, const Taken& taken) {
+  std::string_view got = taken.content;
+  if (!letter.is_report()) {
+    const auto own = got.find("\r\nX-Number: ");
+    if (!got.starts_with("Received: ") || own == std::string_view::npos)
+      return accuse("a next hop gets a message without our Received field");
+    got.remove_prefix(own + 2);
+  }
+  const bool same = taken.by_bdat ? got == letter.content : got == with_whole_lines(letter.content);
+  if (!same)
+    accuse("letter " + std::to_string(letter.number) + " arrives with other content than was sent");
+}
+
+void Ledger::check_copy(const Letter& letter, const Fate& fate, bool gateway_gone) {
+  if (gateway_gone) return;  // it could not hear the verdict
+  if (fate.settled != Settlement::open)
+    accuse(name(letter, fate) + " is delivered after it was settled");
+  for (const auto& copy : fate.copies) {
+    if (copy->heard && copy->life == life_)
+      accuse(name(letter, fate) + " is delivered twice though the first verdict was heard");
+  }
+}
+
+void Ledger::refused_by_hop(const mail::ReversePath& sender, const mail::Mailbox* recipient,
+                            const std::string& hop) {
+  stage_.journal.note("{} refuses {} from {}", hop, recipient ? recipient->to_string() : "all",
+                      mail::to_string(sender));
+  Letter* letter = by_sender(sender);
+  if (letter == nullptr) {
+    // A report: which one is not known before its content comes.
+    for (Letter& other : letters_) {
+      if (other.is_report() || !other.sender) ++other.fates.at(0).refusals;
+      if (!other.sender) {
+        for (Fate& fate : other.fates) ++fate.refusals;
+      }
+    }
+    return;
+  }
+  for (Fate& fate : letter->fates) {
+    if (recipient == nullptr || may_go(*letter, fate.original, *recipient, hop, SteadyTime{}))
+      ++fate.refusals;
+  }
+}
+
+}  // namespace waypost::sim

@@ -1,0 +1,140 @@
+// The truth about every message of a schedule, kept outside of the gateway, and the promises that
+// it is held to. Whoever knows something tells the ledger; the ledger says what is wrong with it.
+//
+//   sender     offered, acknowledged or refused
+//   spool      a commit begins and ends, a recipient is settled, what recovery found
+//   next hop   a message was taken, a recipient was refused, a verdict was heard
+//   operator   the table has changed, the gateway has gone down
+#pragma once
+
+#include "waypost/mail/envelope.h"
+#include "waypost/ops/tracking.h"
+#include "waypost/spool/spool.h"
+
+#include "sim/routes.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace waypost::sim {
+
+/// A next hop has taken the message for this recipient.
+struct Copy {
+  unsigned life = 0;     // of the gateway
+  bool heard = false;    // the gateway has read the verdict
+  bool spoiled = false;  // ... behind a reply that was none, so it need not have understood
+};
+
+struct Fate {
+  mail::Mailbox original;
+  std::uint8_t notify = mail::kNotifyUnset;
+  bool acknowledged = false;
+  std::vector<std::shared_ptr<Copy>> copies;
+  unsigned refusals = 0;  // permanent ones, by a next hop
+  spool::Settlement settled = spool::Settlement::open;
+  SteadyTime settled_at{};
+  unsigned reports = 0;  // of failure, stored
+  unsigned reports_before_reopened = 0;
+  bool may_fail = false;  // a reason to fail that is not a next hop's word
+  bool untold = false;    // its report had no way to go
+};
+
+struct Letter {
+  enum class Answer : std::uint8_t { none, acknowledged, refused };
+  enum class Stored : std::uint8_t { no, trying, yes, refused, in_doubt };
+  std::uint64_t number = 0;  // 0: a report
+  std::string content;       // as the spool must have it, below our own Received field
+  mail::ReversePath sender;
+  std::vector<Fate> fates;
+  Answer answer = Answer::none;
+  Stored stored = Stored::no;
+  QueueId id;
+  WallTime accepted_at{};
+  SteadyTime stored_at{};
+  std::vector<std::size_t> stored_fates;  // by number in the stored envelope
+  bool is_report() const { return number == 0; }
+};
+
+/// What a next hop took in one transaction.
+struct Taken {
+  std::string hop;
+  std::vector<mail::Mailbox> recipients;  // those that it accepted
+  std::string content;
+  bool by_bdat = false;
+  bool gateway_gone = false;  // it does not wait for the answer any more
+};
+
+class Ledger {
+ public:
+  explicit Ledger(Stage& stage) : stage_(stage) {}
+  const std::string& wrong() const { return wrong_; }
+  void accuse(std::string what);
+
+  Letter& compose();
+  Letter* by_sender(const mail::ReversePath& sender);
+  void answered(Letter& letter, bool positive);
+
+  void routes_are(const Routes& routes);
+  void limits_are(Duration expiry, Duration grace, Duration settled_within) {
+    expiry_ = expiry;
+    grace_ = grace;
+    settled_within_ = settled_within;
+  }
+
+  void clock_turned_back(Duration by) { turned_back_ += by; }
+  void disk_has_trouble() { disk_trouble_ = true; }
+  void went_down(bool cleanly) {
+    clean_stop_ = cleanly;
+    down_at_ = stage_.clock.steady_now();
+  }
+  void commit_begins(QueueId id, const mail::Envelope& envelope, const std::string& content);
+  void commit_ends(QueueId id, const Error* error);
+  void settled(QueueId id, std::uint32_t recipient, spool::Settlement how);
+  void tracked(const ops::TrackingEvent& event);
+  /// The next life begins with what recovery found.
+  void recovered(const std::vector<spool::StoredMessage>& found);
+
+  std::vector<std::shared_ptr<Copy>> taken(const Taken& taken);
+  void refused_by_hop(const mail::ReversePath& sender, const mail::Mailbox* recipient,
+                      const std::string& hop);
+
+  /// The gateway says that it has nothing left to do.
+  void all_done();
+  struct Sums {
+    std::uint64_t letters = 0, recipients = 0, copies = 0, doubled = 0, failed = 0, reports = 0;
+  };
+  Sums sums() const;
+
+ private:
+  Letter* by_id(QueueId id);
+  bool may_go(const Letter& letter, const mail::Mailbox& original, const mail::Mailbox& to,
+              const std::string& hop, SteadyTime since) const;
+  void check_content(const Letter& letter, const Taken& taken);
+  void check_copy(const Letter& letter, const Fate& fate, bool gateway_gone);
+  void note_found(Letter& letter);
+  void check_found(Letter& letter, const spool::StoredMessage& stored);
+  void check_missing(Letter& letter);
+  void note_report(const std::string& content);
+  std::string name(const Letter& letter, const Fate& fate) const;
+  bool crash_may_lose(const Fate& fate) const;
+
+  Stage& stage_;
+  std::deque<Letter> letters_;
+  std::map<QueueId, Letter*> ids_;
+  std::map<std::string, Letter*> senders_;
+  std::vector<std::pair<SteadyTime, Routes>> routes_;
+  std::string wrong_;
+  SteadyTime down_at_{};
+  Duration expiry_{}, grace_{}, settled_within_{}, turned_back_{};
+  unsigned life_ = 0;
+  std::uint64_t composed_ = 0;
+  bool disk_trouble_ = false, clean_stop_ = false;
+};
+
+/// Bare CR and LF made CRLF, and CRLF at the end: what DATA does to content.
+std::string with_whole_lines(std::string_view content);
+
+}  // namespace waypost::sim

@@ -1,0 +1,49 @@
+// The routing table of a schedule, and what it means, told once more in a few lines: the product's
+// routing is checked against this, not against itself.
+#pragma once
+
+#include "waypost/routing/router.h"
+
+#include "sim/stage.h"
+
+#include <array>
+#include <optional>
+
+namespace waypost::sim {
+
+inline constexpr std::size_t kUsers = 8;
+inline constexpr const char* kOwnDomain = "corp.example";
+inline constexpr const char* kTargetDomain = "orgname.awsapps.com";
+
+struct Place {
+  mail::Mailbox address;
+  std::string hop;
+};
+
+class Routes {
+ public:
+  static Routes drawn(Chance& chance);
+  /// What an operator does to a table: waves move on, are rolled back, targets change, people go.
+  void change(Chance& chance);
+  /// The end of the migration: nobody is held or waits any more.
+  void release_all();
+  void lose_table(bool lost) { lost_ = lost; }
+
+  /// Where mail for this address may go now; nullopt: nowhere (held, unknown, not ours).
+  std::optional<Place> where(const mail::Mailbox& original) const;
+  std::shared_ptr<const routing::Router> router() const;
+
+ private:
+  struct Row {
+    std::optional<routing::EntryState> state;  // nullopt: not in the table
+    unsigned target = 0;
+  };
+  static std::string target_of(std::size_t user, const Row& row) {
+    return "u" + std::to_string(user) + "." + std::to_string(row.target);
+  }
+  std::array<Row, kUsers> rows_;
+  std::string pending_hop_, default_hop_;
+  bool unknown_defers_ = false, lost_ = false;
+};
+
+}  // namespace waypost::sim
