@@ -42,6 +42,7 @@ class Recovery {
   };
 
   Result<> open_segments() {
+    if (auto synced = log_.disk_.sync_directory(log_.options_.directory); !synced) return synced;
     auto names = log_.disk_.list(log_.options_.directory);
     if (!names) return fail(names.error());
     for (const std::string& name : *names) {
@@ -60,6 +61,10 @@ class Recovery {
     const std::string path = log_.path(number);
     auto file = log_.disk_.open(path, false);
     if (!file) return fail(file.error());
+    // What a killed process wrote is perhaps only in memory, and after a failed sync the memory may
+    // show what the disk never got: nothing is built on octets that a power cut could still take.
+    if (auto synced = (*file)->sync_data(); !synced) return synced;
+    (*file)->forget_cached();
     const auto block = read_segment_block(**file);
     if (!block) return fail(block.error());
     const auto size = (*file)->size();

@@ -51,6 +51,23 @@ class Model {
     compare();
   }
 
+  /// kill -9: what was written stays with the system, on the disk or not.
+  void open_after_kill() {
+    disk_.restart_counting();
+    open(false);
+  }
+
+  /// Every `nth` message stays for long.
+  void keep(std::uint64_t nth) { straggler_ = nth; }
+
+  /// How many steps the log takes until it has no space left to reclaim.
+  int reclaim_until_rest() {
+    constexpr int kTooMany = 2000;
+    int steps = 0;
+    while (steps < kTooMany && log_->reclaim()) ++steps;
+    return steps;
+  }
+
   void step() {
     switch (random_() % 4) {
       case 0:
@@ -140,7 +157,9 @@ class Model {
       request->recipients = static_cast<std::uint32_t>(1 + random_() % 3);
       Known known;
       known.envelope = request->envelope;
-      if (random_() % 8 == 0) stream_piece(*request, known.content);
+      for (std::uint64_t n = random_() % 8 == 0 ? 1 + random_() % 5 : 0; n > 0; --n) {
+        stream_piece(*request, known.content);
+      }
       const std::string rest = noise(random_() % 6000);
       request->content.append(rest);
       known.content += rest;
@@ -176,7 +195,7 @@ class Model {
     std::deque<Request*> requests;
     for (auto& [id, known] : known_) {
       if (!known.acknowledged || random_() % 3 == 0) continue;
-      if (id % 17 == 0 && random_() % 40 != 0) continue;  // stragglers
+      if (id % straggler_ == 0 && random_() % 40 != 0) continue;
       for (std::uint32_t i = 0; i < known.states.size(); ++i) {
         if (known.states[i] != 0 || random_() % 2 == 0) continue;
         requests.push_back(settle(known, i));
@@ -199,6 +218,7 @@ class Model {
   }
 
   std::mt19937_64 random_;
+  std::uint64_t straggler_ = 17;
   FaultDisk disk_;
   MemoryBudget budget_{0};  // nothing stays in memory: every read goes to the log
   boost::asio::io_context io_;
@@ -221,6 +241,7 @@ TEST(LogModel, KeepsWhatItAcknowledgedOverCrashesAtAnyOperation) {
     for (int life = 0; life < 6; ++life) {
       model.disk().stop_at(1 + model.random()() % 200);
       for (int i = 0; i < 80; ++i) model.step();
+      if (model.random()() % 3 == 0) model.open_after_kill();
       model.open(true);
       if (model.random()() % 2 == 0) model.open(true);
       if (testing::Test::HasFailure()) return;
@@ -251,6 +272,18 @@ TEST(LogModel, SpaceOfFinishedMessagesIsUsedAgain) {
   EXPECT_GT(model.disk().operations(), 250u);
   EXPECT_LT(most, 100u);
   model.open(false);
+}
+
+TEST(LogModel, ReclaimingSpaceComesToAnEnd) {
+  for (std::uint64_t seed = 1; seed <= rounds(10); ++seed) {
+    Model model(seed);
+    model.open(false);
+    model.keep(2 + seed % 5);
+    for (int i = 0; i < 150; ++i) {
+      model.step();
+      ASSERT_LT(model.reclaim_until_rest(), 2000) << "seed " << seed << ", step " << i;
+    }
+  }
 }
 
 TEST(LogModel, FlippedBitsLoseOnlyTheRecordsTheyHit) {
