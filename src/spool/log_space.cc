@@ -157,6 +157,11 @@ Segment* Log::choose_victim() {
     ++sealed;
     live += segment->live_octets;
     if (segment->unmovable || (segment->live_pieces == 0 && segment->refers.empty())) continue;
+    // It could not be freed before those that it was copied from: its mail would be moved again and
+    // again, and each time fill another segment that can't be freed either.
+    std::erase_if(segment->copies,
+                  [this](std::uint64_t sequence) { return by_sequence(sequence) == nullptr; });
+    if (!segment->copies.empty()) continue;
     if (best == nullptr || segment->live_octets < best->live_octets) best = segment.get();
   }
   const std::uint64_t all = sealed * options_.segment_octets;
