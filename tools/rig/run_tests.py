@@ -12,6 +12,7 @@ from dataclasses import dataclass
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "build" / "reports"
 FUZZ_SECONDS = os.environ.get("WAYPOST_FUZZ_SECONDS", "20")
+SIM_SCHEDULES = os.environ.get("WAYPOST_SIM_SCHEDULES", "2000")
 TIDY_SECONDS = os.environ.get("WAYPOST_TIDY_SECONDS", "240")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider"]
 
@@ -105,8 +106,17 @@ def dialogues():
 
 
 def build_release():
-    good = build("release", "waypost", "waypost-load", options=["-DWAYPOST_TESTS=OFF"])
+    good = build("release", "waypost", "waypost-load", "waypost-sim", options=["-DWAYPOST_TESTS=OFF"])
     return Count(int(good), int(not good))
+
+
+def simulation():
+    """Fresh seeds each time; the program prints them, and how to run one again."""
+    for preset in ("release", "dev"):
+        program = ROOT / "build" / preset / "bin" / "waypost-sim"
+        if program.exists():
+            return one_check([program, "--count", SIM_SCHEDULES])
+    return Count(0, 1, "waypost-sim is not built")
 
 
 def fetch_peers():
@@ -135,7 +145,7 @@ def fuzzing():
 
 STEPS = {
     "format": check_format, "coroutines": check_coroutines, "layers": check_layers, "build-dev": build_dev,
-    "unit": unit_tests, "build-release": build_release, "peers": fetch_peers, "dialogues": dialogues,
+    "unit": unit_tests, "build-release": build_release, "sim": simulation, "peers": fetch_peers, "dialogues": dialogues,
     "system": system_tests, "crash": crash_and_memory, "tidy": clang_tidy, "fuzz": fuzzing,
 }
 QUICK = ["format", "coroutines", "layers", "build-dev", "unit", "dialogues"]
