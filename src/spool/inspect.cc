@@ -52,7 +52,9 @@ std::string describe(const RecordHeader& header, std::string_view head,
   for (const Entry& entry : decode_entries(head)) {
     static constexpr const char* kNames[] = {"open", "delivered", "failed", "reported"};
     text += " " + QueueId{entry.id}.to_string();
-    if (entry.what == kEntryHeld || entry.what == kEntryReleased) {
+    if (entry.what == kEntryHighest) {
+      text += "=highest";
+    } else if (entry.what == kEntryHeld || entry.what == kEntryReleased) {
       text += entry.what == kEntryHeld ? "=held" : "=released";
     } else {
       text += "/" + std::to_string(entry.recipient) + "=" +

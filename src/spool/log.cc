@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t kBatchOctets = 8ull * 1024 * 1024;
 constexpr std::uint64_t kSmallestSegment = 64 * 1024;
+/// What stands before the first record of a segment: the header block, and the highest id.
+constexpr std::uint64_t kPreamble = kPage + sizeof(RecordHeader) + sizeof(Entry);
 
 }  // namespace
 
@@ -82,7 +84,7 @@ std::uint64_t Log::octets_of(const WaitingRequest& request) const {
 
 bool Log::fits(const Batch& batch, std::uint64_t octets) const {
   if (active_ == nullptr) return false;
-  const std::uint64_t block = active_->write_at == 0 ? kPage : 0;
+  const std::uint64_t block = active_->write_at == 0 ? kPreamble : 0;
   const std::uint64_t end = active_->write_at + std::max(batch.octets, block) + octets;
   return round_up(end, kPage) <= options_.segment_octets;
 }
@@ -121,6 +123,7 @@ std::uint64_t Log::append(Batch& batch, std::string head, const BlockChain* cont
     batch.heads.push_back(encode_segment_block(active_->header, active_->mark));
     batch.pieces.push_back({batch.heads.back().data(), batch.heads.back().size()});
     batch.octets = kPage;
+    place_highest_id(batch);
   }
   const std::uint64_t offset = active_->write_at + batch.octets;
   batch.heads.push_back(std::move(head));
@@ -178,6 +181,12 @@ void Log::place_entries(Batch& batch, const std::vector<Entry>& entries) {
   append(batch, encode_record(header, active_->seed, head), nullptr);
 }
 
+/// A new id must lie above all old ones even if the wall clock has gone back and the segments that
+/// told of the old ones are free by now: so each segment begins with what was known before it.
+void Log::place_highest_id(Batch& batch) {
+  place_entries(batch, {{highest_id_, active_->header.sequence, next_stamp(), 0, kEntryHighest}});
+}
+
 void Log::place_settlements(Batch& batch) {
   if (waiting_settlements_.empty()) return;
   if (read_only()) {
@@ -227,6 +236,7 @@ Result<> Log::write_and_sync(Batch& batch) {
                                           "restart");
   }
   active_->write_at = end;
+  newest_written_ = active_->header.sequence;
   active_->dirty_until = 0;
   used_octets_.fetch_add(end - start, std::memory_order_relaxed);
   return {};
@@ -317,6 +327,7 @@ void Log::finish_message(const Batch::Placed& placed) {
       cached_.emplace_back(number, slot.id);
     }
   }
+  highest_id_ = std::max(highest_id_, request.id.value);
   request.extents.clear();
   request.ref = {request.id, request.recipients, number};
 }

@@ -105,6 +105,7 @@ class Log {
   Result<> ensure_active(std::uint64_t octets);
   void activate(Segment& segment);
   void seal_active();
+  void place_highest_id(Batch& batch);
   Result<> write_and_sync(Batch& batch);
   void blank_failed_write(std::uint64_t start, std::uint64_t end);
   void finish(Batch& batch);
@@ -141,6 +142,8 @@ class Log {
   std::unordered_map<std::uint64_t, Segment*> sequences_;  // active and sealed
   Segment* active_ = nullptr;
   std::uint64_t last_sequence_ = 0;
+  std::uint64_t highest_id_ = 0;
+  std::uint64_t newest_written_ = 0;  // the newest segment with a sound batch; never freed
   std::uint32_t next_number_ = 1;
   std::uint32_t spares_ordered_ = 0;
   std::optional<SteadyTime> spares_short_since_;

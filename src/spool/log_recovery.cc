@@ -16,6 +16,7 @@ class Recovery {
     for (std::uint32_t i : order_) {
       if (auto scanned = scan(i); !scanned) return scanned;
     }
+    log_.highest_id_ = report_.highest_id.value;
     apply_entries();
     restore_references();
     restore_messages(found);
@@ -175,6 +176,7 @@ class Recovery {
 
   void take_record(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,
                    std::string_view head) {
+    log_.newest_written_ = std::max(log_.newest_written_, log_.segments_[index]->header.sequence);
     if (header.type == RecordType::settle) {
       for (const Entry& entry : decode_entries(head)) {
         entries_.push_back(entry);

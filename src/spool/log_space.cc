@@ -59,7 +59,8 @@ void Log::activate(Segment& segment) {
 }
 
 Result<> Log::ensure_active(std::uint64_t octets) {
-  if (round_up(octets, kPage) + kPage > options_.segment_octets) {
+  if (round_up(octets + sizeof(RecordHeader) + sizeof(Entry), kPage) + kPage >
+      options_.segment_octets) {
     return fail(ErrorKind::invalid, "a message of " + std::to_string(octets) +
                                         " octets does not fit into a spool segment; raise "
                                         "segment size");
@@ -107,6 +108,7 @@ bool Log::free_if_possible(Segment& segment) {
   if (segment.state != Segment::State::sealed || segment.live_pieces != 0 || segment.unmovable) {
     return false;
   }
+  if (segment.header.sequence == newest_written_) return false;  // it tells the highest id
   const auto gone = [this](std::uint64_t sequence) { return by_sequence(sequence) == nullptr; };
   std::erase_if(segment.refers, gone);
   std::erase_if(segment.copies, gone);

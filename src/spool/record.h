@@ -61,6 +61,7 @@ static_assert(sizeof(Extent) == 24);
 
 inline constexpr std::uint32_t kEntryHeld = 16;
 inline constexpr std::uint32_t kEntryReleased = 17;
+inline constexpr std::uint32_t kEntryHighest = 18;  // its id is the highest that was ever stored
 
 /// One line of a SETTLE record.
 struct Entry {
@@ -68,7 +69,7 @@ struct Entry {
   std::uint64_t home = 0;   // sequence of the segment that holds the newest copy of the message
   std::uint64_t stamp = 0;  // grows over the life of the spool
   std::uint32_t recipient = 0;
-  std::uint32_t what = 0;  // a Settlement, or kEntryHeld, kEntryReleased
+  std::uint32_t what = 0;  // a Settlement, or one of the above
 };
 static_assert(sizeof(Entry) == 32);
 
