@@ -11,6 +11,8 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include <pwd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,7 +41,7 @@ class Dispatcher {
  public:
   explicit Dispatcher(std::vector<Action> actions) : actions_(std::move(actions)) {}
 
-  Answer answer(std::string_view method, std::string_view target, std::string_view body,
+  Answer answer(std::string_view method, std::string_view target, const Call& call,
                 bool over_tcp) const {
     const std::string_view path = target.substr(0, target.find('?'));
     bool path_known = false;
@@ -51,7 +53,7 @@ class Dispatcher {
       if (over_tcp && !(action.open_to_tcp && action.method == "GET")) {
         return problem(403, "only metrics and health are served over TCP; use the admin socket");
       }
-      return action.run(body);
+      return action.run(call);
     }
     if (path_known) return problem(405, "this path does not take this method");
     return problem(404, "no such path");
@@ -64,10 +66,20 @@ class Dispatcher {
 template <class Protocol>
 using BasicStream = beast::basic_stream<Protocol, net::Executor>;
 
+std::string user_of(int socket) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return {};
+  const std::string uid = "uid " + std::to_string(who.uid);
+  const passwd* const entry = ::getpwuid(who.uid);
+  return entry == nullptr ? uid : std::string(entry->pw_name) + " (" + uid + ")";
+}
+
 template <class Protocol>
 Task<void> serve_connection(BasicStream<Protocol> stream,
                             std::shared_ptr<const Dispatcher> dispatcher, bool over_tcp) {
   beast::flat_buffer buffer(kMaxBody + 64 * 1024);
+  const std::string by = over_tcp ? std::string() : user_of(stream.socket().native_handle());
   for (;;) {
     http::request_parser<http::string_body> parser;
     parser.body_limit(kMaxBody);
@@ -79,7 +91,7 @@ Task<void> serve_connection(BasicStream<Protocol> stream,
     const auto& request = parser.get();
     Answer answer = dispatcher->answer(
         {request.method_string().data(), request.method_string().size()},
-        {request.target().data(), request.target().size()}, request.body(), over_tcp);
+        {request.target().data(), request.target().size()}, Call{request.body(), by}, over_tcp);
     http::response<http::string_body> response(static_cast<http::status>(answer.status),
                                                request.version());
     response.set(http::field::server, "waypost");

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <unordered_set>
 
 namespace waypost::app {
 namespace {
@@ -100,6 +101,11 @@ Result<> Gateway::open_storage() {
     ops::log().info("spool: {} messages with {} open recipients found in {} segments",
                     report.messages, report.recipients_open, report.segments);
   }
+  auto journal =
+      queue::Journal::open(config_.spool.directory + "/control.journal",
+                           [](const std::string& what) { ops::log().error("{}", what); });
+  if (!journal) return fail(std::move(journal).error());
+  journal_ = std::move(*journal);
   return {};
 }
 
@@ -125,19 +131,21 @@ void Gateway::load_first_table() {
 }
 
 Result<> Gateway::make_shards() {
-  parts_ = std::make_unique<SharedParts>(
-      SharedParts{Clock::system(), *spool_, router_, metrics_, *tracking_, config_.inbound.own_name,
-                  [this](const net::Endpoint& remote) { return is_self(remote); }});
+  parts_ = std::make_unique<SharedParts>(SharedParts{
+      Clock::system(), *spool_, router_, metrics_, *tracking_, config_.inbound.own_name,
+      [this](const net::Endpoint& remote) { return is_self(remote); }, &journal_->state()});
   for (unsigned i = 0; i < shard_count(config_); ++i) {
     auto shard = GatewayShard::make(i, config_, *parts_, highest_stored_id_);
     if (!shard) return fail(std::move(shard).error());
     shards_.push_back(std::move(*shard));
   }
+  std::unordered_set<std::uint64_t> ids;
+  for (const auto& message : recovered_) ids.insert(message.ref.id.value);
   for (std::size_t i = 0; i < recovered_.size(); ++i) {
     shards_[i % shards_.size()]->queue().restore(std::move(recovered_[i]));
   }
   recovered_ = {};
-  return {};
+  return journal_->compact([&ids](std::uint64_t id) { return ids.contains(id); });
 }
 
 Result<> Gateway::open_doors() {

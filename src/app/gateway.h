@@ -68,6 +68,11 @@ class Gateway {
   admin::Answer ready();
   admin::Answer status();
   admin::Answer explain(std::string_view body);
+  // gateway_queue.cc
+  void add_queue_actions(std::vector<admin::Action>& list);
+  admin::Answer list_queue(std::string_view body);
+  admin::Answer control_queue(const admin::Call& call);
+  admin::Answer content_of(std::string_view body);
   void refresh_gauges();
   bool is_self(const net::Endpoint& remote) const;
 
@@ -78,6 +83,7 @@ class Gateway {
   std::unique_ptr<ops::TrackingLog> tracking_;
   std::unique_ptr<spool::Spool> spool_;
   std::vector<spool::StoredMessage> recovered_;
+  std::unique_ptr<queue::Journal> journal_;  // what operators said of the queue
   QueueId highest_stored_id_;  // new ids start above it, should the wall clock have gone back
   routing::RouterHolder router_;
   bool table_loaded_ = false;

@@ -3,11 +3,8 @@
 #include "waypost/ops/log.h"
 
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 
 #include <pthread.h>
-
-#include <future>
 
 namespace waypost::app {
 namespace asio = boost::asio;
@@ -32,8 +29,9 @@ Result<std::unique_ptr<GatewayShard>> GatewayShard::make(unsigned index,
   made->deliverers_ = std::move(*deliverers);
   for (auto& [name, deliverer] : made->deliverers_) made->by_name_[name] = deliverer.get();
   made->queue_ = queue::Queue::make(
-      config.queue, queue::Context{made->shard_, parts.spool, parts.router, made->by_name_,
-                                   parts.metrics, parts.tracking, made->ids_, parts.own_name});
+      config.queue,
+      queue::Context{made->shard_, parts.spool, parts.router, made->by_name_, parts.metrics,
+                     parts.tracking, made->ids_, parts.own_name, parts.remembered});
   return made;
 }
 
@@ -115,11 +113,7 @@ bool GatewayShard::join_by(SteadyTime deadline) {
 }
 
 std::optional<queue::QueueStats> GatewayShard::queue_stats(std::chrono::milliseconds patience) {
-  auto answer = std::make_shared<std::promise<queue::QueueStats>>();
-  auto coming = answer->get_future();
-  asio::post(shard_.io, [this, answer] { answer->set_value(queue_->stats()); });
-  if (coming.wait_for(patience) != std::future_status::ready) return std::nullopt;
-  return coming.get();
+  return ask_queue<queue::QueueStats>(patience, [](queue::Queue& queue) { return queue.stats(); });
 }
 
 void GatewayShard::request_beat() {

@@ -11,8 +11,10 @@
 #include "waypost/queue/queue.h"
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 
 #include <atomic>
+#include <future>
 #include <map>
 #include <memory>
 #include <semaphore>
@@ -31,6 +33,7 @@ struct SharedParts {
   ops::TrackingLog& tracking;
   std::string own_name;
   std::function<bool(const net::Endpoint&)> is_self;
+  const queue::ControlState* remembered = nullptr;
 };
 
 using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
@@ -64,7 +67,17 @@ class GatewayShard {
   /// False if the thread has not ended by then; it is left alone.
   bool join_by(SteadyTime deadline);
 
-  /// Answers on the shard's thread; nullopt if it does not answer within `patience`.
+  /// Runs `ask(queue)` on the shard's thread; nullopt if it does not answer within `patience` (it
+  /// may still run later).
+  template <class Answer, class Ask>
+  std::optional<Answer> ask_queue(std::chrono::milliseconds patience, Ask ask) {
+    auto answer = std::make_shared<std::promise<Answer>>();
+    auto coming = answer->get_future();
+    boost::asio::post(shard_.io,
+                      [this, answer, ask = std::move(ask)] { answer->set_value(ask(*queue_)); });
+    if (coming.wait_for(patience) != std::future_status::ready) return std::nullopt;
+    return coming.get();
+  }
   std::optional<queue::QueueStats> queue_stats(std::chrono::milliseconds patience);
   /// Asks the thread to show that it is alive; last_beat() tells when it last did.
   void request_beat();

@@ -25,17 +25,17 @@ admin::Answer json_answer(unsigned status, const json::value& value) {
 
 std::vector<admin::Action> Gateway::actions() {
   std::vector<admin::Action> list;
-  list.push_back({"GET", "/metrics", true, [this](std::string_view) {
+  list.push_back({"GET", "/metrics", true, [this](const admin::Call&) {
                     refresh_gauges();
                     return admin::Answer{200, "text/plain; version=0.0.4; charset=utf-8",
                                          metrics_.serialize()};
                   }});
-  list.push_back({"GET", "/healthz", true, [this](std::string_view) { return health(); }});
-  list.push_back({"GET", "/readyz", true, [this](std::string_view) { return ready(); }});
-  list.push_back({"GET", "/v1/status", false, [this](std::string_view) { return status(); }});
-  list.push_back(
-      {"POST", "/v1/explain", false, [this](std::string_view body) { return explain(body); }});
-  list.push_back({"POST", "/v1/reload", false, [this](std::string_view) {
+  list.push_back({"GET", "/healthz", true, [this](const admin::Call&) { return health(); }});
+  list.push_back({"GET", "/readyz", true, [this](const admin::Call&) { return ready(); }});
+  list.push_back({"GET", "/v1/status", false, [this](const admin::Call&) { return status(); }});
+  list.push_back({"POST", "/v1/explain", false,
+                  [this](const admin::Call& call) { return explain(call.body); }});
+  list.push_back({"POST", "/v1/reload", false, [this](const admin::Call&) {
                     const ReloadReport report = reload();
                     json::array problems;
                     for (const auto& problem : report.problems) problems.emplace_back(problem);
@@ -44,6 +44,7 @@ std::vector<admin::Action> Gateway::actions() {
                                         {"summary", report.summary},
                                         {"problems", std::move(problems)}});
                   }});
+  add_queue_actions(list);
   return list;
 }
 
@@ -85,7 +86,8 @@ admin::Answer Gateway::status() {
     for (const auto& hop : stats->next_hops) {
       auto& shown = next_hops[hop.name];
       if (!shown.is_object())
-        shown = json::object{{"ready", 0}, {"waiting", 0}, {"active", 0}, {"last_reply", ""}};
+        shown = json::object{{"ready", 0},  {"waiting", 0},       {"active", 0},
+                             {"window", 0}, {"suspended", false}, {"last_reply", ""}};
       auto& object = shown.as_object();
       const auto add = [&object](std::string_view key, std::uint64_t n) {
         object[key] = object[key].to_number<std::uint64_t>() + n;
@@ -93,6 +95,9 @@ admin::Answer Gateway::status() {
       add("ready", hop.ready);
       add("waiting", hop.waiting);
       add("active", hop.active);
+      add("window", hop.window);
+      if (hop.suspended) object["suspended"] = true;
+      if (hop.paused_until != WallTime{}) object["paused_until"] = unix_seconds(hop.paused_until);
       if (!hop.last_reply.empty()) object["last_reply"] = hop.last_reply;
     }
   }
@@ -161,6 +166,9 @@ void Gateway::refresh_gauges() {
       sum.ready += hop.ready;
       sum.waiting += hop.waiting;
       sum.active += hop.active;
+      sum.window += hop.window;
+      sum.suspended = sum.suspended || hop.suspended;
+      sum.consecutive_site_troubles += hop.consecutive_site_troubles;
     }
   }
   metrics_.gauge("waypost_queue_held_messages", "Messages held for a wave").set(held);
@@ -176,6 +184,14 @@ void Gateway::refresh_gauges() {
     set("ready", sum.ready);
     set("waiting", sum.waiting);
     set("active", sum.active);
+    const ops::Labels labels = {{"next_hop", name}};
+    metrics_.gauge("waypost_queue_window", "Deliveries that may run at once, by next hop", labels)
+        .set(sum.window);
+    metrics_.gauge("waypost_queue_suspended", "1 while an operator has suspended it", labels)
+        .set(sum.suspended ? 1 : 0);
+    metrics_
+        .gauge("waypost_queue_site_troubles", "Pauses in a row, all shards; 0: it is well", labels)
+        .set(sum.consecutive_site_troubles);
   }
 }
 

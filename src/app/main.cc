@@ -1,5 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
+#include "app/queue_commands.h"
 #include "app/serve.h"
 
 #include <CLI/CLI.hpp>
@@ -62,6 +63,9 @@ int run(int argc, char** argv) {
   add_daemon(explain, options);
   explain->add_option("address", address, "For example bob@corp.example")->required();
   explain->callback([&] { exit_code = waypost::app::explain_route(options, address); });
+
+  waypost::app::QueueArguments queue;
+  waypost::app::add_queue_commands(app, queue, exit_code);
 
   auto* spool =
       app.add_subcommand("spool", "Look into the spool, also of a running daemon; changes nothing");

@@ -199,6 +199,8 @@ class Consistency {
       check_reference(routing.pending_next_hop, "routing.pending_next_hop", "pending_next_hop");
     const auto& report = config_.queue.report_next_hop;
     if (!report.empty()) check_reference(report, "queue.report_next_hop", "report_next_hop");
+    for (const auto& [name, policy] : config_.queue.next_hops)
+      check_reference(name, "queue.next_hops." + name, "next_hops");
     for (const auto& hop : config_.next_hops)
       if (!used_.contains(hop.name))
         warning("next_hops." + hop.name,
@@ -274,16 +276,25 @@ class Consistency {
     }
   }
 
+  void check_policy(const queue::Policy& policy, const std::string& path) {
+    if (!policy.backoff.empty() && policy.expiry < policy.backoff.front())
+      error(path + ".expiry",
+            "'expiry' is shorter than the first wait of 'backoff': nothing would be "
+            "tried twice");
+    if (policy.delay_notice >= policy.expiry)
+      warning(path + ".delay_notice",
+              "is not shorter than 'expiry': nobody will be told of a delay; 0 says so too");
+  }
+
   void check_times() {
     const auto& queue = config_.queue;
     if (queue.expiry > std::chrono::hours(48))
       warning("queue.expiry",
               "mail waits longer here than on Exchange, which returns it after 2 "
               "days; its sender hears late");
-    if (!queue.backoff.empty() && queue.expiry < queue.backoff.front())
-      error("queue.expiry",
-            "'expiry' is shorter than the first wait of 'backoff': nothing would be "
-            "tried twice");
+    check_policy(queue, "queue");
+    for (const auto& [name, policy] : queue.next_hops)
+      check_policy(policy, "queue.next_hops." + name);
     if (config_.inbound.limits.message_size > config_.memory_for_content * 64)
       warning("memory_for_content",
               "is small for messages of limits.message_size; clients will wait");

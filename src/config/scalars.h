@@ -5,6 +5,7 @@
 
 #include "waypost/base/clock.h"
 #include "waypost/base/result.h"
+#include "waypost/config/config.h"
 #include "waypost/outbound/next_hop.h"
 
 #include <cstdint>
@@ -16,8 +17,6 @@ namespace waypost::config {
 Result<bool> parse_boolean(std::string_view text);
 Result<std::uint64_t> parse_number(std::string_view text);
 Result<double> parse_share(std::string_view text);
-/// "30s", "5m", "1h 30m", "2 days", "250ms"; a bare 0 is no time at all.
-Result<Duration> parse_duration(std::string_view text);
 std::string format_duration(Duration duration);
 /// "40 MB" is 40,000,000 octets, "40 MiB" 41,943,040; a bare number counts octets.
 Result<std::uint64_t> parse_size(std::string_view text);

@@ -99,18 +99,34 @@ void read_next_hop(Section& section, outbound::NextHopOptions& options) {
   read_pace(section, options);
 }
 
-void read_queue(Section& section, queue::Options& options) {
-  section.durations({"backoff", "waits between attempts; the last one repeats"}, options.backoff,
+namespace {
+
+void read_policy(Section& section, queue::Policy& policy) {
+  section.durations({"backoff", "waits between attempts; the last one repeats"}, policy.backoff,
                     {seconds(1), hours(24)});
+  section.duration({"expiry", "then undelivered mail is returned to its sender"}, policy.expiry,
+                   {minutes(1), hours(24 * 14)});
+  section.duration({"delay_notice", "then the sender is told, once, that it is late; 0: never"},
+                   policy.delay_notice, {Duration::zero(), hours(24 * 14)});
+  section.number<std::uint32_t>({"concurrency", "attempts at once per next hop and shard, at most"},
+                                policy.concurrency, {1, 10'000});
+}
+
+}  // namespace
+
+void read_queue(Section& section, queue::Options& options) {
+  read_policy(section, options);
+  section.named_sections({"next_hops", "next hops for which these are different"}, "NAME",
+                         [&](const std::string& name, Section& differs) {
+                           queue::Policy policy = options;
+                           read_policy(differs, policy);
+                           if (!differs.describing()) options.next_hops[name] = policy;
+                         });
   section.share({"jitter", "random share by which each wait is longer or shorter"}, options.jitter,
                 0, 0.9);
-  section.duration({"expiry", "then undelivered mail is returned to its sender"}, options.expiry,
-                   {minutes(1), hours(24 * 14)});
   section.duration(
       {"unknown_grace", "keep queued mail for this long whose recipient has left the table"},
       options.unknown_grace, {Duration::zero(), hours(24 * 14)});
-  section.number<std::uint32_t>({"concurrency", "attempts at once per next hop and shard"},
-                                options.concurrency, {1, 10'000});
   section.text({"postmaster", "named in failure reports; empty: postmaster@ own_name"},
                options.postmaster);
   section.text(
@@ -119,13 +135,20 @@ void read_queue(Section& section, queue::Options& options) {
       options.report_next_hop);
   section.size({"report_full_limit", "a failure report returns at most this much of the message"},
                options.report_full_limit, {0, 64ull << 20});
-  if (section.describing() || options.postmaster.empty()) return;
-  if (const auto parsed = mail::parse_mailbox(options.postmaster);
-      !parsed || parsed->domain.empty())
-    section.reading().error(section.place_of("postmaster"),
-                            "'postmaster' must be a mail address such as postmaster@corp.example, "
-                            "not '" +
-                                options.postmaster + "'");
+  section.text({"undeliverable_to",
+                "address that is told of failed mail with a null sender; empty: it is only logged"},
+               options.undeliverable_to);
+  if (section.describing()) return;
+  for (const auto& [key, address] : {std::pair{"postmaster", &options.postmaster},
+                                     std::pair{"undeliverable_to", &options.undeliverable_to}}) {
+    if (address->empty()) continue;
+    if (const auto parsed = mail::parse_mailbox(*address); parsed && !parsed->domain.empty())
+      continue;
+    section.reading().error(section.place_of(key),
+                            "'" + std::string(key) +
+                                "' must be a mail address such as postmaster@corp.example, not '" +
+                                *address + "'");
+  }
 }
 
 void read_spool(Section& section, spool::Options& options) {

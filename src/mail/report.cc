@@ -143,9 +143,12 @@ class ReportWriter {
   }
 
  private:
+  static Mailbox addressee_of(const ReportInput& input) {
+    return input.addressee ? *input.addressee : input.envelope.reverse_path.value_or(Mailbox{});
+  }
   static bool needs_utf8(const ReportInput& input) {
     if (input.envelope.smtputf8) return true;
-    if (input.envelope.reverse_path && input.envelope.reverse_path->needs_smtputf8()) return true;
+    if (addressee_of(input).needs_smtputf8()) return true;
     return std::any_of(input.recipients.begin(), input.recipients.end(),
                        [](const auto& r) { return r.recipient.original.needs_smtputf8(); });
   }
@@ -160,7 +163,7 @@ class ReportWriter {
   void header() {
     const std::string own = line_text(in_.own_name, false, 255);
     append_field(out_, "From", "Mail Delivery System <MAILER-DAEMON@" + own + ">");
-    append_field(out_, "To", "<" + line_text(to_string(in_.envelope.reverse_path), utf8_) + ">");
+    append_field(out_, "To", "<" + line_text(addressee_of(in_).to_string(), utf8_) + ">");
     append_field(out_, "Subject", subject_of(in_.action));
     append_field(out_, "Date", format_date(in_.now));
     append_field(out_, "Message-ID", "<" + in_.report_id.to_string() + "@" + own + ">");

@@ -16,6 +16,13 @@ ListResult QueueImpl::list(const Selector& selector, const Slice& slice) {
   return result;
 }
 
+std::optional<spool::MessageRef> QueueImpl::find(QueueId id) const {
+  for (Index at = 0; at < messages_.end(); ++at) {
+    if (messages_[at].alive && messages_[at].id == id) return messages_[at].ref();
+  }
+  return std::nullopt;
+}
+
 std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selector) {
   const Picked picked = pick(at, selector);
   if (picked.count + picked.ended.size() == 0) return std::nullopt;

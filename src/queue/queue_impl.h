@@ -56,6 +56,7 @@ class QueueImpl final : public Queue {
   QueueStats stats() const override;
   ControlResult control(const Command& command, const Slice& slice) override;
   ListResult list(const Selector& selector, const Slice& slice) override;
+  std::optional<spool::MessageRef> find(QueueId id) const override;
 
  private:
   using Index = std::uint32_t;

@@ -178,7 +178,8 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
                                 clock().now(),
                                 envelope->id,
                                 original,
-                                full};
+                                full,
+                                addressee(*about)};
   const std::string content = mail::build_report(input);
   envelope->content_size = content.size();
   const bool eight_bit = std::any_of(content.begin(), content.end(),

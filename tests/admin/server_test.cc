@@ -28,10 +28,10 @@ class AdminServer : public ::testing::Test {
         std::filesystem::temp_directory_path() / ("waypost-admin-" + std::to_string(::getpid()));
     std::filesystem::create_directories(directory_);
     options_ = {(directory_ / "admin.sock").string(), "127.0.0.1", 0, true};
-    actions_.push_back({"GET", "/healthz", true,
-                        [](std::string_view) { return Answer{200, "text/plain", "ok\n"}; }});
-    actions_.push_back({"POST", "/v1/echo", false, [](std::string_view body) {
-                          return Answer{200, "text/plain", "echo " + std::string(body)};
+    actions_.push_back(
+        {"GET", "/healthz", true, [](const Call&) { return Answer{200, "text/plain", "ok\n"}; }});
+    actions_.push_back({"POST", "/v1/echo", false, [](const Call& call) {
+                          return Answer{200, "text/plain", "echo " + std::string(call.body)};
                         }});
   }
   void TearDown() override {

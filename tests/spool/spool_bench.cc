@@ -99,8 +99,11 @@ int main(int count, char** words) {
     return 1;
   }
   boost::asio::io_context io(1);
-  Run run{opened->get(), io.get_executor(),
+  Run run{opened->get(),
+          io.get_executor(),
           count > 3 ? std::strtoull(words[3], nullptr, 10) : 100'000,
+          16,
+          0,
           {}};
   const std::uint64_t all = run.left;
   const std::string body(10 * 1024, 'b');

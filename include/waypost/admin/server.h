@@ -31,12 +31,17 @@ struct Options {
   bool http = false;  // listen on TCP at all; port 0 picks a free one
 };
 
-/// Called on the main thread; must not block for long. `body` is the request's.
+struct Call {
+  std::string_view body;
+  std::string by;  // user at the other end of the Unix socket, "name (uid 1000)"; empty over TCP
+};
+
+/// Called on the main thread; must not block for long.
 struct Action {
   std::string method;        // "GET", "POST"
   std::string path;          // "/v1/reload"; exact match
   bool open_to_tcp = false;  // GET only
-  std::function<Answer(std::string_view body)> run;
+  std::function<Answer(const Call& call)> run;
 };
 
 class Server {

@@ -50,6 +50,9 @@ struct Config {
   std::map<std::string, Place> places;
 };
 
+/// "30s", "5m", "1h 30m", "2 days", "250ms"; a bare 0 is no time at all.
+Result<Duration> parse_duration(std::string_view text);
+
 struct Diagnostic {
   enum class Level : std::uint8_t { error, warning } level = Level::error;
   std::string file;

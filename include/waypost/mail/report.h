@@ -25,7 +25,7 @@ struct ReportedRecipient {
 
 struct ReportInput {
   ReportAction action = ReportAction::failed;
-  const Envelope& envelope;  // of the message that the report is about; reverse_path not null
+  const Envelope& envelope;  // of the message that the report is about
   std::vector<ReportedRecipient> recipients;
   std::string_view own_name;
   std::string_view postmaster;  // address that the reader may ask
@@ -34,10 +34,11 @@ struct ReportInput {
   std::string_view
       original_content;  // header, or header and body when RET=FULL asks for it and it fits
   bool content_is_full = false;
+  ReversePath addressee;  // who is told; unset: the reverse-path, which then is not null
 };
 
-/// The report as content for a message with a null reverse-path, addressed to the envelope's
-/// reverse-path. Final-Recipient names the *original* address, never the rewritten one.
+/// The report as content for a message with a null reverse-path, addressed to the addressee.
+/// Final-Recipient names the *original* address, never the rewritten one.
 std::string build_report(const ReportInput& input);
 
 /// True if a failure of this recipient must be told: reverse-path not null, NOTIFY unset or with

@@ -53,8 +53,8 @@ struct TrackingEvent {
   std::string_view status;       // enhanced status "2.6.0"
   std::string_view why;          // the decision in words
   std::string_view wave;
-  std::string_view by;      // control: who did it
-  std::string_view action;  // control: the verb
+  std::string_view by;                 // control: who did it
+  std::string_view action;             // control: the verb
   std::string_view original_queue_id;  // reported: the message that the report is about
   std::uint64_t size = 0;              // octets
   std::uint32_t recipients = 0;

@@ -43,8 +43,8 @@ struct AttemptResult {
   bool site_trouble = false;
   bool unreachable = false;    // of the kind that there was no session at all
   bool asks_for_less = false;  // busy or throttling, by its replies
-  std::string remote_host;  // "name[192.0.2.1]:25"; empty: never connected
-  net::TlsInfo tls;         // version empty: none
+  std::string remote_host;     // "name[192.0.2.1]:25"; empty: never connected
+  net::TlsInfo tls;            // version empty: none
   bool reused_connection = false;
   Duration took{};
 };

@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,8 @@ class Queue {
   /// Does what an operator said to what fits, one slice at a time. suspend and resume act on the
   /// first slice for all that comes later, and on what is queued slice by slice.
   virtual ControlResult control(const Command& command, const Slice& slice) = 0;
+  /// Where the content of a message lies; nullopt: it is not here (any more).
+  virtual std::optional<spool::MessageRef> find(QueueId id) const = 0;
   virtual ListResult list(const Selector& selector, const Slice& slice) = 0;
 };
 

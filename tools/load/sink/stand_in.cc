@@ -74,21 +74,21 @@ admin::Answer plain(unsigned status, std::string body) {
 
 std::vector<admin::Action> StandIn::control_actions() {
   std::vector<admin::Action> actions;
-  actions.push_back({"POST", "/v1/rules", false, [this](std::string_view body) {
-                       const auto set = behaviour_.replace(lines_of(body));
+  actions.push_back({"POST", "/v1/rules", false, [this](const admin::Call& call) {
+                       const auto set = behaviour_.replace(lines_of(call.body));
                        return set ? plain(200, behaviour_.report())
                                   : plain(400, set.error().message + "\n");
                      }});
-  actions.push_back({"POST", "/v1/rule", false, [this](std::string_view body) {
-                       for (const auto& line : lines_of(body)) {
+  actions.push_back({"POST", "/v1/rule", false, [this](const admin::Call& call) {
+                       for (const auto& line : lines_of(call.body)) {
                          const auto set = behaviour_.add(line);
                          if (!set) return plain(400, set.error().message + "\n");
                        }
                        return plain(200, behaviour_.report());
                      }});
   actions.push_back({"GET", "/v1/rules", false,
-                     [this](std::string_view) { return plain(200, behaviour_.report()); }});
-  actions.push_back({"GET", "/v1/counters", false, [this](std::string_view) {
+                     [this](const admin::Call&) { return plain(200, behaviour_.report()); }});
+  actions.push_back({"GET", "/v1/counters", false, [this](const admin::Call&) {
                        recorder_->flush();
                        return admin::Answer{200, "application/json", recorder_->counters_json()};
                      }});

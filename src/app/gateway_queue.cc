@@ -1,0 +1,153 @@
+// The admin API's part about the queue. Every request looks at one slice of one shard and says
+// where to go on, so that neither this thread nor a shard is ever busy with it for long.
+#include "waypost/queue/control_json.h"
+
+#include "app/gateway.h"
+
+#include <boost/json.hpp>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+constexpr std::chrono::milliseconds kShardPatience{5000};
+constexpr std::uint32_t kSlice = 512;
+constexpr std::uint32_t kQuickSlice = 1 << 20;  // by queue id: nothing is read
+
+admin::Answer answer_json(unsigned status, const json::value& value) {
+  return {status, "application/json", json::serialize(value) + "\n"};
+}
+
+admin::Answer refuse(unsigned status, const std::string& why) {
+  return answer_json(status, json::object{{"error", why}});
+}
+
+/// {"shard":0,"from":512} of a request; the beginning if there is none.
+struct Cursor {
+  std::size_t shard = 0;
+  std::uint32_t from = 0;
+};
+
+Cursor cursor_of(const json::value& request) {
+  Cursor cursor;
+  if (!request.is_object()) return cursor;
+  const auto number = [&](std::string_view key) -> std::uint64_t {
+    const auto* found = request.as_object().if_contains(key);
+    return found != nullptr && found->is_int64() && found->as_int64() > 0
+               ? static_cast<std::uint64_t>(found->as_int64())
+               : 0;
+  };
+  cursor.shard = number("shard");
+  cursor.from = static_cast<std::uint32_t>(number("from"));
+  return cursor;
+}
+
+/// Where the walk goes on; absent at its end.
+void add_next(json::object& answer, Cursor cursor, std::uint32_t next, std::size_t shards) {
+  if (next != 0) {
+    answer["shard"] = cursor.shard;
+    answer["from"] = next;
+  } else if (cursor.shard + 1 < shards) {
+    answer["shard"] = cursor.shard + 1;
+    answer["from"] = 0;
+  }
+}
+
+queue::Slice slice_of(Cursor cursor, const queue::Selector& selector) {
+  return {cursor.from, selector.ids.empty() ? kSlice : kQuickSlice};
+}
+
+}  // namespace
+
+void Gateway::add_queue_actions(std::vector<admin::Action>& list) {
+  list.push_back({"POST", "/v1/queue/list", false,
+                  [this](const admin::Call& call) { return list_queue(call.body); }});
+  list.push_back({"POST", "/v1/queue/control", false,
+                  [this](const admin::Call& call) { return control_queue(call); }});
+  list.push_back({"POST", "/v1/queue/content", false,
+                  [this](const admin::Call& call) { return content_of(call.body); }});
+}
+
+admin::Answer Gateway::list_queue(std::string_view body) {
+  boost::system::error_code error;
+  const auto request = json::parse({body.data(), body.size()}, error);
+  // A list is asked for like a command; its verb means nothing.
+  auto command = queue::command_from_json(body);
+  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
+  const Cursor cursor = cursor_of(request);
+  if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
+  const queue::Slice slice = slice_of(cursor, command->selector);
+  if (!command->selector.ids.empty()) tracking_->flush();  // `show` reads its history next
+  const auto result = shards_[cursor.shard]->ask_queue<queue::ListResult>(
+      kShardPatience, [selector = std::move(command->selector), slice](queue::Queue& queue) {
+        return queue.list(selector, slice);
+      });
+  if (!result) return refuse(503, "a shard does not answer in time; try again");
+  json::object answer;
+  add_next(answer, cursor, result->next, shards_.size());
+  std::string text = json::serialize(answer);
+  text.pop_back();  // the messages are serialised already
+  text += answer.empty() ? "\"messages\":[" : ",\"messages\":[";
+  for (const auto& message : result->messages) {
+    if (text.back() != '[') text += ',';
+    text += queue::to_json(message);
+  }
+  return {200, "application/json", text + "]}\n"};
+}
+
+admin::Answer Gateway::control_queue(const admin::Call& call) {
+  boost::system::error_code error;
+  const auto request = json::parse({call.body.data(), call.body.size()}, error);
+  auto command = queue::command_from_json(call.body);
+  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
+  command->by = call.by;
+  if (command->verb == queue::Verb::reroute &&
+      std::none_of(config_.next_hops.begin(), config_.next_hops.end(),
+                   [&](const auto& hop) { return hop.name == command->next_hop; }))
+    return refuse(400, "there is no next hop '" + command->next_hop + "'");
+  const Cursor cursor = cursor_of(request);
+  if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
+  const queue::Slice slice = slice_of(cursor, command->selector);
+  const auto result = shards_[cursor.shard]->ask_queue<queue::ControlResult>(
+      kShardPatience,
+      [what = *command, slice](queue::Queue& queue) { return queue.control(what, slice); });
+  if (!result)
+    return refuse(503, "a shard does not answer in time; look at what is done, then try again");
+  tracking_->flush();  // who did it is on record before it is answered
+  // A suspension is noted once, not for each slice that it walks through.
+  const bool standing =
+      command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
+  const bool noted = standing && (cursor.shard > 0 || cursor.from > 0);
+  auto kept = noted ? Result<>() : journal_->append(*command, result->touched);
+  if (!kept) return refuse(500, "done, but it will not survive a restart: " + kept.error().message);
+  json::array ids;
+  for (const auto& touched : result->touched) ids.emplace_back(touched.id.to_string());
+  json::object answer{{"messages", result->touched.size()},
+                      {"recipients", result->recipients},
+                      {"queue_ids", std::move(ids)}};
+  add_next(answer, cursor, result->next, shards_.size());
+  return answer_json(200, answer);
+}
+
+/// The message as it will be sent, without its envelope.
+admin::Answer Gateway::content_of(std::string_view body) {
+  const auto id = QueueId::parse(body);
+  if (!id) return refuse(400, id.error().message);
+  for (auto& shard : shards_) {
+    const auto found = shard->ask_queue<std::optional<spool::MessageRef>>(
+        kShardPatience, [id = *id](queue::Queue& queue) { return queue.find(id); });
+    if (!found || !*found) continue;
+    auto reader = spool_->read(**found);
+    if (!reader) return refuse(500, reader.error().message);
+    std::string content;
+    for (;;) {
+      const auto piece = (*reader)->next();
+      if (!piece) return refuse(500, piece.error().message);
+      if (piece->empty()) return {200, "message/rfc822", std::move(content)};
+      content += *piece;
+    }
+  }
+  return refuse(404, "message " + id->to_string() + " is not in the queue (any more)");
+}
+
+}  // namespace waypost::app

@@ -1,0 +1,378 @@
+#include "app/queue_commands.h"
+
+#include "waypost/admin/server.h"
+#include "waypost/config/config.h"
+#include "waypost/queue/control_json.h"
+
+#include <boost/json.hpp>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+using queue::Verb;
+constexpr int kExitNothing = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
+
+std::string text_of(const json::object& object, std::string_view key) {
+  const auto* found = object.if_contains(key);
+  return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
+}
+
+std::int64_t number_of(const json::object& object, std::string_view key) {
+  const auto* found = object.if_contains(key);
+  return found != nullptr && found->is_number() ? found->to_number<std::int64_t>() : 0;
+}
+
+std::string clock_words(std::int64_t unix_seconds) {
+  const std::time_t at = unix_seconds;
+  std::tm parts{};
+  ::localtime_r(&at, &parts);
+  char text[40];
+  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &parts);
+  return {text, size};
+}
+
+std::string span_words(std::int64_t seconds) {
+  const auto with = [](std::int64_t n, const char* unit) { return std::to_string(n) + unit; };
+  if (seconds < 120) return with(seconds, "s");
+  if (seconds < 7200) return with(seconds / 60, "m");
+  if (seconds < 172'800) return with(seconds / 3600, "h");
+  return with(seconds / 86'400, "d");
+}
+
+std::string octets_words(std::int64_t octets) {
+  if (octets < 10'000) return std::to_string(octets) + " B";
+  if (octets < 10'000'000) return std::to_string(octets / 1024) + " KiB";
+  return std::to_string(octets / (1024 * 1024)) + " MiB";
+}
+
+Result<queue::Selector> selector_of(const QueueArguments& arguments) {
+  queue::Selector selector;
+  for (const std::string& text : arguments.ids) {
+    const auto id = QueueId::parse(text);
+    if (!id) return fail(ErrorKind::invalid, "'" + text + "': " + id.error().message);
+    selector.ids.push_back(*id);
+  }
+  selector.next_hop = arguments.next_hop;
+  selector.sender = arguments.sender;
+  selector.recipient = arguments.recipient;
+  selector.domain = arguments.domain;
+  selector.wave = arguments.wave;
+  selector.reply = arguments.reply;
+  for (const auto state :
+       {queue::RecipientState::ready, queue::RecipientState::active, queue::RecipientState::waiting,
+        queue::RecipientState::held, queue::RecipientState::ended}) {
+    if (to_string(state) == arguments.state) selector.state = state;
+  }
+  for (const auto& [text, field] : {std::pair{&arguments.older, &selector.older_than},
+                                    std::pair{&arguments.younger, &selector.younger_than}}) {
+    if (text->empty()) continue;
+    const auto span = config::parse_duration(*text);
+    if (!span) return fail(ErrorKind::invalid, "'" + *text + "': " + span.error().message);
+    *field = *span;
+  }
+  return selector;
+}
+
+/// Asks slice by slice until the queue has been walked through.
+class Walk {
+ public:
+  Walk(const CommandOptions& options, std::string path, const queue::Command& command)
+      : socket_(options.socket.empty() ? config::load_file(options.config_file).config.admin.socket
+                                       : options.socket),
+        path_(std::move(path)),
+        request_(json::parse(queue::to_json(command)).as_object()) {}
+
+  /// Calls `each` with every answer. The exit code; 0 if all went well.
+  int run(const std::function<void(const json::object&)>& each) {
+    for (;;) {
+      const auto answer = admin::request(socket_, "POST", path_, json::serialize(request_));
+      if (!answer) {
+        std::cerr << "waypost queue: " << answer.error().message << "\n";
+        return kExitUnavailable;
+      }
+      boost::system::error_code error;
+      const json::value value = json::parse(answer->body, error);
+      if (error || !value.is_object() || answer->status != 200) {
+        std::cerr << "waypost queue: "
+                  << (value.is_object() ? text_of(value.as_object(), "error") : answer->body)
+                  << "\n";
+        return answer->status == 400 ? kExitUsage : kExitFailed;
+      }
+      each(value.as_object());
+      if (!value.as_object().contains("from")) return 0;
+      request_["shard"] = value.at("shard");
+      request_["from"] = value.at("from");
+    }
+  }
+
+ private:
+  std::string socket_, path_;
+  json::object request_;
+};
+
+void print_recipients(const json::object& message, std::int64_t now) {
+  for (const auto& value : message.at("open").as_array()) {
+    const json::object& one = value.as_object();
+    std::cout << "    " << text_of(one, "state") << "  " << text_of(one, "address");
+    if (!text_of(one, "target").empty()) std::cout << " -> " << text_of(one, "target");
+    if (!text_of(one, "next_hop").empty()) std::cout << " by " << text_of(one, "next_hop");
+    if (!text_of(one, "wave").empty()) std::cout << " (wave " << text_of(one, "wave") << ")";
+    if (const auto attempts = number_of(one, "attempts"); attempts > 0)
+      std::cout << ", tried " << attempts << (attempts == 1 ? " time" : " times");
+    if (const auto next = number_of(one, "next_attempt"); next > now)
+      std::cout << ", again in " << span_words(next - now);
+    std::cout << "\n";
+    if (!text_of(one, "why").empty()) std::cout << "        " << text_of(one, "why") << "\n";
+  }
+}
+
+void print_line(const json::object& message, std::int64_t now) {
+  std::cout << text_of(message, "queue_id") << "  "
+            << span_words(now - number_of(message, "accepted_at")) << "  "
+            << octets_words(number_of(message, "size")) << "  " << text_of(message, "sender")
+            << "\n";
+  print_recipients(message, now);
+}
+
+int list(const QueueArguments& arguments, const queue::Command& command) {
+  std::uint64_t messages = 0;
+  std::uint64_t recipients = 0;
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  const int code =
+      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+        for (const auto& message : answer.at("messages").as_array()) {
+          ++messages;
+          recipients += message.at("open").as_array().size();
+          if (arguments.common.json) {
+            std::cout << json::serialize(message) << "\n";
+          } else {
+            print_line(message.as_object(), now);
+          }
+        }
+        std::cout.flush();
+      });
+  if (code != 0) return code;
+  if (!arguments.common.json)
+    std::cout << messages << " messages, " << recipients << " recipients\n";
+  return messages == 0 ? kExitNothing : 0;
+}
+
+/// Its lines of the tracking log, the rotated file before the current one.
+void print_history(const std::string& path, const std::string& id, bool as_json) {
+  bool readable = false;
+  for (const std::string& file : {path + ".1", path}) {
+    std::ifstream log(file);
+    readable = readable || log.is_open();
+    for (std::string line; std::getline(log, line);) {
+      if (line.find(id) == std::string::npos) continue;
+      if (as_json) {
+        std::cout << line << "\n";
+        continue;
+      }
+      boost::system::error_code error;
+      const json::value value = json::parse(line, error);
+      if (error || !value.is_object()) continue;
+      const json::object& event = value.as_object();
+      std::cout << "  " << text_of(event, "time") << "  " << text_of(event, "event");
+      for (const char* key : {"recipient", "target", "next_hop", "remote_host", "status", "reply",
+                              "why", "tls", "by", "action"}) {
+        if (!text_of(event, key).empty()) std::cout << "  " << key << "=" << text_of(event, key);
+      }
+      std::cout << "\n";
+    }
+  }
+  if (!readable && !as_json)
+    std::cout << "  (" << path << " can't be read; run this as a user who may)\n";
+}
+
+int show(const QueueArguments& arguments, const queue::Command& command) {
+  bool found = false;
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  const int code =
+      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+        for (const auto& value : answer.at("messages").as_array()) {
+          const json::object& message = value.as_object();
+          found = true;
+          if (arguments.common.json) {
+            std::cout << json::serialize(message) << "\n";
+            continue;
+          }
+          std::cout << "queue id    " << text_of(message, "queue_id") << "\n"
+                    << "message id  " << text_of(message, "message_id") << "\n"
+                    << "sender      " << text_of(message, "sender") << "\n"
+                    << "from        " << text_of(message, "client") << "\n"
+                    << "accepted    " << clock_words(number_of(message, "accepted_at")) << "\n"
+                    << "expires     " << clock_words(number_of(message, "expires_at")) << "\n"
+                    << "size        " << octets_words(number_of(message, "size")) << "\n"
+                    << "recipients  " << number_of(message, "recipients") << ", of which "
+                    << number_of(message, "settled") << " are done\n";
+          print_recipients(message, now);
+        }
+      });
+  if (code != 0) return code;
+  if (!found && !arguments.common.json) std::cout << "not in the queue (any more)\n";
+  const auto tracking = config::load_file(arguments.common.config_file).config.tracking.path;
+  if (!tracking.empty()) {
+    if (!arguments.common.json) std::cout << "history from " << tracking << "\n";
+    for (const QueueId id : command.selector.ids)
+      print_history(tracking, id.to_string(), arguments.common.json);
+  }
+  return found ? 0 : kExitNothing;
+}
+
+int save(const std::string& path, std::string_view text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (file) return 0;
+  std::cerr << "waypost queue export: " << path << ": can't be written\n";
+  return kExitFailed;
+}
+
+/// One ID.eml (the content as it will be sent) and one ID.json (the envelope) each.
+int export_messages(const QueueArguments& arguments, const queue::Command& command) {
+  std::error_code error;
+  std::filesystem::create_directories(arguments.directory, error);
+  const std::string socket =
+      arguments.common.socket.empty()
+          ? config::load_file(arguments.common.config_file).config.admin.socket
+          : arguments.common.socket;
+  std::uint64_t done = 0;
+  int failed = 0;
+  const int code =
+      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+        for (const auto& message : answer.at("messages").as_array()) {
+          const std::string id = text_of(message.as_object(), "queue_id");
+          const auto content = admin::request(socket, "POST", "/v1/queue/content", id);
+          if (!content || content->status == 404) continue;  // delivered meanwhile
+          const std::string path = arguments.directory + "/" + id;
+          if (content->status != 200) {
+            std::cerr << "waypost queue export: " << id << ": " << content->body;
+            failed = kExitFailed;
+            continue;
+          }
+          failed |= save(path + ".eml", content->body);
+          failed |= save(path + ".json", json::serialize(message) + "\n");
+          ++done;
+        }
+      });
+  if (code != 0) return code;
+  std::cout << done << " messages written to " << arguments.directory << "\n";
+  return failed != 0 ? failed : done == 0 ? kExitNothing : 0;
+}
+
+int act(const QueueArguments& arguments, const queue::Command& command) {
+  std::int64_t messages = 0;
+  std::int64_t recipients = 0;
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  const int code =
+      Walk(arguments.common, "/v1/queue/control", command).run([&](const json::object& answer) {
+        messages += number_of(answer, "messages");
+        recipients += number_of(answer, "recipients");
+        if (arguments.common.json) std::cout << json::serialize(answer) << "\n";
+        if (terminal) std::cerr << "\r" << messages << " messages ..." << std::flush;
+      });
+  if (terminal) std::cerr << "\r";
+  if (!arguments.common.json) {
+    std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ") << messages
+              << " messages, " << recipients << " recipients"
+              << (code != 0 ? " until it broke off" : "") << "\n";
+  }
+  if (code != 0) return code;
+  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
+  return messages == 0 && !standing ? kExitNothing : 0;
+}
+
+int run_verb(const QueueArguments& arguments, Verb verb,
+             int (*what)(const QueueArguments&, const queue::Command&)) {
+  queue::Command command;
+  command.verb = verb;
+  command.dry_run = arguments.dry_run;
+  command.reason = arguments.reason;
+  command.next_hop = arguments.to;
+  auto selector = selector_of(arguments);
+  if (!selector) {
+    std::cerr << "waypost queue: " << selector.error().message << "\n";
+    return kExitUsage;
+  }
+  command.selector = std::move(*selector);
+  if (what == act && command.selector.everything() && !arguments.all) {
+    std::cerr << "waypost queue " << to_string(verb)
+              << ": nothing is selected; name what is meant, or say --all\n";
+    return kExitUsage;
+  }
+  return what(arguments, command);
+}
+
+void add_selection(CLI::App* command, QueueArguments& arguments, bool ids_only) {
+  command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->capture_default_str();
+  command->add_option("--socket", arguments.common.socket,
+                      "Admin socket of the daemon; default: as the configuration says");
+  command->add_flag("--json", arguments.common.json, "Answer as JSON, one object a line");
+  auto* ids = command->add_option("id", arguments.ids, "Queue ids");
+  if (ids_only) {
+    ids->required();
+    return;
+  }
+  const std::string group = "Selection: all that is given must fit. Patterns: * ? [a-z]";
+  const auto option = [&](const char* name, std::string& into, const char* help) {
+    return command->add_option(name, into, help)->group(group);
+  };
+  option("--next-hop", arguments.next_hop, "Its name in the configuration");
+  option("--sender", arguments.sender, "Pattern; '<>' is the null sender");
+  option("--recipient", arguments.recipient, "Pattern of the original or rewritten address");
+  option("--domain", arguments.domain, "Domain of the original or rewritten address");
+  option("--wave", arguments.wave, "Wave of the recipient");
+  option("--reply", arguments.reply, "Pattern of the last answer");
+  option("--state", arguments.state, "Where it is")
+      ->check(CLI::IsMember({"ready", "active", "waiting", "held", "ended"}));
+  option("--older", arguments.older, "Accepted longer ago than, such as 2h");
+  option("--younger", arguments.younger, "Accepted less long ago than");
+}
+
+}  // namespace
+
+void add_queue_commands(CLI::App& app, QueueArguments& arguments, int& exit_code) {
+  auto* all = app.add_subcommand("queue", "Look at the queue, hold, release, reroute, give up");
+  all->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, Verb verb,
+                       int (*what)(const QueueArguments&, const queue::Command&)) {
+    auto* command = all->add_subcommand(name, help);
+    add_selection(command, arguments, what == show);
+    if (what == act) {
+      command->add_flag("--all", arguments.all, "Everything is meant");
+      command->add_flag("--dry-run", arguments.dry_run, "Only tell what would be touched");
+      command->add_option("--reason", arguments.reason,
+                          "For the tracking log; bounce: what the sender is told");
+    }
+    command->callback(
+        [&arguments, &exit_code, verb, what] { exit_code = run_verb(arguments, verb, what); });
+    return command;
+  };
+  add("list", "Messages and where each recipient is", Verb::flush, list);
+  add("show", "The whole story of a message", Verb::flush, show);
+  add("hold", "Keep these recipients back until they are released", Verb::hold, act);
+  add("release", "Let held recipients go", Verb::release, act);
+  add("suspend", "Stop delivery of what fits, also of what is still to come", Verb::suspend, act);
+  add("resume", "End a suspension; --all ends all", Verb::resume, act);
+  add("flush", "Try again now what waits for its next attempt", Verb::flush, act);
+  add("bounce", "Give up, and tell the senders", Verb::bounce, act);
+  add("delete", "Give up, and tell nobody", Verb::remove, act);
+  add("reroute", "Send over another next hop, to the same address", Verb::reroute, act)
+      ->add_option("--to", arguments.to, "The next hop's name in the configuration")
+      ->required();
+  add("export", "Copy messages into a folder; they stay in the queue", Verb::flush, export_messages)
+      ->add_option("--directory", arguments.directory, "Where to")
+      ->required();
+}
+
+}  // namespace waypost::app
