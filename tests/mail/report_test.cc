@@ -28,7 +28,8 @@ struct Report {
                          {},
                          {},
                          original,
-                         full});
+                         full,
+                         {}});
   }
   Envelope about;
   ReportedRecipient reported;

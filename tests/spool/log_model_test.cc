@@ -157,7 +157,8 @@ class Model {
       request->recipients = static_cast<std::uint32_t>(1 + random_() % 3);
       Known known;
       known.envelope = request->envelope;
-      for (std::uint64_t n = random_() % 8 == 0 ? 1 + random_() % 5 : 0; n > 0; --n) {
+      for (std::uint64_t pieces = random_() % 8 == 0 ? 1 + random_() % 5 : 0; pieces > 0;
+           --pieces) {
         stream_piece(*request, known.content);
       }
       const std::string rest = noise(random_() % 6000);
