@@ -49,6 +49,7 @@ Settings Settings::drawn(Chance& chance, std::uint64_t seed) {
   settings.queue.jitter_seed = seed | 1;
   if (chance.odds(0.4)) settings.queue.expiry = chance.span(minutes(10), hours(48));
   if (chance.odds(0.4)) settings.queue.unknown_grace = chance.span(minutes(1), hours(4));
+  if (chance.odds(0.4)) settings.queue.delay_notice = chance.span(minutes(1), hours(4));
   if (chance.odds(0.8)) settings.queue.report_next_hop = "exchange";
   settings.queue.concurrency = static_cast<std::uint32_t>(chance.between(1, 5));
   if (chance.odds(0.1)) settings.memory = 32 * 1024;
