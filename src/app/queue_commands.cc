@@ -39,6 +39,11 @@ std::string clock_words(std::int64_t unix_seconds) {
   return {text, size};
 }
 
+std::int64_t unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(Clock::system().now().time_since_epoch())
+      .count();
+}
+
 std::string span_words(std::int64_t seconds) {
   const auto with = [](std::int64_t n, const char* unit) { return std::to_string(n) + unit; };
   if (seconds < 120) return with(seconds, "s");
@@ -145,7 +150,7 @@ void print_line(const json::object& message, std::int64_t now) {
 int list(const QueueArguments& arguments, const queue::Command& command) {
   std::uint64_t messages = 0;
   std::uint64_t recipients = 0;
-  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  const std::int64_t now = unix_now();
   const int code =
       Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
         for (const auto& message : answer.at("messages").as_array()) {
@@ -195,7 +200,7 @@ void print_history(const std::string& path, const std::string& id, bool as_json)
 
 int show(const QueueArguments& arguments, const queue::Command& command) {
   bool found = false;
-  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  const std::int64_t now = unix_now();
   const int code =
       Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
         for (const auto& value : answer.at("messages").as_array()) {
