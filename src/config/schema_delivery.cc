@@ -118,7 +118,7 @@ void read_queue(Section& section, queue::Options& options) {
   read_policy(section, options);
   section.named_sections({"next_hops", "next hops for which these are different"}, "NAME",
                          [&](const std::string& name, Section& differs) {
-                           queue::Policy policy = options;
+                           queue::Policy policy = static_cast<const queue::Policy&>(options);
                            read_policy(differs, policy);
                            if (!differs.describing()) options.next_hops[name] = policy;
                          });
