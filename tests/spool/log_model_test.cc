@@ -68,6 +68,21 @@ class Model {
     return steps;
   }
 
+  /// Settles every recipient; the highest id that was acknowledged.
+  std::uint64_t finish_all() {
+    std::deque<Request*> requests;
+    std::uint64_t highest = 0;
+    for (auto& [id, known] : known_) {
+      if (!known.acknowledged) continue;
+      highest = id;
+      for (std::uint32_t i = 0; i < known.states.size(); ++i) {
+        if (known.states[i] == 0) requests.push_back(settle(known, i));
+      }
+    }
+    run(requests);
+    return highest;
+  }
+
   void step() {
     switch (random_() % 4) {
       case 0:
@@ -283,6 +298,22 @@ TEST(LogModel, ReclaimingSpaceComesToAnEnd) {
     for (int i = 0; i < 150; ++i) {
       model.step();
       ASSERT_LT(model.reclaim_until_rest(), 2000) << "seed " << seed << ", step " << i;
+    }
+  }
+}
+
+TEST(LogModel, TheHighestIdOutlivesItsMessage) {
+  for (std::uint64_t seed = 1; seed <= rounds(5); ++seed) {
+    Model model(seed);
+    model.open(false);
+    for (int i = 0; i < 40; ++i) model.step();
+    const std::uint64_t highest = model.finish_all();
+    for (int restart = 0; restart < 3; ++restart) {
+      MemoryBudget budget(0);
+      Log log(small_options(), model.disk(), budget);
+      RecoveryReport report;
+      ASSERT_TRUE(log.recover([](StoredMessage) {}, report));
+      EXPECT_GE(report.highest_id.value, highest) << "seed " << seed << ", restart " << restart;
     }
   }
 }
