@@ -25,6 +25,7 @@ struct ConnectRace::State {
         options(std::move(options_)),
         changed(shard_.timers) {}
 
+  struct Presence;
   static Task<void> connect(std::shared_ptr<State> state, std::size_t index, Endpoint to);
   static void start(const std::shared_ptr<State>& state, std::size_t index, Endpoint to);
   void came(std::size_t index, Result<std::unique_ptr<Stream>> connected);
@@ -46,8 +47,16 @@ struct ConnectRace::State {
   bool cancelled = false;  // by cancel()
 };
 
+struct ConnectRace::State::Presence {
+  ~Presence() { state.attempts[index].ended = true; }
+  State& state;
+  std::size_t index;
+};
+
 Task<void> ConnectRace::State::connect(std::shared_ptr<State> state, std::size_t index,
                                        Endpoint to) {
+  // When frames are destroyed with their io_context nothing is left to be cancelled.
+  const Presence presence{*state, index};
   const SteadyTime until = state->shard.timers.in(state->options.timeout);
   std::string source = state->options.source_address;
   auto connected = co_await state->connector.connect(std::move(to), std::move(source), until);

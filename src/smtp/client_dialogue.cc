@@ -72,6 +72,7 @@ ClientStep ClientDialogue::State::take_replies(std::string_view& input) {
 }
 
 void ClientDialogue::State::on_reply(Reply reply, bool more_input) {
+  ++replies;
   if (expected.empty()) {
     return break_off(ErrorKind::protocol, "the server sent a reply too many: " + reply.to_line());
   }
@@ -190,5 +191,6 @@ bool ClientDialogue::reusable() const {
   return !s.broken && (s.step == ClientStep::ready || s.step == ClientStep::done);
 }
 ClientStage ClientDialogue::stage() const { return state_->stage(); }
+std::uint64_t ClientDialogue::replies() const { return state_->replies; }
 
 }  // namespace waypost::smtp

@@ -127,6 +127,8 @@ class ClientDialogue {
   /// False after 421, a malformed reply or a lost connection: don't reuse.
   bool reusable() const;
   ClientStage stage() const;
+  /// Replies taken so far: what a driver may call progress.
+  std::uint64_t replies() const;
 
  private:
   struct State;
