@@ -39,9 +39,11 @@ Result<Deliverers> GatewayShard::make_deliverers(
     const std::vector<outbound::NextHopOptions>& next_hops) {
   Deliverers made;
   for (const auto& options : next_hops) {
+    auto& pace = parts_.paces[options.name];
+    if (!pace) pace = std::make_shared<outbound::Pace>();
     auto deliverer = outbound::Deliverer::make(
         options, outbound::DelivererContext{shard_, *connector_, *resolver_, parts_.spool,
-                                            parts_.metrics, parts_.own_name, parts_.is_self});
+                                            parts_.metrics, parts_.own_name, parts_.is_self, pace});
     if (!deliverer) {
       return fail(deliverer.error().kind,
                   "next hop " + options.name + ": " + deliverer.error().message);

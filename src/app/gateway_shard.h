@@ -34,6 +34,8 @@ struct SharedParts {
   std::string own_name;
   std::function<bool(const net::Endpoint&)> is_self;
   const queue::ControlState* remembered = nullptr;
+  /// By next hop name, kept over reloads; main thread.
+  std::map<std::string, std::shared_ptr<outbound::Pace>> paces = {};
 };
 
 using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;

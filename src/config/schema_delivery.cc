@@ -62,6 +62,28 @@ void read_protection(Section& section, outbound::NextHopOptions& options) {
                options.auth_password_file, FileUse::secret);
 }
 
+void read_patience(Section& section, outbound::NextHopOptions& options) {
+  section.duration({"connect_timeout", "for connecting to one address"}, options.connect_timeout,
+                   {milliseconds(100), minutes(10)});
+  section.duration({"connect_stagger",
+                    "until the host's next address is tried beside the first (RFC 8305: 250 ms)"},
+                   options.connect_stagger, {milliseconds(10), seconds(30)});
+  section.duration({"remember_failures", "a host or address that failed is tried last for so long"},
+                   options.remember_failures, {Duration::zero(), hours(24)});
+  section.duration({"greeting_timeout", "for its greeting (RFC 5321: 5 minutes)"},
+                   options.greeting_timeout, {seconds(1), hours(1)});
+  section.duration({"handshake_timeout", "for the TLS handshake"}, options.handshake_timeout,
+                   {seconds(1), hours(1)});
+  section.duration({"command_timeout", "for the reply to a command (RFC 5321: 5 minutes)"},
+                   options.command_timeout, {seconds(1), hours(1)});
+  section.duration({"data_timeout", "for the reply to DATA (RFC 5321: 2 minutes)"},
+                   options.data_timeout, {seconds(1), hours(1)});
+  section.duration({"content_timeout", "for each 64 KiB of content (RFC 5321: 3 minutes)"},
+                   options.content_timeout, {seconds(1), hours(1)});
+  section.duration({"verdict_timeout", "for the reply to a whole message (RFC 5321: 10 minutes)"},
+                   options.verdict_timeout, {seconds(1), hours(2)});
+}
+
 void read_pace(Section& section, outbound::NextHopOptions& options) {
   using Count = Bounds<std::uint32_t>;
   section.number<std::uint32_t>({"max_recipients", "recipients per transaction"},
@@ -70,22 +92,16 @@ void read_pace(Section& section, outbound::NextHopOptions& options) {
                                 options.max_connections, Count{1, 10'000});
   section.number<std::uint32_t>({"max_messages_per_connection", "then a new one is made"},
                                 options.max_messages_per_connection, Count{1, 1'000'000});
+  section.number<std::uint32_t>(
+      {"max_messages_per_second", "over all shards, evenly spaced; more wait; 0: no limit"},
+      options.max_messages_per_second, Count{0, 100'000});
   section.size({"max_message_size", "larger messages are returned; 0: what its SIZE says"},
                options.max_message_size, {0, 1ull << 40});
   section.boolean({"chunking", "use BDAT if offered"}, options.use_chunking);
   section.boolean({"pipelining", "use PIPELINING if offered"}, options.use_pipelining);
   section.duration({"idle_connection", "keep a connection open for reuse"}, options.idle_connection,
                    {Duration::zero(), minutes(30)});
-  section.duration({"connect_timeout", "for connecting to one host"}, options.connect_timeout,
-                   {milliseconds(100), minutes(10)});
-  section.duration({"greeting_timeout", "for its greeting (RFC 5321: 5 minutes)"},
-                   options.greeting_timeout, {seconds(1), hours(1)});
-  section.duration({"command_timeout", "for the reply to a command (RFC 5321: 5 minutes)"},
-                   options.command_timeout, {seconds(1), hours(1)});
-  section.duration({"content_timeout", "for each block of content written (RFC 5321: 3 minutes)"},
-                   options.content_timeout, {seconds(1), hours(1)});
-  section.duration({"verdict_timeout", "for the reply to a whole message (RFC 5321: 10 minutes)"},
-                   options.verdict_timeout, {seconds(1), hours(2)});
+  read_patience(section, options);
 }
 
 }  // namespace

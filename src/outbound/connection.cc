@@ -6,6 +6,7 @@ namespace waypost::outbound {
 namespace {
 
 constexpr std::size_t kReadOctets = 4096;
+constexpr std::size_t kBlockOctets = 64 * 1024;
 
 iovec piece_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
@@ -30,6 +31,8 @@ SteadyTime Connection::deadline() const {
   switch (dialogue_.stage()) {
     case smtp::ClientStage::greeting:
       return shard_.timers.in(options_.greeting_timeout);
+    case smtp::ClientStage::data_command:
+      return shard_.timers.in(options_.data_timeout);
     case smtp::ClientStage::content:
       return shard_.timers.in(options_.content_timeout);
     case smtp::ClientStage::verdict:
@@ -46,13 +49,8 @@ Result<> Connection::broken(Error error) {
   return fail(std::move(error));
 }
 
-net::Task<Result<>> Connection::open(net::Connector& connector) {
-  const SteadyTime until = shard_.timers.in(options_.connect_timeout);
-  net::Endpoint endpoint = candidate_.endpoint;
-  std::string source = options_.source_address;
-  auto connected = co_await connector.connect(std::move(endpoint), std::move(source), until);
-  if (!connected) co_return broken(connected.error());
-  stream_ = std::move(*connected);
+net::Task<Result<>> Connection::open(std::unique_ptr<net::Stream> stream) {
+  stream_ = std::move(stream);
   if (options_.implicit_tls) {
     const auto secured = co_await secure();
     if (!secured) co_return broken(secured.error());
@@ -69,7 +67,7 @@ net::Task<Result<>> Connection::open(net::Connector& connector) {
 }
 
 net::Task<Result<>> Connection::secure() {
-  const SteadyTime until = shard_.timers.in(options_.command_timeout);
+  const SteadyTime until = shard_.timers.in(options_.handshake_timeout);
   auto plain = std::move(stream_);
   handshaking_ = plain.get();
   auto context = tls_context_;
@@ -88,20 +86,23 @@ net::Task<Result<>> Connection::secure() {
 /// Moves bytes until the dialogue needs something else than bytes.
 net::Task<Result<smtp::ClientStep>> Connection::pump() {
   char buffer[kReadOctets];
+  SteadyTime until = deadline();
   for (;;) {
     std::string_view input(carried_);
+    const std::uint64_t replies = dialogue_.replies();
     const smtp::ClientStep step = dialogue_.advance(input);
     carried_.erase(0, carried_.size() - input.size());
+    // Only a whole reply is progress: a server that drips octets must not keep us for ever.
+    if (dialogue_.replies() != replies || !dialogue_.output().empty()) until = deadline();
     // Commands go out together with the content that follows them.
     if (step == smtp::ClientStep::send_content) co_return step;
     if (!dialogue_.output().empty()) {
       std::string commands = std::exchange(dialogue_.output(), std::string());
-      const auto written =
-          co_await net::write_all(*stream_, std::string_view(commands), deadline());
+      const auto written = co_await net::write_all(*stream_, std::string_view(commands), until);
       if (!written) co_return fail(written.error());
     }
     if (step != smtp::ClientStep::need_input) co_return step;
-    const auto octets = co_await net::read_some(*stream_, buffer, deadline());
+    const auto octets = co_await net::read_some(*stream_, buffer, until);
     if (!octets) {
       Error error = octets.error();
       if (error.kind == ErrorKind::closed) error.message = remote_host() + " closed the connection";
@@ -150,15 +151,19 @@ net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
     // what follows for it.
     if (!piece) co_return fail(piece.error());
     if (piece->empty()) break;
-    if (stuff) {
-      stuffer.feed(*piece, gather);
-    } else {
-      gather.push_back(piece_of(*piece));
+    // In blocks, so that a deadline is for a known number of octets.
+    for (std::size_t at = 0; at < piece->size(); at += kBlockOctets) {
+      const std::string_view block = piece->substr(at, kBlockOctets);
+      if (stuff) {
+        stuffer.feed(block, gather);
+      } else {
+        gather.push_back(piece_of(block));
+      }
+      const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
+                                                   shard_.timers.in(options_.content_timeout));
+      if (!written) co_return written;
+      gather.clear();
     }
-    const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
-                                                 shard_.timers.in(options_.content_timeout));
-    if (!written) co_return written;
-    gather.clear();
   }
   if (stuff) {
     stuffer.finish(gather);

@@ -24,9 +24,9 @@ class Connection {
              std::shared_ptr<const net::TlsContext> tls, smtp::ClientOptions dialogue,
              Candidate candidate);
 
-  /// Connects, greets, secures, authenticates: on success the dialogue is ready. On failure
-  /// failure_reply() may have what the server said.
-  net::Task<Result<>> open(net::Connector& connector);
+  /// Greets, secures, authenticates: on success the dialogue is ready. On failure failure_reply()
+  /// may have what the server said.
+  net::Task<Result<>> open(std::unique_ptr<net::Stream> stream);
   /// Runs one transaction; the dialogue's outcome() has the replies. An Error: it broke off.
   net::Task<Result<>> run(const smtp::ClientTransaction& transaction,
                           spool::ContentReader& content);

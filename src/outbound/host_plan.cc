@@ -1,11 +1,31 @@
 #include "outbound/host_plan.h"
 
+#include <algorithm>
+
 namespace waypost::outbound {
 namespace {
 
 constexpr std::chrono::seconds kLookUpTime{30};
+constexpr std::size_t kMostAddresses = 8;  // of one host
 
 }  // namespace
+
+void HostMemory::failed(const std::string& what, SteadyTime at) {
+  if (failures_.size() >= kMost && !failures_.contains(what)) {
+    std::erase_if(failures_, [&](const auto& known) { return at - known.second >= kept_; });
+    if (failures_.size() >= kMost) {
+      failures_.erase(
+          std::min_element(failures_.begin(), failures_.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; }));
+    }
+  }
+  failures_[what] = at;
+}
+
+bool HostMemory::failed_lately(const std::string& what, SteadyTime present) const {
+  const auto found = failures_.find(what);
+  return found != failures_.end() && present - found->second < kept_;
+}
 
 net::Task<void> HostPlan::begin() {
   begun_ = true;
@@ -34,10 +54,9 @@ net::Task<void> HostPlan::begin() {
   });
 }
 
-net::Task<std::optional<Candidate>> HostPlan::next() {
+net::Task<std::optional<std::vector<Candidate>>> HostPlan::next() {
   if (!begun_) co_await begin();
-  while (candidates_.empty()) {
-    if (hosts_.empty()) co_return std::nullopt;
+  while (!hosts_.empty()) {
     const HostPort host = hosts_.front();
     hosts_.pop_front();
     std::string name = host.host;
@@ -46,12 +65,17 @@ net::Task<std::optional<Candidate>> HostPlan::next() {
       trouble_ = addresses.error();
       continue;
     }
+    std::vector<Candidate> candidates;
     for (const std::string& address : *addresses)
-      candidates_.push_back({host.host, {address, host.port}});
+      candidates.push_back({host.host, {address, host.port}});
+    const SteadyTime present = timers_.now();
+    std::stable_partition(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+      return !memory_.failed_lately(HostMemory::key(candidate.endpoint), present);
+    });
+    if (candidates.size() > kMostAddresses) candidates.resize(kMostAddresses);
+    if (!candidates.empty()) co_return candidates;
   }
-  Candidate candidate = std::move(candidates_.front());
-  candidates_.pop_front();
-  co_return candidate;
+  co_return std::nullopt;
 }
 
 }  // namespace waypost::outbound

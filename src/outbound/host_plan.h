@@ -1,7 +1,8 @@
 // Where to connect, in which order: the configured hosts, or the MX of a domain (RFC 5321 §5.1).
 //
-// HostPlan: one per attempt to open a connection; yields one candidate after the other, resolving
-// as it goes. HostMemory: one per deliverer; a host that has just failed comes last.
+// HostPlan: one per attempt to open a connection; yields one host after the other with all its
+// addresses, resolving as it goes. HostMemory: one per deliverer; a host or address that has just
+// failed comes last.
 #pragma once
 
 #include "waypost/mail/status.h"
@@ -9,9 +10,9 @@
 #include "waypost/outbound/next_hop.h"
 
 #include <deque>
-#include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace waypost::outbound {
@@ -23,15 +24,20 @@ struct Candidate {
 
 class HostMemory {
  public:
-  void failed(const std::string& host, SteadyTime at) { failures_[host] = at; }
-  void succeeded(const std::string& host) { failures_.erase(host); }
-  bool failed_lately(const std::string& host, SteadyTime present) const {
-    const auto found = failures_.find(host);
-    return found != failures_.end() && present - found->second < std::chrono::minutes(1);
-  }
+  explicit HostMemory(Duration kept) : kept_(kept) {}
+  static std::string key(const net::Endpoint& address) { return address.to_string(); }
+
+  /// `what`: a host's name or an address's key.
+  void failed(const std::string& what, SteadyTime at);
+  void succeeded(const std::string& what) { failures_.erase(what); }
+  bool failed_lately(const std::string& what, SteadyTime present) const;
+  std::size_t size() const { return failures_.size(); }
+  /// With mx_of_recipient the hosts are those of the whole Internet.
+  static constexpr std::size_t kMost = 1024;
 
  private:
-  std::map<std::string, SteadyTime> failures_;
+  Duration kept_;
+  std::unordered_map<std::string, SteadyTime> failures_;
 };
 
 class HostPlan {
@@ -45,9 +51,9 @@ class HostPlan {
         timers_(timers),
         memory_(memory) {}
 
-  /// nullopt: there is no further candidate; trouble() says what went wrong on the way, if anything
-  /// did.
-  net::Task<std::optional<Candidate>> next();
+  /// The addresses of the next host, those that failed lately at the end. nullopt: there is no
+  /// further host; trouble() says what went wrong on the way, if anything did.
+  net::Task<std::optional<std::vector<Candidate>>> next();
   const Error& trouble() const { return trouble_; }
   /// The domain takes no mail, or does not exist: a permanent failure with this status (class 0:
   /// none).
@@ -62,7 +68,6 @@ class HostPlan {
   const HostMemory& memory_;
   bool begun_ = false;
   std::deque<HostPort> hosts_;
-  std::deque<Candidate> candidates_;
   Error trouble_;
   mail::EnhancedStatus permanent_;
 };

@@ -15,6 +15,7 @@
 #include "waypost/net/stream.h"
 #include "waypost/ops/metrics.h"
 #include "waypost/outbound/next_hop.h"
+#include "waypost/outbound/pace.h"
 #include "waypost/spool/spool.h"
 
 #include <cstdint>
@@ -58,6 +59,7 @@ struct DelivererContext {
   std::string own_name;
   /// True if this address and port is one that we listen on.
   std::function<bool(const net::Endpoint&)> is_self;
+  std::shared_ptr<Pace> pace = {};  // shared by all shards; null: this deliverer's alone
 };
 
 class Deliverer {

@@ -29,13 +29,19 @@ struct NextHopOptions {
   std::uint32_t max_recipients = 100;  // per transaction
   std::uint32_t max_connections = 20;  // per shard
   std::uint32_t max_messages_per_connection = 500;
-  std::uint64_t max_message_size = 0;  // 0: what SIZE says
+  std::uint32_t max_messages_per_second = 0;  // over all shards; 0: no limit
+  std::uint64_t max_message_size = 0;         // 0: what SIZE says
   bool use_chunking = true, use_pipelining = true;
-  Duration idle_connection = std::chrono::seconds(10);  // kept open for reuse
-  Duration connect_timeout = std::chrono::seconds(30);
-  Duration greeting_timeout = std::chrono::minutes(5);  // RFC 5321 §4.5.3.2
+  Duration idle_connection = std::chrono::seconds(10);        // kept open for reuse
+  Duration connect_timeout = std::chrono::seconds(30);        // per address
+  Duration connect_stagger = std::chrono::milliseconds(250);  // RFC 8305 §5: until the next address
+  Duration remember_failures = std::chrono::minutes(5);  // so long a host that failed comes last
+  // RFC 5321 §4.5.3.2, which has no word about TLS.
+  Duration greeting_timeout = std::chrono::minutes(5);
+  Duration handshake_timeout = std::chrono::minutes(1);
   Duration command_timeout = std::chrono::minutes(5);
-  Duration content_timeout = std::chrono::minutes(3);  // per block written
+  Duration data_timeout = std::chrono::minutes(2);     // for the 354
+  Duration content_timeout = std::chrono::minutes(3);  // per block of at most 64 KiB
   Duration verdict_timeout = std::chrono::minutes(10);
 };
 

@@ -1,0 +1,123 @@
+// The one implementation of Deliverer, in three files:
+//   deliverer.cc  an attempt: groups of recipients, transactions, what came of them
+//   opening.cc    a new connection: hosts, addresses, TLS
+//   pool.cc       connections that wait for reuse, and the pace of messages
+//
+// Private to outbound.
+#pragma once
+
+#include "waypost/net/connect_race.h"
+#include "waypost/outbound/deliverer.h"
+
+#include "outbound/connection.h"
+#include "outbound/hop_metrics.h"
+#include "outbound/host_plan.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace waypost::outbound {
+
+using mail::Outcome;
+
+/// A connection that could be opened, or why none could.
+struct Opened {
+  std::shared_ptr<Connection> connection;
+  Outcome outcome;  // when there is no connection: for every recipient
+  bool site_trouble = true;
+  std::string remote_host;
+  bool reused = false;
+};
+
+class SmtpDeliverer final : public Deliverer {
+ public:
+  SmtpDeliverer(NextHopOptions options, DelivererContext context,
+                std::shared_ptr<const net::TlsContext> tls, std::string password)
+      : options_(std::move(options)),
+        context_(std::move(context)),
+        tls_(std::move(tls)),
+        password_(std::move(password)),
+        metrics_(context_.metrics, options_.name),
+        memory_(options_.remember_failures),
+        pace_(context_.pace ? context_.pace : std::make_shared<Pace>()) {}
+  ~SmtpDeliverer() override { close_idle(); }
+
+  net::Task<AttemptResult> attempt(AttemptInput input) override;
+  const NextHopOptions& options() const override { return options_; }
+  void close_idle() override {
+    for (auto& [key, connections] : idle_) {
+      for (auto& connection : connections) connection->quit();
+    }
+    idle_.clear();
+  }
+  void cancel() override {
+    cancelled_ = true;
+    for (Connection* connection : busy_) connection->cut();
+    for (net::ConnectRace* race : races_) race->cancel();
+    for (net::Timers::Sleeper* sleeper : paced_) sleeper->wake();
+    close_idle();
+  }
+  bool idle() const override { return active_ == 0; }
+
+ private:
+  /// The recipients that go to one domain's hosts, and how far their delivery has come.
+  struct Group {
+    std::vector<std::size_t> members;  // of AttemptInput::recipients
+    std::size_t done = 0;
+    bool has_turn = false;  // a place in the pace that is not used yet
+  };
+
+  // deliverer.cc
+  net::Task<void> deliver_group(const AttemptInput& input, Group group, AttemptResult& result);
+  net::Task<bool> run_transactions(const AttemptInput& input, Group& group, Connection& connection,
+                                   AttemptResult& result);
+  net::Task<bool> run_transaction(const AttemptInput& input, std::span<const std::size_t> part,
+                                  Connection& connection, AttemptResult& result);
+  std::optional<Outcome> unable(const mail::Envelope& envelope,
+                                const smtp::Capabilities& offered) const;
+  smtp::ClientTransaction make_transaction(const AttemptInput& input,
+                                           std::span<const std::size_t> part) const;
+  void count(const AttemptInput& input, const AttemptResult& result);
+
+  // opening.cc
+  net::Task<Opened> connect_fresh(std::string domain);
+  net::Task<bool> try_host(std::vector<Candidate> addresses, unsigned& conversations,
+                           Opened& opened);
+  net::Task<net::RaceResult> race(std::vector<net::Endpoint> addresses);
+  void remember(const net::RaceResult& ran, const std::vector<Candidate>& addresses);
+  net::Task<bool> converse(Candidate with, std::unique_ptr<net::Stream> stream, Opened& opened);
+  net::Task<Result<std::shared_ptr<Connection>>> open(Candidate candidate,
+                                                      std::unique_ptr<net::Stream> stream,
+                                                      bool plain, smtp::Reply& said);
+  smtp::ClientOptions dialogue_options(bool plain) const;
+
+  // pool.cc
+  net::Task<bool> wait_turn();
+  net::Task<Opened> connect(std::string domain, bool fresh);
+  std::uint32_t most_messages(const Connection& connection) const;
+  void put_back(std::shared_ptr<Connection> connection);
+  void sweep_idle();
+  static void on_idle_expired(void* argument);
+  std::string pool_key(const std::string& domain) const {
+    return options_.mx_of_recipient ? domain : std::string();
+  }
+
+  NextHopOptions options_;
+  DelivererContext context_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  std::string password_;
+  HopMetrics metrics_;
+  HostMemory memory_;
+  SteadyTime sweep_at_{};
+  std::map<std::string, std::vector<std::shared_ptr<Connection>>> idle_;
+  std::shared_ptr<Pace> pace_;
+  std::vector<Connection*> busy_;  // at most max_connections; cut in this order, run after run
+  std::size_t active_ = 0;
+  bool cancelled_ = false;
+};
+
+}  // namespace waypost::outbound
