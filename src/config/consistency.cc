@@ -23,6 +23,7 @@ class Consistency {
     check_next_hop_names();
     check_domains();
     check_aliases();
+    check_srs();
     check_times();
   }
 
@@ -197,6 +198,8 @@ class Consistency {
       check_reference(routing.default_next_hop, "routing.default_next_hop", "default_next_hop");
     if (!routing.pending_next_hop.empty())
       check_reference(routing.pending_next_hop, "routing.pending_next_hop", "pending_next_hop");
+    if (!routing.srs.return_next_hop.empty())
+      check_reference(routing.srs.return_next_hop, "srs.return_next_hop", "return_next_hop");
     const auto& report = config_.queue.report_next_hop;
     if (!report.empty()) check_reference(report, "queue.report_next_hop", "report_next_hop");
     for (const auto& [name, policy] : config_.queue.next_hops)
@@ -284,6 +287,36 @@ class Consistency {
     if (policy.delay_notice >= policy.expiry)
       warning(path + ".delay_notice",
               "is not shorter than 'expiry': nobody will be told of a delay; 0 says so too");
+  }
+
+  void check_srs() {
+    const auto& srs = config_.routing.srs;
+    if (srs.domain.empty()) {
+      if (!srs.secret_file.empty())
+        error("srs.secret_file",
+              "'srs' has a secret but no domain; add a line such as: domain: srs.corp.example");
+      return;
+    }
+    if (srs.secret_file.empty())
+      error("srs.domain",
+            "'srs' has a domain but no secret; make one with: openssl rand -hex 24, and add a "
+            "line such as: secret_file: /etc/waypost/srs.secret");
+    else if (reading_.check_files) {
+      const auto secrets = routing::read_srs_secrets(srs.secret_file);
+      if (!secrets && secrets.error().kind == ErrorKind::invalid)
+        error("srs.secret_file", secrets.error().message);
+    }
+    const auto domain = routing::normalise_domain(srs.domain);
+    for (const auto& target : config_.routing.target_domains)
+      if (const auto name = routing::normalise_domain(target.domain);
+          domain && name && *name == *domain)
+        error("srs.domain", "'" + srs.domain +
+                                "' is a target domain: returned mail would go there; use a domain "
+                                "of its own, such as srs.corp.example");
+    if (srs.return_next_hop.empty() && config_.routing.default_next_hop.empty())
+      warning("srs.domain",
+              "mail that returns to senders outside would be refused, for no next hop takes it; "
+              "add a line such as: return_next_hop: exchange");
   }
 
   void check_times() {

@@ -104,6 +104,9 @@ void read_config(Section& root, Config& config) {
   root.section({"routing", "where each recipient's mail goes",
                 "routing: {own_domains: [corp.example], tables: [table.csv]}"},
                [&](Section& section) { read_routing(section, config.routing); });
+  root.section(
+      {"srs", "rewriting the sender of forwarded mail; without it senders stay as they are"},
+      [&](Section& section) { read_srs(section, config.routing.srs); });
   read_delivery_sections(root, config);
   root.section({"log", "the service log"},
                [&](Section& section) { read_log(section, config.log); });

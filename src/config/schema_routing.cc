@@ -124,4 +124,34 @@ void read_routing(Section& section, routing::Options& options) {
   check_domains(section, options);
 }
 
+void read_srs(Section& section, routing::SrsOptions& options) {
+  using std::chrono::hours;
+  section.text({"domain",
+                "the domain of rewritten senders, such as srs.corp.example; its mail must come to "
+                "this gateway; empty: no sender is rewritten"},
+               options.domain);
+  section.file(
+      {"secret_file", "a secret of 16 or more characters a line: the first signs, each verifies"},
+      options.secret_file, FileUse::secret);
+  section.texts({"own_domains",
+                 "senders of these domains stay; empty: routing.own_domains and their aliases"},
+                "list of domains", options.own_domains);
+  section.text({"return_next_hop",
+                "next hop for mail that returns, such as Exchange; empty: routed as any mail to "
+                "that sender"},
+               options.return_next_hop);
+  section.duration({"max_age", "mail may return for so long, in whole days"}, options.max_age,
+                   {hours(24), hours(24 * 500)});
+  section.number<std::uint32_t>(
+      {"max_local_part",
+       "a sender whose rewritten local part would be longer stays (RFC 5321: 64); many servers "
+       "take more"},
+      options.max_local_part, {64, 240});
+  if (section.describing()) return;
+  if (!options.domain.empty())
+    check_domain(section, section.place_of("domain"), "domain", options.domain);
+  for (const auto& own : options.own_domains)
+    check_domain(section, section.place_of("own_domains"), "own_domains", own);
+}
+
 }  // namespace waypost::config

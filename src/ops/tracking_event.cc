@@ -72,6 +72,7 @@ std::string to_json_line(const TrackingEvent& event) {
   if (event.queue_id.value != 0) line.text("queue_id", event.queue_id.to_string());
   line.text("message_id", event.message_id);
   line.text("sender", event.sender);
+  line.text("rewritten_sender", event.rewritten_sender);
   line.text("recipient", event.recipient);
   line.text("target", event.target);
   line.text("next_hop", event.next_hop);

@@ -3,6 +3,7 @@
 #include "outbound/classify.h"
 #include "outbound/smtp_deliverer.h"
 
+#include <algorithm>
 #include <fstream>
 
 namespace waypost::outbound {
@@ -18,6 +19,22 @@ Result<std::string> read_secret(const std::string& path) {
   }
   while (!secret.empty() && (secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
   return secret;
+}
+
+/// Empty: the envelope's.
+std::string sender_of(const AttemptRecipient& recipient) {
+  return recipient.rewritten_sender ? recipient.rewritten_sender->to_string() : std::string();
+}
+
+/// The next members that go together: at most `most`, with one sender.
+std::span<const std::size_t> next_part(const AttemptInput& input, std::span<const std::size_t> rest,
+                                       std::size_t most) {
+  std::size_t size = 1;
+  const auto& sender = input.recipients[rest.front()].rewritten_sender;
+  while (size < std::min(most, rest.size()) &&
+         input.recipients[rest[size]].rewritten_sender == sender)
+    ++size;
+  return rest.first(size);
 }
 
 Outcome cancelled() {
@@ -38,6 +55,12 @@ net::Task<AttemptResult> SmtpDeliverer::attempt(AttemptInput input) {
     groups[options_.mx_of_recipient ? mail::ascii_lower(input.recipients[i].target.domain) : ""]
         .members.push_back(i);
   }
+  // One transaction has one sender: those with the same one come together.
+  const auto by_sender = [&](std::size_t a, std::size_t b) {
+    return sender_of(input.recipients[a]) < sender_of(input.recipients[b]);
+  };
+  for (auto& entry : groups)
+    std::stable_sort(entry.second.members.begin(), entry.second.members.end(), by_sender);
   for (auto& entry : groups) co_await deliver_group(input, std::move(entry.second), result);
   // Here the trouble is that of a recipient's domain: it must not stop mail to all the others.
   if (options_.mx_of_recipient) result.site_trouble = result.unreachable = false;
@@ -102,8 +125,9 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
   bool first = true;
   while (group.done < group.members.size() && connection.messages() < most_here) {
     if (!group.has_turn) group.has_turn = co_await wait_turn();
-    const std::span<const std::size_t> part(group.members.data() + group.done,
-                                            std::min(most, group.members.size() - group.done));
+    const std::span<const std::size_t> rest =
+        std::span<const std::size_t>(group.members).subspan(group.done);
+    const std::span<const std::size_t> part = next_part(input, rest, most);
     group.has_turn = false;
     const bool silent = co_await run_transaction(input, part, connection, result);
     if (first && silent && !connection.reusable()) co_return true;
@@ -143,6 +167,7 @@ net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
   for (std::size_t k = 0; k < part.size(); ++k) {
     result.outcomes[part[k]] =
         judge_recipient(outcome, k, broken, connection.candidate().host, has_dsn);
+    result.outcomes[part[k]].rewritten_sender = sender_of(input.recipients[part[k]]);
   }
   result.site_trouble = result.site_trouble || is_site_trouble(outcome, broken);
   result.asks_for_less = result.asks_for_less || asks_for_less(outcome);
@@ -171,7 +196,8 @@ smtp::ClientTransaction SmtpDeliverer::make_transaction(const AttemptInput& inpu
                                                         std::span<const std::size_t> part) const {
   const mail::Envelope& envelope = *input.envelope;
   smtp::ClientTransaction transaction;
-  transaction.reverse_path = envelope.reverse_path;
+  const auto& rewritten = input.recipients[part.front()].rewritten_sender;
+  transaction.reverse_path = rewritten ? mail::ReversePath(rewritten) : envelope.reverse_path;
   transaction.size = envelope.content_size;
   transaction.body = envelope.body;
   transaction.ret = envelope.ret;

@@ -136,7 +136,13 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
           hold(message, {i, HeldBy::suspension, job.delay_told}, envelope, decision);
         } else if (wanted == hop) {
           staying.push_back(i);
-          input.recipients.push_back({i, std::move(decision.target)});
+          routing::SenderChoice sender =
+              context_.router.get()->sender_for(envelope.reverse_path, decision, clock().now());
+          if (!sender.trouble.empty() && input.recipients.empty())
+            ops::log().warn("message {}: the sender {} is not rewritten: {}",
+                            envelope.id.to_string(), mail::to_string(envelope.reverse_path),
+                            sender.trouble);
+          input.recipients.push_back({i, std::move(decision.target), std::move(sender.rewritten)});
         } else {
           moving[wanted].push_back(i);
         }

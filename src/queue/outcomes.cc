@@ -30,6 +30,7 @@ void QueueImpl::track(ops::TrackingKind kind, const mail::Envelope& envelope,
   event.queue_id = envelope.id;
   event.message_id = envelope.message_id;
   event.sender = sender;
+  event.rewritten_sender = outcome.rewritten_sender;
   event.recipient = original;
   event.target = target;
   event.next_hop = hop;

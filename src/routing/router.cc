@@ -5,8 +5,13 @@
 namespace waypost::routing {
 namespace {
 
-/// For reply texts: printable ASCII and UTF-8, never a line break.
-std::string shown(std::string_view text) {
+std::string shown(std::string_view text) { return printable(text); }
+std::string shown(const mail::Mailbox& address) { return printable(address); }
+std::string quoted(std::string_view text) { return "'" + shown(text) + "'"; }
+
+}  // namespace
+
+std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -16,11 +21,7 @@ std::string shown(std::string_view text) {
   return out;
 }
 
-std::string shown(const mail::Mailbox& address) { return shown(address.to_string()); }
-
-std::string quoted(std::string_view text) { return "'" + shown(text) + "'"; }
-
-}  // namespace
+std::string printable(const mail::Mailbox& address) { return printable(address.to_string()); }
 
 std::string_view to_string(Verdict verdict) {
   switch (verdict) {
@@ -104,7 +105,7 @@ const std::string& TableRouter::next_hop_for(std::string_view normal_domain) con
   return options_.default_next_hop;
 }
 
-Decision TableRouter::decide(const mail::Mailbox& address, WallTime,
+Decision TableRouter::decide(const mail::Mailbox& address, WallTime at,
                              std::vector<TraceStep>* trace) const {
   Question question;
   question.trace = trace;
@@ -135,6 +136,8 @@ Decision TableRouter::decide(const mail::Mailbox& address, WallTime,
   question.meaning = meaning_of(question.domain);
   question.note("normalise",
                 [&] { return "looked up as " + shown(question.local) + "@" + question.domain; });
+  if (srs_ && question.domain == srs_domain_ && mail::looks_like_srs(question.local))
+    return decide_returned(address, at, trace);
   if (auto entry = look_up(question))
     decide_for_entry(question, std::move(*entry));
   else
@@ -243,6 +246,10 @@ void TableRouter::decide_by_state(Question& question, const Entry& entry) const 
     return "target " + shown(entry.target) + " goes to next hop " + quoted(next_hop) +
            (hold ? "; held, because the entry is migrating" : "");
   });
+  if (srs_ && !hold)
+    question.note("SRS", [&] {
+      return "a sender that is not ours is rewritten to an address in " + quoted(srs_domain_);
+    });
   question.accept(hold ? Verdict::hold : Verdict::rewrite, entry.target, next_hop,
                   found(hold ? ", held while migrating" : ""));
 }
@@ -251,6 +258,13 @@ void TableRouter::decide_without_entry(Question& question) const {
   if (question.meaning != nullptr && question.meaning->own) return decide_own_unknown(question);
   if (question.meaning != nullptr && !question.meaning->next_hop.empty())
     return decide_target_domain(question);
+  if (srs_ && question.domain == srs_domain_) {
+    question.note("SRS", [&] { return quoted(question.domain) + " is for return addresses only"; });
+    return question.refuse(550, mail::status::unknown_mailbox,
+                           "<" + shown(question.decision.original) +
+                               ">: this domain is for return addresses only (SRS)",
+                           "the SRS domain has no other addresses");
+  }
   decide_other_domain(question);
 }
 

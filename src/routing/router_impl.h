@@ -3,14 +3,17 @@
 // Private to routing. Immutable after load(): shared by all shards without a lock.
 #pragma once
 
+#include "waypost/mail/srs.h"
 #include "waypost/routing/router.h"
 
 #include "routing/address_text.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace waypost::routing {
@@ -23,10 +26,14 @@ class TableRouter final : public Router {
 
   Decision decide(const mail::Mailbox& address, WallTime at,
                   std::vector<TraceStep>* trace) const override;
+  SenderChoice sender_for(const mail::ReversePath& sender, const Decision& decision,
+                          WallTime at) const override;
   const Table& table() const override { return *table_; }
   const Options& options() const override { return options_; }
   WallTime loaded_at() const override { return loaded_at_; }
 
+  /// Before the router is shared.
+  void use_srs(std::vector<std::string> secrets);
   /// The next hop for a target of this normalised domain; empty: none.
   const std::string& next_hop_for(std::string_view normal_domain) const;
   bool is_own(std::string_view normal_domain) const;
@@ -52,6 +59,8 @@ class TableRouter final : public Router {
   void decide_target_domain(Question& question) const;
   void decide_own_unknown(Question& question) const;
   void decide_other_domain(Question& question) const;
+  Decision decide_returned(const mail::Mailbox& address, WallTime at,
+                           std::vector<TraceStep>* trace) const;
   const Meaning* meaning_of(std::string_view normal_domain) const;
 
   Options options_;
@@ -59,6 +68,13 @@ class TableRouter final : public Router {
   std::string unavailable_;
   std::unordered_map<std::string, Meaning, TextHash, std::equal_to<>> meanings_;
   WallTime loaded_at_;
+  std::optional<mail::Srs> srs_;
+  std::string srs_domain_;  // normalised; empty: no SRS
+  std::unordered_set<std::string> srs_own_;
 };
+
+/// For reply texts: printable ASCII and UTF-8, never a line break.
+std::string printable(std::string_view text);
+std::string printable(const mail::Mailbox& address);
 
 }  // namespace waypost::routing

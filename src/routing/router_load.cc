@@ -156,6 +156,12 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
   report_targets(*table, *router, problems);
   report_addresses(*table, *router, problems);
   if (!options.sources.empty()) report_own_domains(*table, options, problems);
+  if (!options.srs.domain.empty()) {
+    if (auto secrets = read_srs_secrets(options.srs.secret_file))
+      router->use_srs(std::move(*secrets));
+    else
+      problems.push_back(Problem{true, options.srs.secret_file, 0, 0, secrets.error().message});
+  }
   if (any_error(problems, before)) {
     std::size_t errors = 0;
     const Problem* first = nullptr;
@@ -173,7 +179,12 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
 
 std::shared_ptr<const Router> Router::unavailable(const Options& options, std::string reason) {
   if (reason.empty()) reason = "never loaded";
-  return std::make_shared<TableRouter>(options, TableBuilder().build(), std::move(reason));
+  auto router = std::make_shared<TableRouter>(options, TableBuilder().build(), std::move(reason));
+  // Returned mail needs no table.
+  if (!options.srs.domain.empty())
+    if (auto secrets = read_srs_secrets(options.srs.secret_file))
+      router->use_srs(std::move(*secrets));
+  return router;
 }
 
 }  // namespace waypost::routing

@@ -1,8 +1,10 @@
 // Any bytes as an address, a path, xtext, an ORCPT and a header: what is accepted prints and parses
-// again to the same, no control character gets through, lengths are bounded.
+// again to the same, no control character gets through, lengths are bounded. What SRS rewrites
+// comes back as an address.
 #include "waypost/base/result.h"
 #include "waypost/mail/address.h"
 #include "waypost/mail/header.h"
+#include "waypost/mail/srs.h"
 #include "waypost/mail/xtext.h"
 
 #include <algorithm>
@@ -18,6 +20,17 @@ bool has_control(std::string_view text) {
   });
 }
 
+void check_srs(const mail::Mailbox& mailbox) {
+  static const mail::Srs srs({"srs.corp.example", {"a secret of enough length"}, 21, 240});
+  WAYPOST_INVARIANT(srs.reverse(mailbox, {}).trouble != mail::SrsTrouble::none);
+  const auto there = srs.forward(mailbox, {});
+  if (!there) return;
+  WAYPOST_INVARIANT(there->to_string().size() <= 254);
+  const auto back = srs.reverse(*there, {});
+  WAYPOST_INVARIANT(back.trouble == mail::SrsTrouble::none);
+  WAYPOST_INVARIANT(mail::parse_mailbox(back.sender.to_string()) == back.sender);
+}
+
 void check_mailbox(const mail::Mailbox& mailbox, bool utf8) {
   const std::string text = mailbox.to_string();
   WAYPOST_INVARIANT(!has_control(text) && text.size() <= mail::kMaxAddressOctets);
@@ -28,6 +41,7 @@ void check_mailbox(const mail::Mailbox& mailbox, bool utf8) {
   std::string_view rest = wire;
   const auto path = mail::parse_path(rest, utf8);
   WAYPOST_INVARIANT(path.has_value() && *path == mailbox && rest == " SIZE=1");
+  check_srs(mailbox);
 }
 
 void check_addresses(std::string_view bytes, bool utf8) {

@@ -148,5 +148,24 @@ TEST_F(DelivererTest, CancelEndsWhatRunsAndOpensNothingMore) {
   EXPECT_TRUE(deliverer->idle());
 }
 
+TEST_F(DelivererTest, EachRewrittenSenderHasItsOwnTransaction) {
+  make();
+  auto made = input({"a@t.example", "b@t.example", "c@t.example", "d@t.example"});
+  made.recipients[1].rewritten_sender = mail::Mailbox{"SRS0=x", "srs.corp.example"};
+  made.recipients[3].rewritten_sender = mail::Mailbox{"SRS0=x", "srs.corp.example"};
+  hosts["10.0.0.1"].replies["."] = "250 2.0.0 taken\r\n";
+  std::optional<AttemptResult> result;
+  boost::asio::co_spawn(shard.io, keep(made, &result), boost::asio::detached);
+  settle();
+  ASSERT_TRUE(result);
+  for (const auto& outcome : result->outcomes) EXPECT_EQ(outcome.fate, mail::Fate::delivered);
+  EXPECT_EQ(result->outcomes[0].rewritten_sender, "");
+  EXPECT_EQ(result->outcomes[1].rewritten_sender, "SRS0=x@srs.corp.example");
+  EXPECT_EQ(said("MAIL FROM:<sender@outside.example>"), 1u);
+  EXPECT_EQ(said("MAIL FROM:<SRS0=x@srs.corp.example>"), 1u);
+  EXPECT_EQ(said("RCPT"), 4u);
+  EXPECT_EQ(connects.size(), 1u);
+}
+
 }  // namespace
 }  // namespace waypost::outbound

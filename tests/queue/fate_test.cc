@@ -1,6 +1,8 @@
 // What becomes of recipients: expired, held, re-routed, unknown, found again after a restart.
 #include "queue_fixture.h"
 
+#include <fstream>
+
 namespace waypost::queue::testing {
 namespace {
 
@@ -188,6 +190,35 @@ TEST_F(QueueTest, ASickDiskDelaysAndDoesNotLose) {
   spool.unreadable = false;
   advance(minutes(5));
   EXPECT_EQ(state(what.id.value), spool::Settlement::delivered);
+}
+
+TEST_F(QueueTest, ARewrittenSenderIsOnTheWireAndInTheLogAndNowhereElse) {
+  const std::string secret = ::testing::TempDir() + "waypost-queue-srs-secret";
+  std::ofstream(secret) << "a secret of enough length\n";
+  routing::Options wanted = router.get()->options();
+  routing::Entry moved;
+  moved.address = {"u0", "corp.example"};
+  moved.target = {"u0", "t0.example"};
+  wanted.sources.resize(1);
+  wanted.sources[0].entries = {moved};
+  wanted.srs.domain = "srs.corp.example";
+  wanted.srs.secret_file = secret;
+  std::vector<routing::Problem> problems;
+  const auto rewriting = routing::Router::load(wanted, problems);
+  ASSERT_TRUE(rewriting) << rewriting.error().message;
+  router.set(*rewriting);
+  h0.judge = [](const std::string&) { return failed(); };
+  start();
+  submit(envelope({0}));
+  advance(seconds(30));
+  ASSERT_EQ(h0.seen.size(), 1u);
+  EXPECT_TRUE(h0.seen[0].rewritten_sender.starts_with("SRS0="));
+  EXPECT_EQ(tracking.count("\"sender\":\"sender@outside.example\",\"rewritten_sender\":\"SRS0="),
+            1u);
+  // The report goes to the sender as the message came with it, from nobody.
+  ASSERT_EQ(reports.seen.size(), 1u);
+  EXPECT_EQ(reports.seen[0].targets, std::vector<std::string>{"sender@outside.example"});
+  EXPECT_EQ(reports.seen[0].rewritten_sender, "");
 }
 
 }  // namespace

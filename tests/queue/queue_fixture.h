@@ -151,6 +151,7 @@ class FakeDeliverer final : public outbound::Deliverer {
     std::uint64_t id;
     SteadyTime at;
     std::vector<std::string> targets;
+    std::string rewritten_sender = {};  // of the first recipient
   };
   FakeDeliverer(net::Shard& shard, std::string name) : shard_(shard) {
     options_.name = std::move(name);
@@ -169,6 +170,8 @@ class FakeDeliverer final : public outbound::Deliverer {
     for (const auto& recipient : input.recipients) {
       one.targets.push_back(recipient.target.to_string());
     }
+    if (input.recipients.front().rewritten_sender)
+      one.rewritten_sender = input.recipients.front().rewritten_sender->to_string();
     seen.push_back(one);
     most_running = std::max(most_running, ++running);
     if (blocked) {
@@ -183,6 +186,7 @@ class FakeDeliverer final : public outbound::Deliverer {
     for (const std::string& target : one.targets) {
       result.outcomes.push_back(site_trouble ? deferred("connection refused") : judge(target));
       if (site_trouble) result.outcomes.back().from_remote = false;
+      result.outcomes.back().rewritten_sender = one.rewritten_sender;
     }
     result.site_trouble = result.unreachable = site_trouble;
     result.asks_for_less = asks_for_less;

@@ -1,5 +1,8 @@
 """Delivery to the MX hosts of a domain, with a name server of our own."""
 
+import contextlib
+import socket
+
 import pytest
 from conftest import message
 from rig.dns import SERVFAIL, NameServer
@@ -28,6 +31,20 @@ def stage(world):
         gateway.start()
         return gateway, server, made
     return build
+
+
+@contextlib.contextmanager
+def silent_listener(address, port):
+    """A listener whose queue is full: new connections there are not answered."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((address, port))
+        yield
 
 
 def send_one(world, sender="ann@ext.example"):
@@ -87,3 +104,15 @@ def test_an_address_that_refuses_is_followed_by_the_next(world, stage):
     send_one(world)
     gateway.wait_empty()
     assert len(sinks["two"].records()) == 1
+
+
+def test_an_address_that_does_not_answer_costs_little(world, stage):
+    zone = {DOMAIN: {"MX": [(10, "two.example")]}, "two.example": {"A": ["127.0.0.9", "127.0.0.2"]}}
+    gateway, _, sinks = stage(zone, two="127.0.0.2")
+    with silent_listener("127.0.0.9", gateway.config["next_hops"]["workmail"]["mx_port"]):
+        for _ in range(2):
+            send_one(world)
+        gateway.wait_empty()
+    assert len(sinks["two"].records()) == 2
+    took = [event["took_us"] for event in gateway.events("delivered")]
+    assert max(took) < 1_900_000, took  # connect_timeout is 2 s

@@ -40,18 +40,19 @@ std::string_view to_string(TrackingKind kind);
 struct TrackingEvent {
   TrackingKind kind = TrackingKind::received;
   WallTime at{};
-  QueueId queue_id{};            // 0: none
-  std::string_view message_id;   // as in the header, with angle brackets
-  std::string_view sender;       // reverse-path; "<>" when null
-  std::string_view recipient;    // the original address
-  std::string_view target;       // the address that it was rewritten to
-  std::string_view next_hop;     // its configured name
-  std::string_view remote_host;  // "inbound-smtp.us-east-1.amazonaws.com[192.0.2.1]:25"
-  std::string_view client;       // "ex1.corp.example[10.0.0.5]"
-  std::string_view tls;          // "TLSv1.3 TLS_AES_128_GCM_SHA256 verified=name"
-  std::string_view reply;        // the remote reply, or ours when refusing
-  std::string_view status;       // enhanced status "2.6.0"
-  std::string_view why;          // the decision in words
+  QueueId queue_id{};                 // 0: none
+  std::string_view message_id;        // as in the header, with angle brackets
+  std::string_view sender;            // reverse-path; "<>" when null
+  std::string_view rewritten_sender;  // what stood in MAIL FROM instead (SRS)
+  std::string_view recipient;         // the original address
+  std::string_view target;            // the address that it was rewritten to
+  std::string_view next_hop;          // its configured name
+  std::string_view remote_host;       // "inbound-smtp.us-east-1.amazonaws.com[192.0.2.1]:25"
+  std::string_view client;            // "ex1.corp.example[10.0.0.5]"
+  std::string_view tls;               // "TLSv1.3 TLS_AES_128_GCM_SHA256 verified=name"
+  std::string_view reply;             // the remote reply, or ours when refusing
+  std::string_view status;            // enhanced status "2.6.0"
+  std::string_view why;               // the decision in words
   std::string_view wave;
   std::string_view by;                 // control: who did it
   std::string_view action;             // control: the verb

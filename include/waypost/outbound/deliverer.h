@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ namespace waypost::outbound {
 struct AttemptRecipient {
   std::uint32_t index = 0;  // in envelope.recipients
   mail::Mailbox target;     // as routing decides now
+  /// Stands in MAIL FROM instead of the envelope's reverse-path (SRS).
+  std::optional<mail::Mailbox> rewritten_sender = {};
 };
 
 struct AttemptInput {

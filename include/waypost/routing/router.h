@@ -6,6 +6,7 @@
 
 #include "waypost/base/clock.h"
 #include "waypost/mail/address.h"
+#include "waypost/routing/srs.h"
 #include "waypost/routing/table.h"
 #include "waypost/smtp/reply.h"
 
@@ -44,6 +45,7 @@ struct Options {
   std::string default_next_hop;      // for other domains; empty: they are refused (not a relay)
   std::string pending_next_hop;  // entries that are pending or rolled back; empty: deferred 4.2.1
   UnknownPolicy unknown = UnknownPolicy::refuse;
+  SrsOptions srs;
 };
 
 enum class Verdict : std::uint8_t { rewrite, pass, hold, defer, refuse };
@@ -79,6 +81,10 @@ class Router {
   /// `trace`: filled step by step when not null; the decision is the same either way.
   virtual Decision decide(const mail::Mailbox& address, WallTime at,
                           std::vector<TraceStep>* trace = nullptr) const = 0;
+  /// What stands in MAIL FROM for a recipient about whom decide() has said `decision`.
+  virtual SenderChoice sender_for(const mail::ReversePath&, const Decision&, WallTime) const {
+    return {};
+  }
   virtual const Table& table() const = 0;
   virtual const Options& options() const = 0;
   virtual WallTime loaded_at() const = 0;
