@@ -101,9 +101,9 @@ net::Task<net::RaceResult> SmtpDeliverer::race(std::vector<net::Endpoint> addres
   net::ConnectRace run(
       context_.shard, context_.connector,
       {options_.source_address, options_.connect_timeout, options_.connect_stagger});
-  races_.insert(&run);
+  races_.push_back(&run);
   net::RaceResult result = co_await run.run(std::move(addresses));
-  races_.erase(&run);
+  std::erase(races_, &run);
   co_return result;
 }
 

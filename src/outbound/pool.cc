@@ -11,9 +11,9 @@ net::Task<bool> SmtpDeliverer::wait_turn() {
   if (turn <= context_.shard.timers.now()) co_return true;
   metrics_.paced.add();
   net::Timers::Sleeper sleeper(context_.shard.timers);
-  paced_.insert(&sleeper);
+  paced_.push_back(&sleeper);
   const auto slept = co_await sleeper.sleep_until(turn);
-  paced_.erase(&sleeper);
+  std::erase(paced_, &sleeper);
   co_return slept && !cancelled_;
 }
 

@@ -116,6 +116,8 @@ class SmtpDeliverer final : public Deliverer {
   std::map<std::string, std::vector<std::shared_ptr<Connection>>> idle_;
   std::shared_ptr<Pace> pace_;
   std::vector<Connection*> busy_;  // at most max_connections; cut in this order, run after run
+  std::vector<net::ConnectRace*> races_;
+  std::vector<net::Timers::Sleeper*> paced_;
   std::size_t active_ = 0;
   bool cancelled_ = false;
 };
