@@ -1,4 +1,6 @@
 // Whose sender is rewritten, and where returned mail goes.
+#include "waypost/mail/srs.h"
+
 #include "routing/routing_fixture.h"
 
 #include <gmock/gmock.h>

@@ -19,7 +19,7 @@ struct Outcome {
   bool remote_has_dsn =
       false;               // delivered to a server that offered DSN, so it reports success, not we
   std::string remote_mta;  // host name that we talked to; empty: none
-  std::string rewritten_sender;  // what stood in MAIL FROM; empty: the envelope's reverse-path
+  std::string rewritten_sender = {};  // stood in MAIL FROM; empty: the envelope's reverse-path
 };
 
 }  // namespace waypost::mail
