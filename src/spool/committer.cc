@@ -37,9 +37,9 @@ Committer::Committer(const Options& options, Disk& disk, const Clock& clock, Log
       failures_(metrics.counter("waypost_spool_failures_total", "Spool requests that failed")) {
   look_at_disk();
   if (!options_.own_threads) return;
-  worker_ = std::thread([this] { make_spares(); });
+  worker_ = std::thread([this] { work(); });
   thread_ = std::thread([this] { run(); });
-  pthread_setname_np(worker_.native_handle(), "spool-spares");
+  pthread_setname_np(worker_.native_handle(), "spool-work");
   pthread_setname_np(thread_.native_handle(), "spool-commit");
 }
 
@@ -80,6 +80,7 @@ void Committer::run() {
   while (const auto pause = turn()) {
     if (pause->how != busy) wait(pause->how, pause->at_most);
   }
+  seal_the_last();
   finished_.store(true, std::memory_order_seq_cst);
   refuse_the_rest();
 }
@@ -100,6 +101,7 @@ std::optional<Committer::Pause> Committer::turn() {
   }
   look_at_disk();
   const bool more = log_.reclaim();
+  order_indexes();
   if (closing && closed_for_good()) return std::nullopt;
   if (!more && queue_.empty() && !log_.has_unwritten_settlements())
     return Pause{asleep, kLookEvery};
@@ -119,18 +121,35 @@ bool Committer::closed_for_good() {
 
 SteadyTime Committer::step() {
   const auto pause = turn();
-  while (const auto number = next_order()) make_spare(*number);
+  while (do_ordered()) {
+  }
   const SteadyTime now = clock_.steady_now();
   if (!pause) return SteadyTime::max();
   return stack_.empty() ? now + pause->at_most : now;
 }
 
-std::optional<std::uint32_t> Committer::next_order() {
-  const std::lock_guard lock(orders_mutex_);
-  if (orders_.empty()) return std::nullopt;
-  const std::uint32_t number = orders_.front();
-  orders_.pop_front();
-  return number;
+bool Committer::do_ordered() {
+  std::optional<IndexOrder> index;
+  std::uint32_t number = 0;
+  {
+    const std::lock_guard lock(orders_mutex_);
+    // A spare is what a commit may wait for; nobody commits any more when closing.
+    if (!closing_.load() && !orders_.empty()) {
+      number = orders_.front();
+      orders_.pop_front();
+    } else if (!index_orders_.empty()) {
+      index = std::move(index_orders_.front());
+      index_orders_.pop_front();
+    } else {
+      return false;
+    }
+  }
+  if (index) {
+    (void)write_index(disk_, *index, true);  // without it, the next start scans
+  } else {
+    make_spare(number);
+  }
+  return true;
 }
 
 void Committer::write_what_is_due() {
@@ -146,6 +165,20 @@ void Committer::order_spares() {
   const std::lock_guard lock(orders_mutex_);
   orders_.insert(orders_.end(), orders.begin(), orders.end());
   orders_ready_.notify_one();
+}
+
+void Committer::order_indexes() {
+  while (auto order = log_.take_index_order(false)) {
+    const std::lock_guard lock(orders_mutex_);
+    index_orders_.push_back(std::move(*order));
+    orders_ready_.notify_one();
+  }
+}
+
+/// So that the next start has nothing to scan.
+void Committer::seal_the_last() {
+  log_.seal_active();
+  while (auto order = log_.take_index_order(true)) (void)write_index(disk_, *order, true);
 }
 
 void Committer::answer() {
@@ -205,17 +238,19 @@ void Committer::close() {
     orders_ready_.notify_all();
   }
   if (worker_.joinable()) worker_.join();
+  while (do_ordered()) {  // indexes only, by now
+  }
   refuse_the_rest();
 }
 
-void Committer::make_spares() {
+void Committer::work() {
   while (true) {
     {
       std::unique_lock lock(orders_mutex_);
-      orders_ready_.wait(lock, [this] { return closing_.load() || !orders_.empty(); });
-      if (closing_.load()) return;
+      orders_ready_.wait(
+          lock, [this] { return closing_.load() || !orders_.empty() || !index_orders_.empty(); });
     }
-    if (const auto number = next_order()) make_spare(*number);
+    if (!do_ordered() && closing_.load()) return;
   }
 }
 

@@ -1,7 +1,8 @@
 // The thread that owns the log: takes what came in, lets the log write it, wakes who waited.
 //
 // submit() from any thread; a waiting request is answered with one post per executor and batch. A
-// second, slower thread makes spare segments so that no commit waits for zero-filling.
+// second, slower thread makes spare segments and writes indexes of sealed ones, so that no commit
+// waits for either.
 //
 // With Options::own_threads off there is no thread: who owns the spool calls step(), and everything
 // happens there, in the same order as ever.
@@ -49,8 +50,11 @@ class Committer {
   void answer();
   void look_at_disk();
   void refuse_the_rest();
-  void make_spares();
-  std::optional<std::uint32_t> next_order();
+  void order_indexes();
+  void seal_the_last();
+  void work();
+  /// The next spare or index; false: nothing is ordered.
+  bool do_ordered();
   void make_spare(std::uint32_t number);
   bool fill_with_zeros(File& file, std::uint64_t octets);
 
@@ -76,6 +80,7 @@ class Committer {
   std::mutex orders_mutex_;
   std::condition_variable orders_ready_;
   std::deque<std::uint32_t> orders_;
+  std::deque<IndexOrder> index_orders_;
   std::thread worker_;
   std::thread thread_;
 };

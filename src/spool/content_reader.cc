@@ -103,17 +103,16 @@ class LogReader final : public ContentReader {
       const std::lock_guard lock(log_.slots().mutex(ref_.slot));
       const Slot* slot = log_.slots().find(ref_.slot);
       if (slot->id != ref_.id.value) return unknown(ref_);
-      const std::size_t extents =
-          slot->extra && slot->extra->extents ? slot->extra->extents->size() : 0;
+      const std::size_t extents = slot->extents() != nullptr ? slot->extents()->size() : 0;
       run.generation = slot->generation;
       last_run_ = run_ >= extents;
       if (last_run_) {
-        run.offset = slot->offset + sizeof(RecordHeader) + slot->head_octets;
-        run.octets = slot->content_octets - slot->streamed();
+        run.offset = slot->offset() + sizeof(RecordHeader) + slot->head_octets;
+        run.octets = slot->inline_octets;
         run.crc = slot->content_crc;
         segment = slot->segment;
       } else {
-        const Extent& extent = (*slot->extra->extents)[run_];
+        const Extent& extent = (*slot->extents())[run_];
         run.offset = extent.offset;
         run.octets = extent.octets;
         run.crc = extent.crc;
@@ -148,9 +147,18 @@ Result<std::unique_ptr<ContentReader>> make_content_reader(Log& log, const Messa
     if (slot->extra && slot->extra->content) {
       return std::make_unique<MemoryReader>(slot->extra->content);
     }
-    size = slot->content_octets;
+    size = slot->content_octets();
   }
   return std::make_unique<LogReader>(log, ref, size);
+}
+
+void describe(const Slot& slot, std::uint32_t number, StoredMessage& stored) {
+  stored.ref = {QueueId{slot.id}, slot.recipients, number};
+  stored.content_octets = slot.content_octets();
+  stored.held = slot.held != 0;
+  for (std::uint32_t i = 0; i < slot.recipients; ++i) {
+    stored.settled.push_back(static_cast<Settlement>(slot.state(i)));
+  }
 }
 
 Result<StoredMessage> load_message(Log& log, const MessageRef& ref) {
@@ -165,15 +173,10 @@ Result<StoredMessage> load_message(Log& log, const MessageRef& ref) {
       const std::lock_guard lock(log.slots().mutex(ref.slot));
       const Slot* slot = log.slots().find(ref.slot);
       if (slot->id != ref.id.value) return unknown(ref);
-      stored.ref = {ref.id, slot->recipients, ref.slot};
-      stored.content_octets = slot->content_octets;
-      stored.held = slot->held;
-      for (std::uint32_t i = 0; i < slot->recipients; ++i) {
-        stored.settled.push_back(static_cast<Settlement>(slot->state(i)));
-      }
+      describe(*slot, ref.slot, stored);
       stored.envelope.resize(slot->envelope_octets);
       segment = slot->segment;
-      offset = slot->offset;
+      offset = slot->offset();
       generation = slot->generation;
       head_octets = slot->head_octets;
     }

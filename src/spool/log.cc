@@ -13,12 +13,14 @@ constexpr std::uint64_t kBatchOctets = 8ull * 1024 * 1024;
 constexpr std::uint64_t kSmallestSegment = 64 * 1024;
 /// What stands before the first record of a segment: the header block, and the highest id.
 constexpr std::uint64_t kPreamble = kPage + sizeof(RecordHeader) + sizeof(Entry);
+constexpr std::uint64_t kLargestSegment = 8ull * 1024 * 1024 * 1024;  // a slot's numbers: 32 bits
 
 }  // namespace
 
 Log::Log(const Options& options, Disk& disk, MemoryBudget& budget)
     : options_(options), disk_(disk), budget_(budget) {
-  options_.segment_octets = std::max(kSmallestSegment, round_up(options_.segment_octets, kPage));
+  options_.segment_octets =
+      std::clamp(round_up(options_.segment_octets, kPage), kSmallestSegment, kLargestSegment);
   options_.batch_messages = std::max<std::uint32_t>(1, options_.batch_messages);
   std::random_device random;
   salt_ = options_.salt != 0 ? options_.salt : std::uint64_t{random()} << 32 | random();
@@ -26,6 +28,10 @@ Log::Log(const Options& options, Disk& disk, MemoryBudget& budget)
 
 std::string Log::path(std::uint32_t number) const {
   return options_.directory + "/" + segment_name(number);
+}
+
+std::string Log::index_path(std::uint32_t number) const {
+  return options_.directory + "/" + index_name(number);
 }
 
 std::string Log::read_only_reason() const {
@@ -128,6 +134,7 @@ std::uint64_t Log::append(Batch& batch, std::string head, const BlockChain* cont
   const std::uint64_t offset = active_->write_at + batch.octets;
   batch.heads.push_back(std::move(head));
   std::string& kept = batch.heads.back();
+  batch.records.add(offset, kept);
   batch.pieces.push_back({kept.data(), kept.size()});
   std::uint64_t octets = kept.size();
   if (content != nullptr) {
@@ -238,6 +245,7 @@ Result<> Log::write_and_sync(Batch& batch) {
   active_->write_at = end;
   newest_written_ = active_->header.sequence;
   active_->dirty_until = 0;
+  gather_index(batch);
   used_octets_.fetch_add(end - start, std::memory_order_relaxed);
   return {};
 }
@@ -305,16 +313,11 @@ void Log::finish_message(const Batch::Placed& placed) {
     const std::lock_guard lock(slots_.mutex(number));
     Slot& slot = *slots_.find(number);
     slot.id = request.id.value;
-    slot.offset = placed.offset;
+    slot.set_place(active_->index, placed.offset);
     slot.head_octets = placed.head_octets;
     slot.envelope_octets = static_cast<std::uint32_t>(request.envelope.size());
-    slot.content_octets = request.content.size();
-    for (const Extent& extent : request.extents) slot.content_octets += extent.octets;
+    slot.inline_octets = static_cast<std::uint32_t>(request.content.size());
     slot.content_crc = placed.content_crc;
-    slot.segment = static_cast<std::uint32_t>(
-        std::find_if(segments_.begin(), segments_.end(),
-                     [this](const auto& segment) { return segment.get() == active_; }) -
-        segments_.begin());
     slot.set_recipients(request.recipients);
     if (!request.extents.empty()) {
       slot.need_extra().extents =
@@ -322,7 +325,7 @@ void Log::finish_message(const Batch::Placed& placed) {
     }
     // The chunks were counted when they were written.
     add_live(*active_, sizeof(RecordHeader) + slot.head_octets + request.content.size());
-    if (!(slot.extra && slot.extra->extents) && !budget_.exhausted()) {
+    if (slot.extents() == nullptr && !budget_.exhausted()) {
       slot.need_extra().content = std::make_shared<const BlockChain>(std::move(request.content));
       cached_.emplace_back(number, slot.id);
     }
@@ -362,6 +365,8 @@ void Log::add_live(Segment& segment, std::uint64_t octets) {
 void Log::remove_live(Segment& segment, std::uint64_t octets) {
   segment.live_octets -= std::min(segment.live_octets, octets);
   if (segment.live_pieces > 0) --segment.live_pieces;
+  released_octets_ += octets;
+  look_for_free_ = look_for_free_ || segment.live_pieces == 0;
 }
 
 void Log::add_extents(const std::vector<Extent>& extents, int direction) {
@@ -374,10 +379,9 @@ void Log::add_extents(const std::vector<Extent>& extents, int direction) {
 
 void Log::add_message(const Slot& slot, int direction) {
   Segment& segment = *segments_[slot.segment];
-  const std::uint64_t octets =
-      sizeof(RecordHeader) + slot.head_octets + slot.content_octets - slot.streamed();
+  const std::uint64_t octets = sizeof(RecordHeader) + slot.head_octets + slot.inline_octets;
   direction > 0 ? add_live(segment, octets) : remove_live(segment, octets);
-  if (slot.extra && slot.extra->extents) add_extents(*slot.extra->extents, direction);
+  if (slot.extents() != nullptr) add_extents(*slot.extents(), direction);
 }
 
 }  // namespace waypost::spool

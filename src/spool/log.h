@@ -7,7 +7,7 @@
 #pragma once
 
 #include "spool/request.h"
-#include "spool/scan.h"
+#include "spool/segment_index.h"
 
 #include <deque>
 #include <set>
@@ -19,6 +19,7 @@ namespace waypost::spool {
 struct Segment {
   enum class State : std::uint8_t { spare, active, sealed };
   std::uint32_t number = 0;  // in the file's name
+  std::uint32_t index = 0;   // in the log's list
   std::shared_ptr<File> file;
   State state = State::spare;
   SegmentHeader header;
@@ -31,6 +32,19 @@ struct Segment {
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
   std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
   bool unmovable = false;          // an evacuation found something unreadable
+  IndexPieces records;             // for its index, until that is written
+  bool indexed = false;            // an index has been ordered or found
+};
+
+/// Messages of one segment that recovery found, in order of their places.
+struct RecoveredSegment {
+  struct Message {
+    std::uint32_t slot = 0;
+    std::uint32_t offset_words = 0;
+  };
+  std::uint32_t segment = 0;
+  SegmentHeader header;
+  std::vector<Message> messages;
 };
 
 /// One gather write in the making.
@@ -56,14 +70,19 @@ struct Batch {
   std::vector<Move> moves;
   std::vector<std::unique_ptr<SettleRequest>> settled;
   std::vector<Entry> relogged;
+  IndexPieces records;
 };
 
 class Log {
  public:
+  using Taker = std::function<void(StoredMessage)>;
   Log(const Options& options, Disk& disk, MemoryBudget& budget);
 
   /// Before anything else: reads what is there.
-  Result<> recover(const std::function<void(StoredMessage)>& found, RecoveryReport& report);
+  Result<> recover(RecoveryReport& report);
+  /// After recover(), once: passes what it found to `takers`, in turn, each on a thread of its own
+  /// (a single one on this thread). Returns what could not be read again.
+  std::vector<std::string> hand_over(const std::vector<Taker>& takers);
 
   /// Takes requests off the front of `requests` into one batch, writes and syncs it. Finished ones
   /// are in done(). At least one request is taken.
@@ -74,6 +93,11 @@ class Log {
   /// Spare segments that the background worker should make now, by number. In steady state a sealed
   /// segment soon becomes a spare by itself, so only a shortage that lasts is made good.
   std::vector<std::uint32_t> take_spare_orders(SteadyTime now);
+  /// The index of a sealed segment to write, by any thread. The segment sealed last is passed over
+  /// unless `all`: mail that is delivered at once frees it before it needs an index.
+  std::optional<IndexOrder> take_index_order(bool all);
+  /// After the last batch: the segment in use gets an index too.
+  void seal_active();
   bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
   std::size_t unwritten_settlements() const { return waiting_settlements_.size(); }
 
@@ -90,9 +114,11 @@ class Log {
   std::uint32_t segments_spare() const { return spare_count_.load(std::memory_order_relaxed); }
   std::uint64_t record_limit() const { return options_.segment_octets / 4; }
   std::string path(std::uint32_t number) const;
+  std::string index_path(std::uint32_t number) const;
 
  private:
   friend class Recovery;
+  friend class HandOver;
   bool take_unawaited(Request* request);
   std::uint64_t octets_of(const WaitingRequest& request) const;
   bool place(Batch& batch, WaitingRequest* request);
@@ -104,8 +130,11 @@ class Log {
   std::uint64_t append(Batch& batch, std::string head, const BlockChain* content);
   Result<> ensure_active(std::uint64_t octets);
   void activate(Segment& segment);
-  void seal_active();
   void place_highest_id(Batch& batch);
+  void gather_index(Batch& batch);
+  /// From the segment's index if it has one, else by scanning it. False: not all could be read.
+  bool visit_records(std::uint32_t number, File& file, const SegmentHeader& header,
+                     const RecordVisitor& record) const;
   Result<> write_and_sync(Batch& batch);
   void blank_failed_write(std::uint64_t start, std::uint64_t end);
   void finish(Batch& batch);
@@ -151,6 +180,10 @@ class Log {
   std::vector<std::unique_ptr<SettleRequest>> waiting_settlements_;
   std::vector<WaitingRequest*> done_;
   std::deque<std::pair<std::uint32_t, std::uint64_t>> cached_;  // slot and id, oldest first
+  std::deque<std::pair<Segment*, std::uint64_t>> unindexed_;    // sealed, with their sequences
+  std::vector<RecoveredSegment> recovered_;                     // until they are handed over
+  std::uint64_t released_octets_ = 0;  // since reclaim() last looked for a segment to evacuate
+  bool look_for_free_ = true;          // one of them may have lost its last message
   Segment* victim_ = nullptr;
   std::uint32_t victim_cursor_ = 0;
   std::vector<Entry> to_relog_;

@@ -1,6 +1,8 @@
-// Recovery: reads every segment in order of its sequence, keeps the newest copy of each message,
-// applies settlements, and sets aside what is torn or corrupt.
+// Recovery: reads the records of every segment in order of its sequence, keeps the newest copy of
+// each message, applies settlements, and sets aside what is torn or corrupt. Sealed segments have
+// an index to read them from; the others are scanned.
 #include "spool/log.h"
+#include "spool/slot_table.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,17 +11,18 @@ namespace waypost::spool {
 
 class Recovery {
  public:
-  Recovery(Log& log, RecoveryReport& report) : log_(log), report_(report) {}
+  Recovery(Log& log, RecoveryReport& report) : log_(log), report_(report), table_(log.slots_) {}
 
-  Result<> run(const std::function<void(StoredMessage)>& found) {
+  Result<> run() {
     if (auto opened = open_segments(); !opened) return opened;
     for (std::uint32_t i : order_) {
-      if (auto scanned = scan(i); !scanned) return scanned;
+      if (auto loaded = load(i); !loaded) return loaded;
     }
     log_.highest_id_ = report_.highest_id.value;
-    apply_entries();
+    for (const Entry& entry : early_entries_) apply(entry);
+    log_.stamp_.store(top_stamp_ + 1);
     restore_references();
-    restore_messages(found);
+    restore_messages();
     for (bool freed = true; freed;) {
       freed = false;
       for (const auto& segment : log_.segments_) {
@@ -32,21 +35,16 @@ class Recovery {
   }
 
  private:
-  struct Found {
-    std::uint32_t segment = 0;
-    std::uint64_t offset = 0;
-    RecordHeader header;
-    std::vector<Extent> extents;
-    std::string states;  // empty: all open
-    std::uint64_t held_stamp = 0;
-    bool held = false;
-  };
-
   Result<> open_segments() {
     if (auto synced = log_.disk_.sync_directory(log_.options_.directory); !synced) return synced;
     auto names = log_.disk_.list(log_.options_.directory);
     if (!names) return fail(names.error());
+    std::sort(names->begin(), names->end());
     for (const std::string& name : *names) {
+      if (const auto of = index_number(name);
+          of && !std::binary_search(names->begin(), names->end(), segment_name(*of))) {
+        (void)log_.disk_.remove(log_.options_.directory + "/" + name);
+      }
       const auto number = segment_number(name);
       if (!number) continue;
       log_.next_number_ = std::max(log_.next_number_, *number + 1);
@@ -70,6 +68,9 @@ class Recovery {
     if (!block) return fail(block.error());
     const auto size = (*file)->size();
     if (!size) return fail(size.error());
+    if (*size > kMostAddressable) {
+      return fail(ErrorKind::unsupported, path + " is larger than any segment can be");
+    }
     if (block->foreign_version != 0 && !block->header) {
       return fail(ErrorKind::unsupported,
                   path + " has spool format version " + std::to_string(block->foreign_version) +
@@ -122,24 +123,54 @@ class Recovery {
 
   std::string aside_directory() const { return log_.options_.directory + "/set-aside"; }
 
+  Result<> load(std::uint32_t index) {
+    Segment& segment = *log_.segments_[index];
+    ++report_.segments;
+    const auto found = read_index(log_.disk_, log_.index_path(segment.number), segment.header);
+    if (!found) return scan(index);
+    // All of it or nothing: half an index and a scan would take some records twice.
+    const auto walk = [&](const RecordVisitor& visit) {
+      return walk_index(*found, segment.header, segment.write_at, visit);
+    };
+    if (!walk([](const RecordHeader&, std::uint64_t, std::string_view) {})) return scan(index);
+    walk([&](const RecordHeader& header, std::uint64_t offset, std::string_view head) {
+      take_record(index, header, offset, head);
+    });
+    segment.indexed = true;
+    ++report_.segments_indexed;
+    report_.octets_read += found->size();
+    return {};
+  }
+
   Result<> scan(std::uint32_t index) {
     Segment& segment = *log_.segments_[index];
     // Every batch but the last of the log was synced before something was written behind it.
     const bool last = index == order_.back();
     std::vector<Damage> torn;
+    IndexPieces pieces;
+    bool damaged = false;
     ScanVisitor visit;
     visit.record = [&](const RecordHeader& header, std::uint64_t offset, std::string_view head) {
+      pieces.add(offset, header, head);
       take_record(index, header, offset, head);
     };
     visit.damage = [&](const Damage& damage) {
       set_aside(segment, damage);
       if (last) torn.push_back(damage);
+      damaged = damaged || !last;
     };
     const auto octets = scan_segment(*segment.file, segment.header, last, visit);
     if (!octets) return fail(octets.error());
-    ++report_.segments;
     report_.octets_read += *octets;
-    return blot_out(segment, torn);
+    if (auto blotted = blot_out(segment, torn); !blotted) return blotted;
+    // For the next start; it is not needed, so that a full disk is no reason to fail. A damaged
+    // segment is looked at, and complained about, each time.
+    if (!damaged && pieces.octets() <= segment.write_at / 2) {
+      (void)write_index(
+          log_.disk_, {log_.index_path(segment.number), segment.header, std::move(pieces)}, false);
+    }
+    segment.indexed = true;
+    return {};
   }
 
   /// The head of a record with torn content is sound; at the next start this segment is not the
@@ -179,49 +210,81 @@ class Recovery {
     log_.newest_written_ = std::max(log_.newest_written_, log_.segments_[index]->header.sequence);
     if (header.type == RecordType::settle) {
       for (const Entry& entry : decode_entries(head)) {
-        entries_.push_back(entry);
         report_.highest_id = std::max(report_.highest_id, QueueId{entry.id});
         top_stamp_ = std::max(top_stamp_, entry.stamp);
-        references_.push_back({index, entry.home, false});
+        references_.insert({index, entry.home, false});
+        // As a rule its message has gone and it means nothing any more.
+        if (!apply(entry)) early_entries_.push_back(entry);
       }
       return;
     }
     if (header.type != RecordType::message) return;
     const auto parts = decode_message_head(header, head);
-    if (!parts || header.id == 0) {
+    if (!parts || header.id == 0 || header.content_octets > 0xFFFFFFFF) {
       set_aside(*log_.segments_[index], {offset, record_span(header), "its lengths disagree"});
       return;
     }
     report_.highest_id = std::max(report_.highest_id, QueueId{header.id});
     top_stamp_ = std::max(top_stamp_, parts->held_stamp);
-    if (header.from_sequence != 0) references_.push_back({index, header.from_sequence, true});
-    Found& kept = found_[header.id];
-    if (kept.header.id != 0 && kept.header.generation > header.generation) return;
-    kept = {index,
-            offset,
-            header,
-            parts->extents,
-            std::string(parts->states),
-            parts->held_stamp,
-            (header.flags & kFlagHeld) != 0};
+    if (header.from_sequence != 0) references_.insert({index, header.from_sequence, true});
+    take_message(index, header, offset, *parts);
   }
 
-  void apply_entries() {
-    for (const Entry& entry : entries_) {
-      const auto at = found_.find(entry.id);
-      if (at == found_.end()) continue;
-      Found& found = at->second;
-      if (entry.what == kEntryHeld || entry.what == kEntryReleased) {
-        if (entry.stamp < found.held_stamp) continue;
-        found.held_stamp = entry.stamp;
-        found.held = entry.what == kEntryHeld;
-      } else if (entry.recipient < found.header.recipients && entry.what <= 3) {
-        if (found.states.empty()) found.states.assign(found.header.recipients, '\0');
-        char& state = found.states[entry.recipient];
-        state = std::max(state, static_cast<char>(entry.what));
-      }
+  void take_message(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,
+                    const MessageHead& parts) {
+    std::uint32_t number = table_.find(header.id);
+    const bool known = number != SlotTable::kNone;
+    if (!known) number = log_.slots_.allocate();
+    Slot& slot = *log_.slots_.find(number);
+    if (known && slot.generation > header.generation) return;
+    // What was said of an older copy goes for this one too.
+    Slot before = std::exchange(slot, Slot{});
+    slot.id = header.id;
+    slot.set_place(index, offset);
+    slot.head_octets = header.head_octets;
+    slot.envelope_octets = header.envelope_octets;
+    slot.inline_octets = static_cast<std::uint32_t>(header.content_octets);
+    slot.content_crc = header.content_crc;
+    slot.generation = header.generation;
+    slot.set_recipients(header.recipients);
+    slot.held_stamp = parts.held_stamp;
+    slot.held = (header.flags & kFlagHeld) != 0 ? 1 : 0;
+    if (before.held_stamp > slot.held_stamp) {
+      slot.held_stamp = before.held_stamp;
+      slot.held = before.held;
     }
-    log_.stamp_.store(top_stamp_ + 1);
+    for (std::uint32_t i = 0; i < parts.states.size(); ++i) {
+      settle(slot, i, static_cast<std::uint8_t>(parts.states[i]));
+    }
+    for (std::uint32_t i = 0; i < std::min(before.recipients, slot.recipients); ++i) {
+      settle(slot, i, before.state(i));
+    }
+    if (!parts.extents.empty()) {
+      slot.need_extra().extents = std::make_shared<const std::vector<Extent>>(parts.extents);
+    }
+    if (!known) table_.insert(number);
+  }
+
+  static void settle(Slot& slot, std::uint32_t recipient, std::uint8_t state) {
+    const std::uint8_t was = slot.state(recipient);
+    if (state <= was) return;
+    if (was == 0) --slot.open;
+    slot.set_state(recipient, std::min<std::uint8_t>(state, 3));
+  }
+
+  /// False if the entry's message is not known (yet).
+  bool apply(const Entry& entry) {
+    const std::uint32_t number = table_.find(entry.id);
+    if (number == SlotTable::kNone) return false;
+    Slot& slot = *log_.slots_.find(number);
+    if (entry.what == kEntryHeld || entry.what == kEntryReleased) {
+      if (entry.stamp < slot.held_stamp) return true;
+      slot.held_stamp = entry.stamp;
+      slot.held = entry.what == kEntryHeld ? 1 : 0;
+    } else if (entry.recipient < slot.recipients && entry.what <= 3) {
+      settle(slot, entry.recipient, static_cast<std::uint8_t>(entry.what));
+    }
+    return true;
   }
 
   void restore_references() {
@@ -233,102 +296,73 @@ class Recovery {
       (reference.copy ? segment.copies : segment.refers).insert(reference.to);
     }
     references_ = {};
-    entries_ = {};
+    early_entries_ = {};
   }
 
-  void restore_messages(const std::function<void(StoredMessage)>& found) {
-    std::vector<const Found*> open;
-    for (const auto& [id, message] : found_) {
-      if (message.states.empty() || message.states.find('\0') != std::string::npos) {
-        open.push_back(&message);
+  /// Slots of finished messages are free again; the others are noted by segment, in order.
+  void restore_messages() {
+    std::vector<RecoveredSegment> recovered(log_.segments_.size());
+    for (std::uint32_t number = 0; number < log_.slots_.capacity(); ++number) {
+      const Slot& slot = *log_.slots_.find(number);
+      if (slot.id == 0) continue;
+      if (slot.open == 0 || !extents_exist(slot)) {
+        if (slot.open != 0) lose(slot);
+        log_.slots_.release(number);
+        continue;
       }
+      log_.add_message(slot, +1);
+      ++report_.messages;
+      report_.recipients_open += slot.open;
+      recovered[slot.segment].messages.push_back({number, slot.offset_words});
     }
-    std::sort(open.begin(), open.end(),
-              [](const Found* a, const Found* b) { return a->header.id < b->header.id; });
-    for (const Found* message : open) restore(*message, found);
+    for (const std::uint32_t i : order_) {
+      RecoveredSegment& segment = recovered[i];
+      if (segment.messages.empty()) continue;
+      segment.segment = i;
+      segment.header = log_.segments_[i]->header;
+      std::sort(segment.messages.begin(), segment.messages.end(),
+                [](const auto& a, const auto& b) { return a.offset_words < b.offset_words; });
+      log_.recovered_.push_back(std::move(segment));
+    }
   }
 
-  bool extents_exist(const Found& message) {
-    return std::all_of(message.extents.begin(), message.extents.end(), [this](const Extent& e) {
+  void lose(const Slot& slot) {
+    const std::uint64_t octets = sizeof(RecordHeader) + slot.head_octets + slot.inline_octets;
+    set_aside(*log_.segments_[slot.segment],
+              {slot.offset(), octets, "its streamed content is gone"});
+  }
+
+  bool extents_exist(const Slot& slot) {
+    if (slot.extents() == nullptr) return true;
+    return std::all_of(slot.extents()->begin(), slot.extents()->end(), [this](const Extent& e) {
       const Segment* segment = log_.by_sequence(e.sequence);
       return segment != nullptr && e.offset <= segment->write_at &&
              e.octets <= segment->write_at - e.offset;
     });
   }
 
-  void restore(const Found& message, const std::function<void(StoredMessage)>& found) {
-    Segment& segment = *log_.segments_[message.segment];
-    std::string head(message.header.head_octets, '\0');
-    const auto got =
-        segment.file->read_at(message.offset + sizeof(RecordHeader), {head.data(), head.size()});
-    const bool readable =
-        got && *got == head.size() && head_is_sound(message.header, head, segment.seed);
-    if (!readable || !extents_exist(message)) {
-      set_aside(segment, {message.offset, record_span(message.header),
-                          readable ? "its streamed content is gone" : "it cannot be read again"});
-      return;
-    }
-    const std::uint32_t number = log_.slots_.allocate();
-    Slot& slot = *log_.slots_.find(number);
-    fill(slot, message);
-    log_.add_message(slot, +1);
-    StoredMessage stored;
-    stored.ref = {QueueId{slot.id}, slot.recipients, number};
-    stored.envelope = head.substr(0, slot.envelope_octets);
-    stored.content_octets = slot.content_octets;
-    stored.held = slot.held;
-    for (std::uint32_t i = 0; i < slot.recipients; ++i) {
-      stored.settled.push_back(static_cast<Settlement>(slot.state(i)));
-    }
-    ++report_.messages;
-    report_.recipients_open += slot.open;
-    found(std::move(stored));
-  }
-
-  void fill(Slot& slot, const Found& message) {
-    const RecordHeader& header = message.header;
-    slot.id = header.id;
-    slot.offset = message.offset;
-    slot.segment = message.segment;
-    slot.head_octets = header.head_octets;
-    slot.envelope_octets = header.envelope_octets;
-    slot.content_octets = header.content_octets;
-    for (const Extent& extent : message.extents) slot.content_octets += extent.octets;
-    slot.content_crc = header.content_crc;
-    slot.generation = header.generation;
-    slot.held = message.held;
-    slot.held_stamp = message.held_stamp;
-    slot.set_recipients(header.recipients);
-    for (std::uint32_t i = 0; i < message.states.size(); ++i) {
-      const auto state = static_cast<std::uint8_t>(message.states[i]);
-      if (state == 0) continue;
-      slot.set_state(i, std::min<std::uint8_t>(state, 3));
-      --slot.open;
-    }
-    if (!message.extents.empty()) {
-      slot.need_extra().extents = std::make_shared<const std::vector<Extent>>(message.extents);
-    }
-  }
-
   struct Reference {
     std::uint32_t segment = 0;
     std::uint64_t to = 0;
     bool copy = false;
+    auto operator<=>(const Reference&) const = default;
   };
+  static constexpr std::uint64_t kMostAddressable = 32ull * 1024 * 1024 * 1024;
+
   Log& log_;
   RecoveryReport& report_;
+  SlotTable table_;
   std::vector<std::uint32_t> order_;
-  std::unordered_map<std::uint64_t, Found> found_;
-  std::vector<Entry> entries_;
-  std::vector<Reference> references_;
+  std::vector<Entry> early_entries_;
+  std::set<Reference> references_;
   std::uint64_t top_stamp_ = 0;
 };
 
-Result<> Log::recover(const std::function<void(StoredMessage)>& found, RecoveryReport& report) {
+Result<> Log::recover(RecoveryReport& report) {
   for (const std::string& directory : {options_.directory, options_.directory + "/set-aside"}) {
     if (auto made = disk_.make_directory(directory); !made) return made;
   }
-  return Recovery(*this, report).run(found);
+  return Recovery(*this, report).run();
 }
 
 }  // namespace waypost::spool

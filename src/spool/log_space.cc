@@ -16,13 +16,22 @@ constexpr auto kShortageLasts = std::chrono::seconds(2);
 }  // namespace
 
 Segment& Log::add_segment(std::uint32_t number, std::shared_ptr<File> file) {
-  auto segment = std::make_unique<Segment>();
-  segment->number = number;
-  segment->file = std::move(file);
   const std::unique_lock lock(segments_mutex_);
-  segments_.push_back(std::move(segment));
+  // The place of a segment whose file was removed is used again: slots name places by number.
+  auto place = std::find_if(segments_.begin(), segments_.end(), [](const auto& s) {
+    return !s->file && s->state == Segment::State::spare;
+  });
+  if (place == segments_.end()) {
+    segments_.push_back(std::make_unique<Segment>());
+    place = segments_.end() - 1;
+  }
+  **place = Segment{};
+  Segment& segment = **place;
+  segment.number = number;
+  segment.index = static_cast<std::uint32_t>(place - segments_.begin());
+  segment.file = std::move(file);
   spare_count_.fetch_add(1, std::memory_order_relaxed);
-  return *segments_.back();
+  return segment;
 }
 
 void Log::count_segments() {
@@ -39,6 +48,8 @@ void Log::count_segments() {
 void Log::seal_active() {
   if (active_ == nullptr) return;
   active_->state = Segment::State::sealed;
+  unindexed_.emplace_back(active_, active_->header.sequence);
+  look_for_free_ = true;
   active_ = nullptr;
 }
 
@@ -54,6 +65,8 @@ void Log::activate(Segment& segment) {
   segment.unmovable = false;
   segment.refers.clear();
   segment.copies.clear();
+  segment.records.clear();
+  segment.indexed = false;
   sequences_[segment.header.sequence] = &segment;
   active_ = &segment;
 }
@@ -80,8 +93,8 @@ Result<> Log::ensure_active(std::uint64_t octets) {
       return made;
     }
     ++next_number_;
-    add_segment(number, std::move(*file));
-    spare = segments_.end() - 1;
+    const Segment& added = add_segment(number, std::move(*file));
+    spare = segments_.begin() + added.index;
   }
   seal_active();
   activate(**spare);
@@ -129,10 +142,12 @@ bool Log::free_if_possible(Segment& segment) {
   segment.mark = segment.header.sequence;
   segment.state = Segment::State::spare;
   segment.write_at = 0;
+  segment.records.clear();
   if (segment.header.segment_octets != options_.segment_octets ||
       segments_spare() >= std::max<std::uint32_t>(options_.spare_segments, 1) * 4) {
     // Nothing here is needed; if the removal is lost in a crash, the mark still says so.
     (void)disk_.remove(path(segment.number));
+    (void)disk_.remove(index_path(segment.number));
     segment.file.reset();
   }
   return true;
@@ -140,13 +155,21 @@ bool Log::free_if_possible(Segment& segment) {
 
 bool Log::reclaim() {
   if (read_only()) return false;
-  for (const auto& segment : segments_) {
-    if (segment.get() != victim_ && segment->file && free_if_possible(*segment)) {
-      count_segments();
-      return true;
+  // There may be hundreds of segments, and this is asked after each batch.
+  if (look_for_free_) {
+    for (const auto& segment : segments_) {
+      if (segment.get() != victim_ && segment->file && free_if_possible(*segment)) {
+        count_segments();
+        return true;
+      }
     }
+    look_for_free_ = false;
+    released_octets_ = options_.segment_octets;
   }
-  if (victim_ == nullptr) victim_ = choose_victim();
+  if (victim_ == nullptr && released_octets_ >= options_.segment_octets / 16) {
+    released_octets_ = 0;
+    victim_ = choose_victim();
+  }
   return victim_ != nullptr && evacuate_step();
 }
 
@@ -200,7 +223,10 @@ bool Log::evacuate_step() {
   }
   const bool scanned = victim_->live_pieces == 0 || victim_cursor_ >= slots_.capacity();
   if (!scanned) return true;
-  if (victim_->live_pieces == 0) relog_settlements(*victim_);
+  if (victim_->live_pieces == 0) {
+    relog_settlements(*victim_);
+    look_for_free_ = true;
+  }
   // Octets that no slot owns belong to messages still arriving: they end by themselves.
   victim_ = nullptr;
   return false;
@@ -256,11 +282,10 @@ bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
                           });
     if (!inside && !streamed) return true;
     copy.id = slot.id;
-    copy.offset = slot.offset;
-    copy.segment = slot.segment;
+    copy.set_place(slot.segment, slot.offset());
     copy.head_octets = slot.head_octets;
     copy.envelope_octets = slot.envelope_octets;
-    copy.content_octets = slot.content_octets - slot.streamed();
+    copy.inline_octets = slot.inline_octets;
     copy.content_crc = slot.content_crc;
     copy.generation = slot.generation;
     copy.recipients = slot.recipients;
@@ -272,7 +297,7 @@ bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
   }
   Segment& home = *segments_[copy.segment];
   const std::uint64_t octets =
-      sizeof(RecordHeader) + copy.head_octets + 8 + copy.recipients + copy.content_octets + 8;
+      sizeof(RecordHeader) + copy.head_octets + 8 + copy.recipients + copy.inline_octets + 8;
   if (extents && batch.octets != 0) return false;  // its chunks are written by themselves first
   std::vector<Extent> moved;
   if (extents) {
@@ -282,17 +307,17 @@ bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
   }
   if (!fits(batch, octets) && (batch.octets != 0 || !ensure_active(octets))) return false;
   std::string bytes(sizeof(RecordHeader) + copy.head_octets, '\0');
-  const auto got = home.file->read_at(copy.offset, {bytes.data(), bytes.size()});
+  const auto got = home.file->read_at(copy.offset(), {bytes.data(), bytes.size()});
   if (!got || *got != bytes.size()) return false;
   const auto header = peek_record(bytes, home.header.sequence, options_.segment_octets);
   const std::string_view head = std::string_view(bytes).substr(sizeof(RecordHeader));
   if (!header || !head_is_sound(*header, head, home.seed)) return false;
-  auto content = read_sound(*home.file, copy.offset + sizeof(RecordHeader) + copy.head_octets,
-                            copy.content_octets, home.seed, copy.content_crc);
+  auto content = read_sound(*home.file, copy.offset() + sizeof(RecordHeader) + copy.head_octets,
+                            copy.inline_octets, home.seed, copy.content_crc);
   if (!content) return false;
   RecordHeader fresh = *header;
   fresh.sequence = active_->header.sequence;
-  fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held ? kFlagHeld : 0));
+  fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held != 0 ? kFlagHeld : 0));
   fresh.generation = copy.generation + 1;
   fresh.from_sequence = home.header.sequence;
   fresh.content_crc = crc32c(active_->seed, *content);
@@ -316,11 +341,7 @@ void Log::finish_move(const Batch::Move& move) {
   const std::lock_guard lock(slots_.mutex(move.slot));
   Slot& slot = *slots_.find(move.slot);
   add_message(slot, -1);
-  slot.segment = static_cast<std::uint32_t>(
-      std::find_if(segments_.begin(), segments_.end(),
-                   [this](const auto& segment) { return segment.get() == active_; }) -
-      segments_.begin());
-  slot.offset = move.offset;
+  slot.set_place(active_->index, move.offset);
   slot.head_octets = move.head_octets;
   slot.content_crc = move.content_crc;
   ++slot.generation;
@@ -331,8 +352,7 @@ void Log::finish_move(const Batch::Move& move) {
 
 void Log::relog_settlements(Segment& victim) {
   std::vector<Entry> needed;
-  ScanVisitor visit;
-  visit.record = [&](const RecordHeader& header, std::uint64_t, std::string_view head) {
+  const auto keep = [&](const RecordHeader& header, std::uint64_t, std::string_view head) {
     if (header.type != RecordType::settle) return;
     for (const Entry& entry : decode_entries(head)) {
       if (entry.home != victim.header.sequence && by_sequence(entry.home) != nullptr) {
@@ -340,8 +360,7 @@ void Log::relog_settlements(Segment& victim) {
       }
     }
   };
-  visit.damage = [&victim](const Damage&) { victim.unmovable = true; };
-  if (!scan_segment(*victim.file, victim.header, false, visit)) victim.unmovable = true;
+  if (!visit_records(victim.number, *victim.file, victim.header, keep)) victim.unmovable = true;
   if (victim.unmovable) return;
   const std::size_t most = std::min<std::size_t>(4096, options_.segment_octets / 4 / sizeof(Entry));
   for (std::size_t at = 0; at < needed.size(); at += most) {

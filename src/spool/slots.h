@@ -21,41 +21,55 @@ struct SlotExtra {
   std::shared_ptr<const std::vector<Extent>> extents;
 };
 
+/// A million of them may wait: 64 octets, one cache line.
 struct Slot {
   std::uint64_t id = 0;  // 0: free
-  std::uint64_t offset = 0;
-  std::uint64_t content_octets = 0;  // inline and streamed
+  std::unique_ptr<SlotExtra> extra;
   std::uint64_t held_stamp = 0;
-  std::uint32_t segment = 0;  // index into the log's segments
+  std::uint32_t offset_words = 0;   // of 8 octets
+  std::uint32_t inline_octets = 0;  // content behind the head; the rest lies in extents
   std::uint32_t head_octets = 0;
   std::uint32_t envelope_octets = 0;
   std::uint32_t content_crc = 0;
   std::uint32_t generation = 0;
   std::uint32_t recipients = 0;
   std::uint32_t open = 0;
-  std::uint32_t pending = 0;  // settlements that are not durable yet
-  std::uint8_t single = 0;    // the state of an only recipient
-  bool held = false;
-  std::unique_ptr<SlotExtra> extra;
+  std::uint32_t pending = 0;       // settlements that are not durable yet
+  std::uint32_t segment : 24 = 0;  // index into the log's segments
+  std::uint32_t single : 7 = 0;    // the state of an only recipient
+  std::uint32_t held : 1 = 0;
 
+  std::uint64_t offset() const { return std::uint64_t{offset_words} * 8; }
+  void set_place(std::uint32_t in_segment, std::uint64_t offset) {
+    segment = in_segment & 0xFFFFFF;
+    offset_words = static_cast<std::uint32_t>(offset / 8);
+  }
   SlotExtra& need_extra() {
     if (!extra) extra = std::make_unique<SlotExtra>();
     return *extra;
   }
   std::uint8_t state(std::uint32_t recipient) const {
-    return recipients == 1 ? single : extra->states[recipient];
+    return recipients == 1 ? static_cast<std::uint8_t>(single) : extra->states[recipient];
   }
   void set_state(std::uint32_t recipient, std::uint8_t value) {
-    (recipients == 1 ? single : need_extra().states[recipient]) = value;
+    if (recipients == 1) {
+      single = value & 0x7F;
+    } else {
+      need_extra().states[recipient] = value;
+    }
   }
   void set_recipients(std::uint32_t count) {
     recipients = open = count;
+    single = 0;
     if (count > 1) need_extra().states.assign(count, 0);
   }
-  std::uint64_t streamed() const {
-    std::uint64_t sum = 0;
-    if (extra && extra->extents) {
-      for (const Extent& extent : *extra->extents) sum += extent.octets;
+  const std::vector<Extent>* extents() const {
+    return extra && extra->extents ? extra->extents.get() : nullptr;
+  }
+  std::uint64_t content_octets() const {
+    std::uint64_t sum = inline_octets;
+    if (extents() != nullptr) {
+      for (const Extent& extent : *extents()) sum += extent.octets;
     }
     return sum;
   }
@@ -65,6 +79,7 @@ struct Slot {
     if (extra->states.empty() && !extra->extents) extra.reset();
   }
 };
+static_assert(sizeof(Slot) == 64);
 
 class Slots {
  public:

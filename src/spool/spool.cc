@@ -139,17 +139,25 @@ class SegmentSpool final : public Spool {
   SegmentSpool(const Options& options, Disk& disk, MemoryBudget& budget)
       : options_(options), disk_(disk), budget_(budget), log_(options, disk, budget) {}
 
-  Result<> start(const Clock& clock, ops::Metrics& metrics,
-                 const std::function<void(StoredMessage)>& found, RecoveryReport& report) {
+  Result<> start(const Clock& clock, ops::Metrics& metrics, const Taker& found,
+                 RecoveryReport& report) {
     if (auto made = disk_.make_directory(options_.directory); !made) return made;
     auto lock = disk_.lock(options_.directory + "/lock");
     if (!lock) return fail(lock.error());
     lock_ = std::move(*lock);
-    if (auto recovered = log_.recover(found, report); !recovered) return recovered;
+    if (auto recovered = log_.recover(report); !recovered) return recovered;
+    if (found) {
+      for (std::string& trouble : log_.hand_over({found})) {
+        report.set_aside.push_back(std::move(trouble));
+      }
+    }
     committer_ = std::make_unique<Committer>(options_, disk_, clock, log_, metrics);
     return {};
   }
 
+  std::vector<std::string> hand_over(const std::vector<Taker>& takers) override {
+    return log_.hand_over(takers);
+  }
   bool has_room() const override { return committer_->has_room() && !log_.read_only(); }
   bool read_only() const override { return log_.read_only(); }
   std::unique_ptr<IncomingMessage> begin(net::Executor executor) override {
@@ -184,7 +192,7 @@ class SegmentSpool final : public Spool {
       const std::lock_guard lock(log_.slots().mutex(ref.slot));
       Slot& slot = *log_.slots().find(ref.slot);
       if (slot.id != ref.id.value || slot.open == 0) return;
-      slot.held = held;
+      slot.held = held ? 1 : 0;
       slot.held_stamp = log_.next_stamp();
       ++slot.pending;
       request->entry = {ref.id.value, 0, slot.held_stamp, 0, held ? kEntryHeld : kEntryReleased};
@@ -230,8 +238,7 @@ class SegmentSpool final : public Spool {
 }  // namespace
 
 Result<std::unique_ptr<Spool>> Spool::open(const Options& options, Disk& disk, const Clock& clock,
-                                           MemoryBudget& budget, ops::Metrics& metrics,
-                                           std::function<void(StoredMessage)> found,
+                                           MemoryBudget& budget, ops::Metrics& metrics, Taker found,
                                            RecoveryReport& report) {
   auto spool = std::make_unique<SegmentSpool>(options, disk, budget);
   if (auto started = spool->start(clock, metrics, found, report); !started) {

@@ -49,10 +49,12 @@ void put_right(std::string& segment, const SegmentHeader& header) {
 std::vector<StoredMessage> recover(Log& log) {
   std::vector<StoredMessage> found;
   RecoveryReport report;
-  const auto done =
-      log.recover([&found](StoredMessage m) { found.push_back(std::move(m)); }, report);
-  if (!done) found.clear();
-  if (done && report.messages != found.size()) std::abort();
+  const auto done = log.recover(report);
+  if (done) {
+    const auto troubles =
+        log.hand_over({[&found](StoredMessage m) { found.push_back(std::move(m)); }});
+    if (report.messages != found.size() + troubles.size()) std::abort();
+  }
   return found;
 }
 

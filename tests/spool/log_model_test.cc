@@ -6,6 +6,7 @@
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -38,6 +39,7 @@ class Model {
   FaultDisk& disk() { return disk_; }
   std::map<std::uint64_t, Known>& known() { return known_; }
   Log& log() { return *log_; }
+  std::uint64_t indexed() const { return indexed_; }
 
   void open(bool after_crash) {
     log_.reset();
@@ -45,9 +47,12 @@ class Model {
     log_ = std::make_unique<Log>(small_options(), disk_, budget_);
     found_.clear();
     RecoveryReport report;
-    const auto result =
-        log_->recover([this](StoredMessage m) { found_[m.ref.id.value] = std::move(m); }, report);
+    const auto result = log_->recover(report);
     ASSERT_TRUE(result) << result.error().message;
+    EXPECT_THAT(
+        log_->hand_over({[this](StoredMessage m) { found_[m.ref.id.value] = std::move(m); }}),
+        testing::IsEmpty());
+    indexed_ += report.segments_indexed;
     compare();
   }
 
@@ -84,6 +89,9 @@ class Model {
   }
 
   void step() {
+    if (const auto order = log_->take_index_order(random_() % 4 == 0)) {
+      (void)write_index(disk_, *order, random_() % 2 == 0);
+    }
     switch (random_() % 4) {
       case 0:
       case 1:
@@ -242,6 +250,7 @@ class Model {
   std::map<std::uint64_t, Known> known_;
   std::map<std::uint64_t, StoredMessage> found_;
   std::uint64_t next_id_ = 16;
+  std::uint64_t indexed_ = 0;
 };
 
 std::uint64_t rounds(std::uint64_t usual) {
@@ -335,7 +344,7 @@ TEST(LogModel, FlippedBitsLoseOnlyTheRecordsTheyHit) {
     MemoryBudget budget(0);
     Log log(small_options(), model.disk(), budget);
     RecoveryReport report;
-    ASSERT_TRUE(log.recover([](StoredMessage) {}, report));
+    ASSERT_TRUE(log.recover(report));
     EXPECT_GE(report.messages + 3, before) << "seed " << seed;
   }
 }

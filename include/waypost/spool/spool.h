@@ -95,7 +95,8 @@ class IncomingMessage {
 };
 
 struct RecoveryReport {
-  std::uint64_t messages = 0, recipients_open = 0, segments = 0, octets_read = 0;
+  std::uint64_t messages = 0, recipients_open = 0, octets_read = 0;
+  std::uint64_t segments = 0, segments_indexed = 0;  // the others were scanned
   /// The highest id in any sound record, finished messages and settlements too. Settlements match
   /// by id, so a new id must lie above it even when the wall clock has gone back.
   QueueId highest_id;
@@ -113,13 +114,19 @@ struct SpoolHealth {
 
 class Spool {
  public:
+  using Taker = std::function<void(StoredMessage)>;
   /// Opens and recovers: every message that has an open recipient is passed to `found` (content not
-  /// read), in order of acceptance. REQUIRES: `disk`, `metrics`, `budget` outlive the spool.
+  /// read), in order of acceptance but for what was moved meanwhile. With no `found` they wait for
+  /// hand_over(). REQUIRES: `disk`, `metrics`, `budget` outlive the spool.
   static Result<std::unique_ptr<Spool>> open(const Options& options, Disk& disk, const Clock& clock,
                                              MemoryBudget& budget, ops::Metrics& metrics,
-                                             std::function<void(StoredMessage)> found,
-                                             RecoveryReport& report);
+                                             Taker found, RecoveryReport& report);
   virtual ~Spool() = default;
+
+  /// Once, before anything is settled: what open() found goes to `takers` in turn, each on a thread
+  /// of its own (a single one on this thread); an envelope is in memory only while it is handed
+  /// over. Returns what could not be read.
+  virtual std::vector<std::string> hand_over(const std::vector<Taker>& /*takers*/) { return {}; }
 
   /// False below the free-space limit or when read-only; a relaxed atomic read. Ask before 354.
   virtual bool has_room() const = 0;
