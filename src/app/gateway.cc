@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -88,18 +89,18 @@ Result<> Gateway::open_storage() {
   if (!tracking) return fail(std::move(tracking).error());
   tracking_ = std::move(*tracking);
   spool::RecoveryReport report;
-  const auto keep = [this](spool::StoredMessage message) {
-    recovered_.push_back(std::move(message));
-  };
+  // The queues that take what is found need the spool first: it hands over in make_shards().
   auto spool = spool::Spool::open(config_.spool, spool::Disk::system(), Clock::system(), budget_,
-                                  metrics_, keep, report);
+                                  metrics_, nullptr, report);
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
   highest_stored_id_ = report.highest_id;
   for (const auto& found : report.set_aside) ops::log().error("spool: set aside: {}", found);
   if (report.messages > 0) {
-    ops::log().info("spool: {} messages with {} open recipients found in {} segments",
-                    report.messages, report.recipients_open, report.segments);
+    ops::log().info(
+        "spool: {} messages with {} open recipients found in {} segments, {} of them by their "
+        "index",
+        report.messages, report.recipients_open, report.segments, report.segments_indexed);
   }
   auto journal =
       queue::Journal::open(config_.spool.directory + "/control.journal",
@@ -139,12 +140,28 @@ Result<> Gateway::make_shards() {
     if (!shard) return fail(std::move(shard).error());
     shards_.push_back(std::move(*shard));
   }
-  std::unordered_set<std::uint64_t> ids;
-  for (const auto& message : recovered_) ids.insert(message.ref.id.value);
-  for (std::size_t i = 0; i < recovered_.size(); ++i) {
-    shards_[i % shards_.size()]->queue().restore(std::move(recovered_[i]));
+  return restore_queues();
+}
+
+/// No shard runs yet: each queue is filled by a thread of its own.
+Result<> Gateway::restore_queues() {
+  const queue::ControlState& said = journal_->state();
+  std::vector<std::vector<std::uint64_t>> spoken_of(shards_.size());  // by a taker: an operator's
+  std::vector<spool::Spool::Taker> takers;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    takers.emplace_back([&said, queue = &shards_[i]->queue(),
+                         &ids = spoken_of[i]](spool::StoredMessage message) {
+      const std::uint64_t id = message.ref.id.value;
+      if (said.held.contains(id) || said.rerouted.contains(id)) ids.push_back(id);
+      queue->restore(std::move(message));
+    });
   }
-  recovered_ = {};
+  for (const std::string& trouble : spool_->hand_over(takers))
+    ops::log().error("spool: {}", trouble);
+  // What a million envelopes took for a moment goes back to the system.
+  ::malloc_trim(0);
+  std::unordered_set<std::uint64_t> ids;
+  for (const auto& some : spoken_of) ids.insert(some.begin(), some.end());
   return journal_->compact([&ids](std::uint64_t id) { return ids.contains(id); });
 }
 

@@ -62,6 +62,7 @@ class Gateway {
   Result<> open_storage();
   void load_first_table();
   Result<> make_shards();
+  Result<> restore_queues();
   Result<> open_doors();
   std::vector<admin::Action> actions();
   admin::Answer health();
@@ -82,7 +83,6 @@ class Gateway {
   MemoryBudget budget_;
   std::unique_ptr<ops::TrackingLog> tracking_;
   std::unique_ptr<spool::Spool> spool_;
-  std::vector<spool::StoredMessage> recovered_;
   std::unique_ptr<queue::Journal> journal_;  // what operators said of the queue
   QueueId highest_stored_id_;  // new ids start above it, should the wall clock have gone back
   routing::RouterHolder router_;
