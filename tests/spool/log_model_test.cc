@@ -321,7 +321,7 @@ TEST(LogModel, TheHighestIdOutlivesItsMessage) {
       MemoryBudget budget(0);
       Log log(small_options(), model.disk(), budget);
       RecoveryReport report;
-      ASSERT_TRUE(log.recover([](StoredMessage) {}, report));
+      ASSERT_TRUE(log.recover(report));
       EXPECT_GE(report.highest_id.value, highest) << "seed " << seed << ", restart " << restart;
     }
   }
