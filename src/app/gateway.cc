@@ -149,12 +149,12 @@ Result<> Gateway::restore_queues() {
   std::vector<std::vector<std::uint64_t>> spoken_of(shards_.size());  // by a taker: an operator's
   std::vector<spool::Spool::Taker> takers;
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    takers.emplace_back([&said, queue = &shards_[i]->queue(),
-                         &ids = spoken_of[i]](spool::StoredMessage message) {
-      const std::uint64_t id = message.ref.id.value;
-      if (said.held.contains(id) || said.rerouted.contains(id)) ids.push_back(id);
-      queue->restore(std::move(message));
-    });
+    takers.emplace_back(
+        [&said, queue = &shards_[i]->queue(), &ids = spoken_of[i]](spool::StoredMessage message) {
+          const std::uint64_t id = message.ref.id.value;
+          if (said.held.contains(id) || said.rerouted.contains(id)) ids.push_back(id);
+          queue->restore(std::move(message));
+        });
   }
   for (const std::string& trouble : spool_->hand_over(takers))
     ops::log().error("spool: {}", trouble);
