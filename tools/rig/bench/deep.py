@@ -1,0 +1,147 @@
+"""D1 to D3: what a deep queue costs, how fast it drains, and how fair it is."""
+
+import os
+import time
+
+from ..exchange import Exchange
+from .lab import Row, idle
+from .measure import Disk, Series, count, cpu_seconds, ratios
+from .relays import Waypost, entries
+from .standing import start_to_ready
+
+DEAD = {"hosts": ["127.0.0.1:9"], "tls": "none"}
+HELD = [a for n in range(1000) for a in ("--to", f"user{n}@corp.example")]
+MOST_OCTETS_EACH, MOST_SECONDS = 250, 10
+SLOW_MS = 20  # a next hop that is the bottleneck
+
+
+def resident_octets(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as sizes:
+        return int(sizes.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def forget_cached():
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as drop:
+        drop.write("3\n")
+
+
+def d1(lab):
+    """A million messages whose next hop is down: memory for each, and how soon a restart is ready."""
+    messages, rows = lab.many(1_000_000), []
+    with lab.running(lab.sink("sink-d1")) as sink:
+        relay = Waypost(lab.folder("waypost-d1"), sink, entries(1000))
+        relay.gateway.config["next_hops"]["workmail"] = DEAD
+        with lab.running(relay):
+            empty = resident_octets(relay.pid)
+            lab.send_only(relay, messages, ["--size", "1KiB", *HELD])
+            idle(relay.pid)
+            lab.say(f"  {count(messages)} messages are waiting; as they came in, {(resident_octets(relay.pid) - empty) / messages:.0f} octets each")
+        seconds, each = [], []
+        for death in ("stopped", "killed", "stopped")[:lab.rounds]:
+            forget_cached()
+            seconds.append(start_to_ready(lab, relay))
+            idle(relay.pid)
+            each.append((resident_octets(relay.pid) - empty) / messages)
+            assert relay.gateway.queued() == messages
+            lab.say(f"  {death} next: ready after {seconds[-1]:.2f} s, {each[-1]:.0f} octets each")
+            relay.gateway.kill() if death == "killed" else relay.stop()
+    rows.append(Row(f"D1 restart with {messages:,} messages: s", Series(seconds).show(lambda v: f"{v:.2f}"), str(MOST_SECONDS),
+                    Series(v / MOST_SECONDS for v in seconds), at_most=1, note="caches dropped; one of them after kill -9"))
+    rows.append(Row("D1 resident memory: octets each", Series(each).show(lambda v: f"{v:.0f}"), str(MOST_OCTETS_EACH),
+                    Series(v / MOST_OCTETS_EACH for v in each), at_most=1, note="over the empty process"))
+    return rows
+
+
+def d2(lab):
+    """The next hop comes back, and 100,000 messages of 75 KB go out. Against the sender alone, straight to the sink."""
+    messages, octets = lab.many(100_000), 75_000
+    with lab.running(lab.sink("sink-d2")) as sink:
+        relay = Waypost(lab.folder("waypost-d2"), sink, entries(1000))
+        with lab.running(relay):
+            port = sink.port
+            sink.stop()
+            begun = time.monotonic()
+            lab.send_only(relay, messages, ["--size", str(octets), *HELD])
+            lab.say(f"  {count(messages)} messages are waiting, after {time.monotonic() - begun:.0f} s")
+            idle(relay.pid)
+            forget_cached()
+            sink.start()
+            assert sink.port == port
+            cpu, sink_cpu = relay.cpu(), cpu_seconds(sink.process.pid)
+            begun = time.monotonic()
+            relay.gateway.run("queue", "flush", "--all")
+            while sink.counters()["recipients"] < messages:
+                time.sleep(0.05)
+            took = time.monotonic() - begun
+            cpu, sink_cpu = relay.cpu() - cpu, cpu_seconds(sink.process.pid) - sink_cpu
+            relay.wait_queue()
+        lab.say(f"  drained in {took:.1f} s: {messages / took:.0f} messages/s, {messages * octets / took / 1e6:.0f} MB/s; "
+                f"processors in use: relay {cpu / took:.2f}, sink {sink_cpu / took:.2f}")
+        straight = lab.send(None, sink, messages, table=False, options=["--size", str(octets)])
+        disk = Disk(lab.folder("d2-disk"))
+        written = disk.sequential_octets_per_second()
+        disk.close()
+    rate = messages / took
+    return [Row(f"D2 drain of {messages:,} messages of 75 KB: messages/s", count(rate), count(straight.rate),
+                ratios([rate], [straight.rate]), note="against the sender straight to the sink; content read from the disk"),
+            Row("D2 the same in MB/s", f"{rate * octets / 1e6:.0f}", f"{written / 1e6:.0f}", ratios([rate * octets], [written]),
+                note="against sequential write with one sync")]
+
+
+def d3(lab):
+    """A single message of another sender, while 50,000 of one sender, or one with 1,000 recipients, wait for the same next hop."""
+    rows = []
+    with lab.running(lab.sink("sink-d3")) as sink:
+        relay = Waypost(lab.folder("waypost-d3"), sink, entries(1000))
+        with lab.running(relay):
+            sink.rules(f"at=end;delay={SLOW_MS}")
+            alone, _ = singles(relay, 30, "alone")
+            for name, messages, each, flood in [
+                    ("50,000 messages of one sender", lab.many(50_000), 1, lambda n: lab.send_only(relay, n, ["--size", "1KiB", *HELD])),
+                    ("messages to 1,000 recipients", lab.many(300), 100, lambda n: send_wide(relay, n))]:
+                sink.stop()
+                flood(messages)
+                sink.start()
+                sink.rules(f"at=end;delay={SLOW_MS}")
+                relay.gateway.run("queue", "flush", "--all")
+                beside, overtaken = singles(relay, 30, name.split()[0], each)
+                waiting = relay.gateway.queued()
+                lab.say(f"  {name}: a single message waits {Series(beside).median * 1e3:.0f} ms (at most {max(beside) * 1e3:.0f}), alone "
+                        f"{Series(alone).median * 1e3:.0f} ms; {Series(overtaken).median:.0f} transactions of others end meanwhile (at most "
+                        f"{max(overtaken):.0f}); {count(waiting)} still waited at the end")
+                assert waiting > 0, "the queue was empty before the measurement ended"
+                wire = 2 * 20  # shards x connections
+                rows.append(Row(f"D3 {name}: delivered before a single message", Series(overtaken).show(count), str(wire),
+                                Series(v / wire for v in overtaken), at_most=1, note="against what can be on the wire"))
+                relay.gateway.run("queue", "delete", "--all", "--reason", "measured")
+                relay.wait_queue()
+    return rows
+
+
+def singles(relay, number, name, each=1):
+    """(seconds from the 250 to the delivery, transactions of others in between) of each; `each`: recipients of those."""
+    gateway = relay.gateway
+    exchange = Exchange(gateway.smtp_port, use_tls=False)
+    ids = []
+    for n in range(number):
+        sent = exchange.send(f"single{n}@other.example", ["user1@corp.example"], b"Subject: single\r\n\r\n" + name.encode() + b"\r\n")
+        ids.append(sent.queue_id)
+        gateway.wait_event("delivered", queue_id=sent.queue_id)
+    exchange.quit()
+    events = [e for e in gateway.events() if e["event"] in ("received", "delivered")]
+    received = {e["queue_id"]: e["time"] for e in events if e["event"] == "received"}
+    delivered = [(e["time"], e["queue_id"], e.get("delay_us", 0)) for e in events if e["event"] == "delivered"]
+    delays, others = [], []
+    for queue_id in ids:
+        at, delay = next((t, d) for t, q, d in delivered if q == queue_id)
+        delays.append(delay / 1e6)
+        others.append(sum(1 for t, q, _ in delivered if received[queue_id] < t < at and q not in ids) / each)
+    return delays, others
+
+
+def send_wide(relay, messages):
+    exchange = Exchange(relay.gateway.smtp_port, use_tls=False)
+    for n in range(messages):
+        exchange.send("list@other.example", [f"user{k}@corp.example" for k in range(1000)], b"Subject: wide\r\n\r\n%d\r\n" % n)
+    exchange.quit()
