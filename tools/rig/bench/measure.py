@@ -87,6 +87,22 @@ class Disk:
         path.unlink()
         return octets / seconds
 
+    def cold_octets_per_second(self, octets=2 * 2**30):
+        """A file that nothing of is in memory, read in pieces of 1 MiB."""
+        path, piece = self.path.with_suffix(".cold"), os.urandom(2**20)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        for _ in range(octets // 2**20):
+            os.write(file, piece)
+        os.fdatasync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        begun = time.perf_counter()
+        for at in range(0, octets, 2**20):
+            os.pread(file, 2**20, at)
+        seconds = time.perf_counter() - begun
+        os.close(file)
+        path.unlink()
+        return octets / seconds
+
     def close(self):
         os.close(self.file)
         self.path.unlink()
