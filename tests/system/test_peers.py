@@ -1,4 +1,4 @@
-"""Real mail programs through the gateway: Postfix on both sides, Exim with BDAT, swaks, curl and smtplib."""
+"""Real mail programs: Postfix, Exim and OpenSMTPD before and behind the gateway, smtp-sink with faults, swaks, curl, smtplib."""
 
 import os
 import smtplib
@@ -7,60 +7,72 @@ import subprocess
 
 import pytest
 from conftest import message, wait_for
-from rig.peers import Exim, Postfix
+from rig.peers import Exim, EximServer, OpenSmtpd, Postfix, SmtpSink
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Postfix and Exim need root")
 
 
-@as_root
-def test_postfix_as_client(world):
-    workmail = world.sink(keep_content=True)
-    gateway = world.gateway(workmail, users=["bob", "carol"])
-    postfix = world.peer(Postfix(world.folder("postfix")).relay_through(
-        gateway.smtp_port, world.gateway_certificates.ca)).start()
-    with smtplib.SMTP("127.0.0.1", postfix.port) as client:
-        for number in range(10):
-            client.sendmail("ann@ext.example", ["bob@corp.example", "carol@corp.example"],
-                            message(f"postfix {number}", body=".leading dot\r\n..\r\n"))
-    wait_for(lambda: len(workmail.addresses()) == 20, lambda: f"20 recipients; Postfix says:\n{postfix.log()[-3000:]}")
-    content = workmail.content(workmail.records()[0])
-    assert content.endswith(b"\r\n\r\n.leading dot\r\n..\r\n"), content
-    assert "Postfix" in content.decode().split("Received:")[2], "Postfix's own field stays, below ours"
-    assert "Trusted TLS" in postfix.log() or "Verified TLS" in postfix.log()
-    gateway.wait_empty()
+NAME = "inbound-smtp.local"
+SERVERS = {"postfix": lambda *where: Postfix(*where, name=NAME).accept_for("orgname.awsapps.com"),
+           "exim": lambda *where: EximServer(*where, name=NAME), "opensmtpd": lambda *where: OpenSmtpd(*where, name=NAME)}
+with_tls = pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
 
 
 @as_root
-def test_postfix_as_server(world):
-    certificates = world.sink_certificates
-    postfix = world.peer(Postfix(world.folder("postfix"), certificates, name="inbound-smtp.local").accept_for(
-        "orgname.awsapps.com")).start()
+@pytest.mark.parametrize(("name", "tls"), [("postfix", True), ("postfix", False), ("exim", True), ("exim", False),
+                                           ("opensmtpd", False)])  # Debian 12's can't be a server of TLS
+def test_as_server(world, name, tls):
+    certificates = world.sink_certificates if tls else None
+    peer = world.peer(SERVERS[name](world.folder("peer"), certificates)).start()
     gateway = world.gateway(users=["bob"], start=False)
-    gateway.config["next_hops"]["workmail"] = {
-        "hosts": [f"127.0.0.1:{postfix.port}"], "tls": "verify", "tls_names": ["inbound-smtp.local"],
-        "tls_ca_file": certificates.ca}
+    gateway.config["next_hops"]["workmail"] = {"hosts": [f"127.0.0.1:{peer.port}"], "tls": "none"}
+    if tls:
+        gateway.config["next_hops"]["workmail"] |= {"tls": "verify", "tls_names": [NAME], "tls_ca_file": certificates.ca}
     gateway.config["routing"]["target_domains"]["orgname.awsapps.com"] = "workmail"
     gateway.start()
     exchange = world.exchange()
     contents = [message(f"number {n}", body=f"text {n}\r\n.\r\n..x\r\n" + "long " * 150 + "\r\n",
-                        message_id=f"{n}@ext.example") for n in range(10)]  # Postfix would add a missing Message-ID
+                        message_id=f"{n}@ext.example") for n in range(10)]  # a peer would add a missing Message-ID
     for content in contents:
         assert exchange.send("ann@ext.example", ["bob@corp.example"], content).accepted
     exchange.quit()
-    wait_for(lambda: len(postfix.delivered()) == 10, lambda: f"10 messages; Postfix says:\n{postfix.log()[-3000:]}")
-    stored = postfix.delivered()
+    gateway.wait_empty()
+    assert not gateway.events("failed")
+    wait_for(lambda: len(peer.delivered()) == 10, lambda: f"10 messages; the peer says:\n{peer.log()[-3000:]}")
+    stored = peer.delivered()
     for content in contents:
         as_stored = content.replace(b"\r\n", b"\n")
         assert sum(one.endswith(as_stored) for one in stored) == 1, content
-    assert "TLS connection established" in postfix.log() or "starttls=1" in postfix.log()
+    assert all(event.get("tls", "").startswith("TLSv1.") == tls for event in gateway.events("delivered"))
+
+
+@as_root
+@with_tls
+@pytest.mark.parametrize("peer", [Postfix, OpenSmtpd])
+def test_as_client(world, peer, tls):
+    workmail = world.sink(keep_content=True)
+    gateway = world.gateway(workmail, users=["bob", "carol"], tls=tls)
+    peer = world.peer(peer(world.folder("peer")).relay_through(
+        gateway.smtp_port, world.gateway_certificates.ca if tls else None)).start()
+    with smtplib.SMTP("127.0.0.1", peer.port) as client:
+        for number in range(10):
+            client.sendmail("ann@ext.example", ["bob@corp.example", "carol@corp.example"],
+                            message(f"number {number}", body=".leading dot\r\n..\r\n"))
+    wait_for(lambda: len(workmail.addresses()) == 20, lambda: f"20 recipients; the peer says:\n{peer.log()[-3000:]}")
+    content = workmail.content(workmail.records()[0])
+    assert content.endswith(b"\r\n\r\n.leading dot\r\n..\r\n"), content
+    assert "mx.peer.example" in content.decode().split("Received:")[2], "the peer's own field stays, below ours"
+    received = gateway.wait_event("received", count=10)
+    assert all(event.get("tls", "").startswith("TLSv1.") == tls for event in received), received[0]
     gateway.wait_empty()
 
 
 @as_root
-def test_exim_as_client_with_bdat(world):
+@with_tls
+def test_exim_as_client_with_bdat(world, tls):
     workmail = world.sink(keep_content=True)
-    gateway = world.gateway(workmail, users=["bob"])
-    exim = Exim(world.folder("exim"), gateway.smtp_port, world.gateway_certificates.ca)
+    gateway = world.gateway(workmail, users=["bob"], tls=tls)
+    exim = Exim(world.folder("exim"), gateway.smtp_port, world.gateway_certificates.ca if tls else None)
     body = "".join(f"line {n}\n.{n}\n" for n in range(5_000))
     log = exim.send("ann@ext.example", ["bob@corp.example"], f"Subject: from Exim\n\n{body}".encode())
     assert " K " in log and 'C="250- ' not in log, f"K marks CHUNKING in Exim's log: {log}"
@@ -68,6 +80,55 @@ def test_exim_as_client_with_bdat(world):
     workmail.wait_messages(1)
     assert workmail.content(workmail.records()[0]).endswith(body.replace("\n", "\r\n").encode())
     gateway.wait_empty()
+
+
+# What smtp-sink does to us at each command, and what must come of it at once.
+FAULTS = {"-f": "failed", "-r": "deferred", "-q": "deferred", "-Q": "deferred"}
+COMMANDS = ["connect", "ehlo", "mail", "rcpt", "data", "."]
+
+
+@as_root
+def test_faults_at_each_command(world):
+    """Errors, hang-ups and slowness of a real program at every step; then it is well again and all that was deferred goes."""
+    sinks = {}
+    for option in FAULTS:
+        for command in COMMANDS:
+            what = f"{command},helo" if command == "ehlo" else command
+            sinks[option, command] = world.peer(SmtpSink(world.directory, option, what)).start()
+    for command in COMMANDS[1:]:  # delayed, its replies to pipelined commands are out of order
+        sinks["-W", command] = world.peer(SmtpSink(world.directory, "-p", "-W", f"{command}:1")).start()
+    gateway = world.gateway(users=["ann"], start=False)
+    users = {}
+    for number, (fault, sink) in enumerate(sinks.items()):
+        users[fault] = f"user{number}@corp.example"
+        gateway.config["next_hops"][f"hop{number}"] = {"hosts": [f"127.0.0.1:{sink.port}"], "tls": "none"}
+        gateway.config["routing"]["target_domains"][f"hop{number}.example"] = f"hop{number}"
+    gateway.change({"queue": {"report_next_hop": "hop0"}})
+    gateway.write_table([(address, f"user@hop{number}.example") for number, address in enumerate(users.values())])
+    gateway.start()
+    exchange = world.exchange()
+    for address in users.values():
+        assert exchange.send("", [address], message()).accepted  # a null sender: nobody is to be told
+
+    def outcome(fault):
+        option, command = fault
+        if option == "-W":
+            return "delivered"
+        # What keeps a session from beginning never fails a message.
+        return "deferred" if command in ("connect", "ehlo") else FAULTS[option]
+    for fault, address in users.items():
+        event = gateway.wait_event(outcome(fault), recipient=address)[0]
+        assert fault[0] in ("-W", "-q") or event["reply"], event
+    for (option, _), sink in sinks.items():
+        if option != "-W":
+            sink.stop()
+            sink.options = ()
+            sink.start()
+    gateway.run("queue", "flush", "--all")
+    gateway.wait_empty()
+    for fault, address in users.items():
+        last = gateway.events(recipient=address)[-1]["event"]
+        assert last == ("failed" if outcome(fault) == "failed" else "delivered"), (fault, gateway.events(recipient=address))
 
 
 def test_swaks(world):

@@ -1,9 +1,11 @@
-"""Postfix and Exim, unpacked by tools/fetch-peers, each from a configuration folder of its own on loopback."""
+"""Postfix, Exim and OpenSMTPD, unpacked by tools/fetch-peers, each from a configuration folder of its own on loopback."""
 
 import os
 import pathlib
 import re
 import shutil
+import socket
+import stat
 import subprocess
 
 from .processes import Process, RigError, free_port, wait_for
@@ -20,6 +22,11 @@ def fetch(*names):
     fetched = subprocess.run([ROOT / "tools" / "fetch-peers", *names], check=False, capture_output=True, text=True)
     if fetched.returncode != 0:
         raise RigError(f"tools/fetch-peers {' '.join(names)}: {fetched.stderr}")
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Postfix:
@@ -199,3 +206,152 @@ class Exim:
         if ran.returncode != 0:
             raise RigError(f"exim {' '.join(arguments)}: {ran.returncode} {ran.stderr.decode('utf-8', 'replace')}")
         return ran
+
+
+class EximServer(Exim):
+    """An Exim that takes mail for everybody into one Maildir; it is delivered there when somebody asks for it."""
+
+    def __init__(self, directory, certificates=None, name="mx.peer.example"):
+        super().__init__(directory, 0)
+        self.port, self.process = free_port(), None
+        self.maildir = self.directory / "maildir"
+        tls = ["tls_advertise_hosts = "]
+        if certificates:
+            for file, mode in [(certificates.chain, 0o644), (certificates.key, 0o640)]:
+                copy = self.directory / pathlib.Path(file).name
+                shutil.copy(file, copy)
+                shutil.chown(copy, 8, 8)
+                copy.chmod(mode)
+            tls = ["tls_advertise_hosts = *", f"tls_certificate = {self.directory / pathlib.Path(certificates.chain).name}",
+                   f"tls_privatekey = {self.directory / pathlib.Path(certificates.key).name}"]
+        self.config.write_text("\n".join([
+            f"primary_hostname = {name}", f"exim_path = {self.launcher}", f"spool_directory = {self.directory}/spool",
+            f"log_file_path = {self.directory}/%slog", "exim_user = mail", "exim_group = mail", "keep_environment =", "never_users =",
+            "local_interfaces = 127.0.0.1", f"daemon_smtp_ports = {self.port}", "queue_only", "chunking_advertise_hosts = *",
+            "message_size_limit = 50M", "acl_smtp_rcpt = accept_all", *tls,
+            "begin acl", "accept_all:", "  accept",
+            "begin routers", "all:", "  driver = accept", "  transport = keep",
+            "begin transports", "keep:", "  driver = appendfile", f"  directory = {self.maildir}", "  maildir_format", "  user = mail",
+            "  create_directory", ""]))
+
+    def start(self):
+        self.process = Process([self.launcher, "-C", self.config, "-bdf"], self.directory / "exim.log")
+        wait_for(lambda: self.process.check_alive() and listens(self.port), lambda: f"Exim's port; it says: {self.process.output()}")
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+
+    def log(self):
+        file = self.directory / "mainlog"
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+    def delivered(self):
+        self.run(["-qf"])
+        folder = self.maildir / "new"
+        return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+class SmtpSink:
+    """Postfix's smtp-sink, which takes everything, or fails in the way that its options say."""
+
+    def __init__(self, directory, *options):
+        fetch("postfix")
+        self.directory, self.options, self.port, self.process = pathlib.Path(directory), options, free_port(), None
+
+    def start(self):
+        home = PEERS / "postfix"
+        libraries = f"{home}/usr/lib/postfix:{home}/usr/lib/x86_64-linux-gnu"
+        user = ["-u", "mail"] if os.geteuid() == 0 else []
+        self.process = Process([home / "usr/sbin/smtp-sink", *user, *self.options, f"127.0.0.1:{self.port}", "64"],
+                               self.directory / f"smtp-sink-{self.port}.log", env={"LD_LIBRARY_PATH": libraries})
+        wait_for(lambda: self.process.check_alive() and listens(self.port), lambda: f"smtp-sink; it says: {self.process.output()}")
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.kill()  # it knows no other end
+
+
+class OpenSmtpd:
+    """An OpenSMTPD with one port, in a root folder of its own: its paths and users are compiled in. It keeps mail for all
+    addresses in one Maildir, or sends all of it through a relay."""
+
+    CA_FILE = "etc/ssl/certs/ca-certificates.crt"
+
+    def __init__(self, directory, certificates=None, name="mx.peer.example"):
+        if os.geteuid() != 0:
+            raise RigError("OpenSMTPD can only be run by root")
+        if certificates:
+            raise RigError("Debian 12's OpenSMTPD (6.8, with OpenSSL 3) fails in each handshake as a server")
+        fetch("opensmtpd")
+        self.directory, self.name = pathlib.Path(directory), name
+        self.root = self.directory / "root"
+        self.port = free_port()
+        self.log_file = self.directory / "smtpd.log"
+        self.action = 'maildir "/home/mail/Maildir" virtual <everybody>'
+        self.ca_file, self.process = None, None
+
+    def relay_through(self, port, ca_file=None):
+        scheme = "smtp+tls" if ca_file else "smtp+notls"
+        self.action, self.ca_file = f'relay host "{scheme}://gw.corp.example:{port}" helo "{self.name}"', ca_file
+        return self
+
+    def config(self):
+        lines = ['table everybody { "@" = "mail" }']
+        lines += [f"listen on 127.0.0.1 port {self.port} hostname {self.name}", f'action "all" {self.action}',
+                  'match from any for any action "all"']
+        return "\n".join(lines) + "\n"
+
+    def make_root(self):
+        peer, root = PEERS / "opensmtpd", self.root
+        for folder in ["dev", "etc", "tmp", "run", "bin", "var/empty", "var/lib/opensmtpd/empty", "var/spool/smtpd", "home/mail",
+                       "usr/sbin"]:
+            (root / folder).mkdir(parents=True)
+        shutil.copytree(peer / "usr/libexec", root / "usr/libexec")
+        for program in ["smtpd", "smtpctl"]:
+            shutil.copy(peer / "usr/sbin" / program, root / "usr/sbin")
+        shutil.copy("/bin/sh", root / "bin/sh")
+        (root / "var/run").symlink_to("../run")
+        programs = [root / "usr/sbin/smtpd", root / "bin/sh", *(root / "usr/libexec/opensmtpd").iterdir()]
+        listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True,
+                                env={**os.environ, "LD_LIBRARY_PATH": f"{peer}/usr/lib/x86_64-linux-gnu"}).stdout
+        for library in sorted(set(re.findall(r"(/\S+\.so\S*) \(0x", listed))):
+            place = root / library.split(str(peer))[-1].lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
+        for name, minor in [("null", 3), ("random", 8), ("urandom", 9)]:
+            os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+            (root / "dev" / name).chmod(0o666)
+        users = [("root", 0, "/"), ("mail", 8, "/home/mail"), ("opensmtpd", 71, "/var/empty"), ("opensmtpq", 72, "/var/empty")]
+        texts = {"passwd": "".join(f"{n}:x:{i}:{i}::{home}:/bin/sh\n" for n, i, home in users),
+                 "group": "".join(f"{n}:x:{i}:\n" for n, i, _ in users), "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+                 "hosts": "127.0.0.1 localhost gw.corp.example\n", "resolv.conf": "lookup file\nnameserver 127.0.0.1\n",
+                 "mailname": self.name + "\n", "smtpd.conf": self.config()}
+        for name, text in texts.items():
+            (root / "etc" / name).write_text(text, encoding="utf-8")
+        if self.ca_file:
+            (root / self.CA_FILE).parent.mkdir(parents=True)
+            shutil.copy(self.ca_file, root / self.CA_FILE)
+        for folder, mode in [(root, 0o755), (root / "var/spool/smtpd", 0o711), (root / "tmp", 0o1777)]:
+            folder.chmod(mode)
+        shutil.chown(root / "home/mail", 8, 8)
+
+    def start(self):
+        self.make_root()
+        self.process = Process(["chroot", self.root, "/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf"], self.log_file)
+        self.process.wait_output("OpenSMTPD")
+        wait_for(lambda: self.process.check_alive() and listens(self.port), lambda: f"OpenSMTPD's port; it says: {self.log()}")
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+
+    def log(self):
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def delivered(self):
+        folder = self.root / "home/mail/Maildir/new"
+        return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
