@@ -72,6 +72,13 @@ Outcome unanswered(const Error& broken, bool content_started, const std::string&
   return outcome;
 }
 
+/// A bare 552 after RCPT may be an old server's word for 452 (RFC 5321 §4.5.3.1.10). One that says
+/// what is the matter (552 5.2.2: the mailbox is full) means what it says.
+bool too_many_recipients(const Reply& reply) {
+  if (reply.code != 552) return false;
+  return !reply.status || (reply.status.subject == 5 && reply.status.detail == 3);
+}
+
 bool throttles(const Reply& reply) { return reply.code == 421 || reply.code == 454; }
 
 }  // namespace
@@ -97,7 +104,7 @@ Outcome judge_recipient(const smtp::TransactionOutcome& transaction, std::size_t
   if (!mail.positive()) return refused(mail, remote_mta);
   const Reply& rcpt = transaction.recipients[index];
   if (rcpt.code == 0) return unanswered(broken, false, remote_mta);
-  if (rcpt.code == 552) return from_reply(Fate::deferred, rcpt, remote_mta);
+  if (too_many_recipients(rcpt)) return from_reply(Fate::deferred, rcpt, remote_mta);
   if (!rcpt.positive()) return refused(rcpt, remote_mta);
   const Reply& verdict = transaction.content;
   if (verdict.code == 0) return unanswered(broken, transaction.content_started, remote_mta);

@@ -5,7 +5,7 @@
 // | 2xx to RCPT and to the content                    | delivered            | no  |
 // | 4xx to RCPT, MAIL or the content                  | deferred             | 421, 454 only |
 // | 5xx to RCPT                                       | failed (this one)    | no  |
-// | 552 to RCPT (RFC 5321 §4.5.3.1.10), 452           | deferred             | no  |
+// | bare 552 to RCPT (RFC 5321 §4.5.3.1.10), x.5.3, 452 | deferred             | no  |
 // | 5xx to MAIL or the content                        | failed (all)         | no  |
 // | connection lost, malformed reply, deadline        | deferred 4.4.2       | yes |
 // | no connection, greeting or EHLO refused           | deferred 4.4.1/4.3.2 | yes |

@@ -57,6 +57,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"LostAfterContent", 250, 250, 0, true, true, Fate::deferred, "4.4.2", false}),
     [](const auto& about) { return about.param.name; });
 
+TEST(Classify, A552ThatSaysWhatIsTheMatterMeansIt) {
+  const auto fate = [](mail::EnhancedStatus status) {
+    smtp::TransactionOutcome transaction;
+    transaction.mail.code = 250;
+    transaction.recipients = {smtp::Reply{552, status, "full"}};
+    return judge_recipient(transaction, 0, {}, "mx.example", true).fate;
+  };
+  EXPECT_EQ(fate({5, 2, 2}), Fate::failed);
+  EXPECT_EQ(fate({5, 5, 3}), Fate::deferred);
+  EXPECT_EQ(fate({}), Fate::deferred);
+}
+
 TEST(Classify, WhatKeepsASessionFromBeginningNeverFailsAnybody) {
   smtp::Reply refused;
   refused.code = 554;
