@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 
 namespace waypost::outbound {
 namespace {
@@ -26,14 +27,20 @@ std::string sender_of(const AttemptRecipient& recipient) {
   return recipient.rewritten_sender ? recipient.rewritten_sender->to_string() : std::string();
 }
 
-/// The next members that go together: at most `most`, with one sender.
+/// The next members that go together: with one sender, and as many as `server` takes (RFC 9422).
 std::span<const std::size_t> next_part(const AttemptInput& input, std::span<const std::size_t> rest,
-                                       std::size_t most) {
-  std::size_t size = 1;
+                                       std::size_t most, const smtp::Capabilities& server) {
+  if (server.rcpt_max != 0) most = std::min<std::size_t>(most, server.rcpt_max);
   const auto& sender = input.recipients[rest.front()].rewritten_sender;
-  while (size < std::min(most, rest.size()) &&
-         input.recipients[rest[size]].rewritten_sender == sender)
-    ++size;
+  std::set<std::string> domains;
+  std::size_t size = 0;
+  for (; size < std::min(most, rest.size()); ++size) {
+    const AttemptRecipient& next = input.recipients[rest[size]];
+    if (next.rewritten_sender != sender) break;
+    if (server.rcpt_domain_max == 0) continue;
+    domains.insert(mail::ascii_lower(next.target.domain));
+    if (domains.size() > server.rcpt_domain_max) break;
+  }
   return rest.first(size);
 }
 
@@ -118,16 +125,15 @@ net::Task<void> SmtpDeliverer::deliver_group(const AttemptInput& input, Group gr
 /// gave no reply at all to its first command; then the group has not advanced.
 net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group& group,
                                                 Connection& connection, AttemptResult& result) {
-  std::size_t most = options_.max_recipients;
-  const std::uint32_t offered = connection.dialogue().capabilities().rcpt_max;  // RFC 9422
-  if (offered != 0) most = std::min<std::size_t>(most, offered);
+  const smtp::Capabilities& server = connection.dialogue().capabilities();
   const std::uint32_t most_here = most_messages(connection);
   bool first = true;
   while (group.done < group.members.size() && connection.messages() < most_here) {
     if (!group.has_turn) group.has_turn = co_await wait_turn();
     const std::span<const std::size_t> rest =
         std::span<const std::size_t>(group.members).subspan(group.done);
-    const std::span<const std::size_t> part = next_part(input, rest, most);
+    const std::span<const std::size_t> part =
+        next_part(input, rest, options_.max_recipients, server);
     group.has_turn = false;
     const bool silent = co_await run_transaction(input, part, connection, result);
     if (first && silent && !connection.reusable()) co_return true;

@@ -32,6 +32,7 @@ void read_limits(std::string_view arguments, Capabilities& offer) {
     const auto value = read_number<std::uint32_t>(word.substr(equals + 1));
     if (name == "rcptmax") offer.rcpt_max = value;
     if (name == "mailmax") offer.mail_max = value;
+    if (name == "rcptdomainmax") offer.rcpt_domain_max = value;
   }
 }
 

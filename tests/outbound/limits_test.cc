@@ -45,6 +45,14 @@ TEST_F(LimitsTest, AnAttemptGoesOnAnotherConnectionWhenOneIsUsedUp) {
   EXPECT_EQ(said("RCPT"), 5u);
 }
 
+TEST_F(LimitsTest, DomainsInATransactionAreLimitedByTheServer) {
+  offer("250 LIMITS RCPTDOMAINMAX=1\r\n");
+  const auto result = attempt({"a@t.example", "b@T.example", "c@u.example", "d@t.example"});
+  for (const auto& outcome : result.outcomes) EXPECT_EQ(outcome.fate, mail::Fate::delivered);
+  EXPECT_EQ(said("MAIL"), 3u);
+  EXPECT_EQ(said("RCPT"), 4u);
+}
+
 TEST_F(LimitsTest, AServerThatNeverAnswersDefersTheWholeGroup) {
   options.max_recipients = 2;
   hosts["10.0.0.1"].cut_at = "MAIL";

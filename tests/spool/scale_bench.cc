@@ -64,7 +64,7 @@ struct Run {
   std::uint64_t first_id, all, octets;
   bool settle;
   std::uint64_t begun = 0, failed = 0;
-  std::vector<float> ms;
+  std::vector<float> ms = {};
 };
 
 net::Task<> writer(Run* run, const std::string* body) {

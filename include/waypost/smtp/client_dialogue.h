@@ -45,10 +45,11 @@ struct Capabilities {
   bool esmtp = false, starttls = false, pipelining = false, chunking = false,
        eight_bit_mime = false, dsn = false, smtputf8 = false, enhanced_status = false,
        size_offered = false, auth_plain = false, auth_login = false;
-  std::uint64_t max_size = 0;  // SIZE; 0: no limit said
-  std::uint32_t rcpt_max = 0;  // LIMITS RCPTMAX (RFC 9422); 0: not said
-  std::uint32_t mail_max = 0;  // LIMITS MAILMAX
-  std::string greeting_name;   // what the server calls itself
+  std::uint64_t max_size = 0;         // SIZE; 0: no limit said
+  std::uint32_t rcpt_max = 0;         // LIMITS RCPTMAX (RFC 9422); 0: not said
+  std::uint32_t mail_max = 0;         // LIMITS MAILMAX
+  std::uint32_t rcpt_domain_max = 0;  // LIMITS RCPTDOMAINMAX: domains in one transaction
+  std::string greeting_name;          // what the server calls itself
 };
 
 struct ClientRecipient {

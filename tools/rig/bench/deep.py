@@ -1,10 +1,12 @@
 """D1 to D3: what a deep queue costs, how fast it drains, and how fair it is."""
 
 import os
+import subprocess
 import time
 from datetime import datetime
 
 from ..exchange import Exchange
+from ..programs import program
 from .lab import Row, idle
 from .measure import Disk, Series, count, cpu_seconds, ratios
 from .relays import Waypost, entries
@@ -45,12 +47,34 @@ def d1(lab):
             each.append((resident_octets(relay.pid) - empty) / messages)
             assert relay.gateway.queued() == messages
             lab.say(f"  {death} next: ready after {seconds[-1]:.2f} s, {each[-1]:.0f} octets each")
-            relay.gateway.kill() if death == "killed" else relay.stop()
+            if len(each) == 1:
+                listing(lab, relay, messages)
+            if death == "killed":
+                relay.gateway.kill()
+            else:
+                relay.stop()
     rows.append(Row(f"D1 restart with {messages:,} messages: s", Series(seconds).show(lambda v: f"{v:.2f}"), str(MOST_SECONDS),
                     Series(v / MOST_SECONDS for v in seconds), at_most=1, note="caches dropped; one of them after kill -9"))
     rows.append(Row("D1 resident memory: octets each", Series(each).show(lambda v: f"{v:.0f}"), str(MOST_OCTETS_EACH),
                     Series(v / MOST_OCTETS_EACH for v in each), at_most=1, note="over the empty process"))
     return rows
+
+
+def listing(lab, relay, messages):
+    """How long an operator waits for the first line of a list, for all of it, and for a dry run."""
+    argv = [str(program("waypost")), "queue", "list", "--all", "--json", "--config", str(relay.gateway.config_file)]
+    begun = time.monotonic()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as lister:
+        lister.stdout.readline()
+        first, lines = time.monotonic() - begun, 1
+        for _ in lister.stdout:
+            lines += 1
+    whole = time.monotonic() - begun
+    assert lines == messages, lines
+    begun = time.monotonic()
+    relay.gateway.run("queue", "hold", "--recipient", "user7@corp.example", "--dry-run")
+    lab.say(f"  queue list: the first line after {first * 1e3:.0f} ms, {count(lines)} lines after {whole:.1f} s; "
+            f"a dry run over all of them: {time.monotonic() - begun:.1f} s")
 
 
 def d2(lab):
