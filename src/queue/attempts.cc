@@ -206,10 +206,20 @@ void QueueImpl::note_released(Index at) {
 /// Nothing of the message goes out soon: its content and envelope need not stay in memory.
 void QueueImpl::let_go(Index at) {
   Message& message = messages_[at];
-  if (message.moving > 0) return;
+  if (message.moving == 0) drop_from_memory(message);
+}
+
+void QueueImpl::drop_from_memory(Message& message) {
   if (message.live) message.live->envelope.reset();
   if (message.live && message.live->empty()) message.live.reset();
   context_.spool.forget_content(message.ref());
+}
+
+bool QueueImpl::has_attempt(Index message) const {
+  for (Index j = messages_[message].first_job; j != kNone; j = jobs_[j].next) {
+    if (jobs_[j].state == JobState::active) return true;
+  }
+  return false;
 }
 
 void QueueImpl::hold(Index at, HeldRecipient held, const mail::Envelope& envelope,

@@ -27,6 +27,10 @@ Duration soonest_of(const Options& options) {
   return soonest;
 }
 
+/// So many messages, those submitted last, keep envelope and content in memory for their first
+/// attempt. Mail that waits longer is read again: a million may wait.
+constexpr std::size_t kWarm = 1000;
+
 }  // namespace
 
 QueueImpl::QueueImpl(Options options, Context context)
@@ -58,6 +62,17 @@ void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelo
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
   messages_[message].need_live().envelope = envelope;
   add_jobs(message, *envelope, all, false);
+  keep_warm(message);
+}
+
+void QueueImpl::keep_warm(Index added) {
+  warm_.emplace_back(added, messages_[added].generation);
+  if (warm_.size() <= kWarm) return;
+  const auto [at, generation] = warm_.front();
+  warm_.pop_front();
+  Message& message = messages_[at];
+  if (!message.alive || message.generation != generation || has_attempt(at)) return;
+  drop_from_memory(message);
 }
 
 void QueueImpl::restore(spool::StoredMessage stored) {

@@ -102,6 +102,10 @@ class QueueImpl final : public Queue {
   void dispatch_one_hop(Index hop);
   void note_released(Index message);
   void let_go(Index message);
+  /// Remembers that envelope and content of this message are in memory, and lets go of older ones.
+  void keep_warm(Index message);
+  bool has_attempt(Index message) const;
+  void drop_from_memory(Message& message);
   void begin_attempt(Index job);
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
@@ -198,8 +202,9 @@ class QueueImpl final : public Queue {
   std::uint32_t aging_generation_ = 0;        // of the timer that counts
   SteadyTime aging_due_ = SteadyTime::max();
   std::uint32_t next_generation_ = 1;
-  std::uint32_t active_ = 0;  // attempts and reports that run
-  std::uint64_t held_ = 0;    // messages with a held recipient
+  std::uint32_t active_ = 0;                          // attempts and reports that run
+  std::deque<std::pair<Index, std::uint32_t>> warm_;  // submitted last: message and generation
+  std::uint64_t held_ = 0;                            // messages with a held recipient
   bool stopping_ = false;
   bool dispatching_ = false;
   ops::Counter &reports_sent_, &reports_lost_, &expired_, &delay_notices_;

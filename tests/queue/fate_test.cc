@@ -94,6 +94,20 @@ TEST_F(QueueTest, HeldMailDoesNotStayInMemory) {
   EXPECT_GE(spool.forgotten, 1u);
 }
 
+TEST_F(QueueTest, MailThatWaitsForItsTurnDoesNotStayInMemory) {
+  start();
+  h0.blocked = true;
+  std::vector<std::uint64_t> sent;
+  for (int i = 0; i < 1100; ++i) sent.push_back(submit(envelope({0})));
+  settle();
+  EXPECT_GT(spool.forgotten, 50u);  // the oldest, but for those under way
+  EXPECT_LE(spool.forgotten, 100u);
+  h0.release();
+  advance(seconds(30));
+  for (const auto id : sent) EXPECT_EQ(state(id), spool::Settlement::delivered);
+  EXPECT_EQ(spool.settled_twice, 0u);
+}
+
 TEST_F(QueueTest, ReleaseWaitsForASpoolThatCanBeRead) {
   router.set(users(false, {0}));
   start();

@@ -62,7 +62,7 @@ def d1(lab):
 
 def listing(lab, relay, messages):
     """How long an operator waits for the first line of a list, for all of it, and for a dry run."""
-    argv = [str(program("waypost")), "queue", "list", "--all", "--json", "--config", str(relay.gateway.config_file)]
+    argv = [str(program("waypost")), "queue", "list", "--json", "--config", str(relay.gateway.config_file)]
     begun = time.monotonic()
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as lister:
         lister.stdout.readline()
