@@ -29,9 +29,10 @@ bool HostMemory::failed_lately(const std::string& what, SteadyTime present) cons
 
 net::Task<void> HostPlan::begin() {
   begun_ = true;
+  std::vector<HostPort> in_order;
   const bool by_mx = options_.mx_of_recipient || !options_.mx_domain.empty();
   if (!by_mx) {
-    hosts_.assign(options_.hosts.begin(), options_.hosts.end());
+    in_order.assign(options_.hosts.begin(), options_.hosts.end());
   } else {
     std::string domain = options_.mx_of_recipient ? domain_ : options_.mx_domain;
     const std::string shown = domain;
@@ -46,19 +47,23 @@ net::Task<void> HostPlan::begin() {
       permanent_ = mail::status::null_mx;
       co_return;
     }
-    for (const auto& host : answer->hosts) hosts_.push_back({host.name, options_.mx_port});
+    for (const auto& host : answer->hosts) in_order.push_back({host.name, options_.mx_port});
   }
+  for (std::size_t rank = 0; rank < in_order.size(); ++rank)
+    hosts_.push_back({std::move(in_order[rank]), rank});
   const SteadyTime present = timers_.now();
-  std::stable_partition(hosts_.begin(), hosts_.end(), [&](const HostPort& host) {
-    return !memory_.failed_lately(host.host, present);
+  std::stable_partition(hosts_.begin(), hosts_.end(), [&](const Ranked& one) {
+    return !memory_.failed_lately(one.host.host, present);
   });
 }
 
 net::Task<std::optional<std::vector<Candidate>>> HostPlan::next() {
   if (!begun_) co_await begin();
   while (!hosts_.empty()) {
-    const HostPort host = hosts_.front();
+    const auto [host, rank] = hosts_.front();
     hosts_.pop_front();
+    best_rank_ = std::min(best_rank_, rank);
+    rank_ = rank;
     std::string name = host.host;
     const auto addresses = co_await resolver_.addresses(std::move(name), timers_.in(kLookUpTime));
     if (!addresses) {
@@ -76,6 +81,10 @@ net::Task<std::optional<std::vector<Candidate>>> HostPlan::next() {
     if (!candidates.empty()) co_return candidates;
   }
   co_return std::nullopt;
+}
+
+void HostPlan::drop_behind() {
+  std::erase_if(hosts_, [this](const Ranked& one) { return one.rank > rank_; });
 }
 
 }  // namespace waypost::outbound

@@ -10,6 +10,7 @@
 #include "waypost/outbound/next_hop.h"
 
 #include <deque>
+#include <limits>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -54,6 +55,13 @@ class HostPlan {
   /// The addresses of the next host, those that failed lately at the end. nullopt: there is no
   /// further host; trouble() says what went wrong on the way, if anything did.
   net::Task<std::optional<std::vector<Candidate>>> next();
+  /// The host that next() gave last is ourselves: whoever stands behind us in the order of
+  /// preference is not for us to ask (RFC 5321 §5.1). Those before us that failed lately remain.
+  void drop_behind();
+  /// In the order of preference: the place of the host that next() gave last, and the best place
+  /// of all that it has gone through.
+  std::size_t rank() const { return rank_; }
+  std::size_t best_rank() const { return best_rank_; }
   const Error& trouble() const { return trouble_; }
   /// The domain takes no mail, or does not exist: a permanent failure with this status (class 0:
   /// none).
@@ -66,8 +74,13 @@ class HostPlan {
   net::Resolver& resolver_;
   net::Timers& timers_;
   const HostMemory& memory_;
+  struct Ranked {
+    HostPort host;
+    std::size_t rank = 0;  // in the order of preference
+  };
   bool begun_ = false;
-  std::deque<HostPort> hosts_;
+  std::deque<Ranked> hosts_;
+  std::size_t rank_ = 0, best_rank_ = std::numeric_limits<std::size_t>::max();
   Error trouble_;
   mail::EnhancedStatus permanent_;
 };

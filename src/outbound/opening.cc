@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace waypost::outbound {
 namespace {
@@ -34,6 +35,8 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
                                     "no host of next hop " + options_.name + " could be reached");
   bool tried = false;
   unsigned conversations = 0;
+  std::optional<Opened> loop;
+  std::size_t our_rank = 0;
   while (conversations < kMaxConversations && !cancelled_) {
     auto candidates = co_await plan.next();
     if (cancelled_) break;
@@ -47,9 +50,18 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
       break;
     }
     tried = true;
+    const Opened before = opened;
     const bool settled = co_await try_host(std::move(*candidates), conversations, opened);
-    if (settled) break;
+    if (opened.ourselves) {
+      loop = std::exchange(opened, before);
+      our_rank = plan.rank();
+      plan.drop_behind();
+    } else if (settled) {
+      break;
+    }
   }
+  // A loop, unless somebody stands before us: then we wait for that one.
+  if (loop && !opened.connection && plan.best_rank() >= our_rank) opened = std::move(*loop);
   if (opened.connection) opened.connection->pool_key = pool_key(mail::ascii_lower(domain));
   co_return opened;
 }
@@ -91,6 +103,7 @@ net::Task<bool> SmtpDeliverer::try_host(std::vector<Candidate> addresses, unsign
         mail::status::routing_loop,
         "mail loop: next hop " + options_.name + " leads to " + ourselves + ", which is ourselves");
     opened.site_trouble = false;
+    opened.ourselves = true;
     co_return true;
   }
   memory_.failed(host, context_.shard.timers.now());
@@ -144,6 +157,7 @@ net::Task<bool> SmtpDeliverer::converse(Candidate with, std::unique_ptr<net::Str
         mail::status::routing_loop,
         "mail loop: " + opened.remote_host + " greets with our own name " + context_.own_name);
     opened.site_trouble = false;
+    opened.ourselves = true;
     co_return true;
   }
   metrics_.opened.add();

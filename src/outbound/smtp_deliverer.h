@@ -31,6 +31,7 @@ struct Opened {
   bool site_trouble = true;
   std::string remote_host;
   bool reused = false;
+  bool ourselves = false;  // the host is this gateway; `outcome` says so
 };
 
 class SmtpDeliverer final : public Deliverer {

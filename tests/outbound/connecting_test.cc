@@ -75,6 +75,17 @@ TEST_F(ConnectingTest, AddressesBehindOurselvesAreNotAsked) {
   EXPECT_EQ(connects, (Names{"2001:db8::1"}));
 }
 
+TEST_F(ConnectingTest, MailWaitsForTheHostBeforeOurselves) {  // we are the second MX
+  self = "10.2.0.1";
+  for (const char* address : {"10.1.0.1", "10.1.0.2", "2001:db8::1"}) hosts[address].refuses = true;
+  for (int i = 0; i < 2; ++i) {  // the second time, what failed would come last
+    const auto result = attempt();
+    EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::deferred);
+    EXPECT_EQ(result.outcomes.at(0).status.to_string(), "4.4.1");
+    EXPECT_TRUE(result.site_trouble);
+  }
+}
+
 TEST_F(ConnectingTest, CancelEndsAConnectThatHangs) {
   for (auto& host : hosts) host.second.unreachable = true;
   make();
