@@ -86,6 +86,9 @@ char kind_of(std::string_view local_part) {
   return kind == '0' || kind == '1' ? kind : '\0';
 }
 
+/// What an SRS1 address keeps of the SRS0 one: all that follows "SRS0".
+bool is_rest_of_srs0(std::string_view rest) { return kind_of("SRS0" + std::string(rest)) == '0'; }
+
 /// Strict, for it may come out of a local part, where anything can stand.
 bool is_domain(std::string_view domain) {
   if (domain.empty() || domain.front() == '[') return false;
@@ -115,7 +118,7 @@ Result<Mailbox> Srs::forward(const Mailbox& sender, WallTime at) const {
     rest.remove_prefix(kPrefix + 1);
     const auto their_hash = take_field(rest);
     const auto forwarder = take_field(rest);
-    if (their_hash && forwarder && is_domain(*forwarder) && !rest.empty())
+    if (their_hash && forwarder && is_domain(*forwarder) && is_rest_of_srs0(rest))
       first_forwarder = *forwarder;
   }
   if (!first_forwarder.empty()) {
@@ -148,7 +151,7 @@ Srs::Returned Srs::reverse(const Mailbox& address, WallTime at) const {
   if (!hash) return back;
   if (kind == '1') {
     const auto forwarder = take_field(rest);
-    if (!forwarder || !is_domain(*forwarder) || rest.size() < 2) return back;
+    if (!forwarder || !is_domain(*forwarder) || !is_rest_of_srs0(rest)) return back;
     back.trouble = SrsTrouble::wrong_hash;
     for (std::size_t i = 0; i < parameters_.secrets.size(); ++i) {
       if (!same_hash(*hash, hash_of(parameters_.secrets[i], "srs1", *forwarder, rest, "")))

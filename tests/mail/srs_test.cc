@@ -67,6 +67,21 @@ TEST(Srs, LetterCaseMayChangeOnTheWay) {
   }
 }
 
+// What returns to the first forwarder must be an address that it can have written.
+TEST(Srs, AnSrs1WithoutAnSrs0InsideIsAnOrdinaryAddress) {
+  const Srs srs = make({"a secret of enough length"}, 240);
+  for (const char* sender :
+       {"SRS1=zz=a.example=b@second.example", "SRS1=zz=a.example==@second.example",
+        "SRS1=zz=a.example=@second.example", "SRS1=zz=a.example=xyz@second.example"}) {
+    const auto there = srs.forward(address(sender), kToday);
+    ASSERT_TRUE(there) << sender;
+    EXPECT_TRUE(there->local_part.starts_with("SRS0=")) << there->local_part;
+    const auto back = srs.reverse(*there, kToday);
+    EXPECT_EQ(back.trouble, SrsTrouble::none) << there->local_part;
+    EXPECT_EQ(back.sender, address(sender));
+  }
+}
+
 TEST(Srs, EveryChangedCharacterIsNoticed) {
   const Srs srs = make();
   const Mailbox there = srs.forward(address("ann@outside.example"), kToday).value();
