@@ -8,6 +8,7 @@
 #include "waypost/mail/address.h"
 #include "waypost/routing/srs.h"
 #include "waypost/routing/table.h"
+#include "waypost/routing/waves.h"
 #include "waypost/smtp/reply.h"
 
 #include <atomic>
@@ -25,10 +26,19 @@ struct DomainAlias {
 struct TargetDomain {
   std::string domain, next_hop;
 };  // "orgname.awsapps.com" -> "workmail"
+/// Where entries come from. Several sources: in order of precedence; an address that two of them
+/// know is the earlier one's, and both places are told.
 struct TableSource {
-  enum class Kind : std::uint8_t { csv, inline_yaml } kind = Kind::csv;
-  std::string path;            // csv
-  std::vector<Entry> entries;  // inline_yaml, with their places
+  enum class Kind : std::uint8_t { csv, inline_yaml, exchange, workmail, directory };
+  Kind kind = Kind::csv;
+  std::vector<std::string> paths;    // csv, exchange: one; workmail: the pages; directory: its
+                                     // snapshot on this disk
+  std::vector<std::string> aliases;  // workmail: outputs of list-aliases
+  std::string address_domain;        // workmail: of who has no known alias in an own domain; empty: left out
+  std::string directory;             // directory: its configured name
+  std::string wave;                  // of entries that name none
+  std::optional<EntryState> state;   // of entries that name none
+  std::vector<Entry> entries;        // inline_yaml, with their places
 };
 /// An own-domain address that the table does not know.
 enum class UnknownPolicy : std::uint8_t { refuse, defer };
@@ -46,6 +56,7 @@ struct Options {
   std::string pending_next_hop;  // entries that are pending or rolled back; empty: deferred 4.2.1
   UnknownPolicy unknown = UnknownPolicy::refuse;
   SrsOptions srs;
+  std::vector<WaveOptions> waves;
 };
 
 enum class Verdict : std::uint8_t { rewrite, pass, hold, defer, refuse };
@@ -54,6 +65,11 @@ std::string_view to_string(Verdict verdict);
 struct TraceStep {
   std::string step;    // "exact entry", "plus-suffix stripped", ...
   std::string detail;  // what was looked up and what came of it
+};
+
+struct Copy {
+  mail::Mailbox target;
+  std::string next_hop;
 };
 
 struct Decision {
@@ -66,18 +82,31 @@ struct Decision {
   SourcePlace place;  // of the entry that decided
   std::string why;    // one sentence
   smtp::Reply reply;  // defer and refuse: what the client hears; else 250
+  /// Further targets of the entry, each with its next hop: rewrite and hold only. They get a copy;
+  /// what becomes of it is not told to the sender.
+  std::vector<Copy> copies;
+  /// A pending wave in shadow mode: what would happen if it were active. Empty: none.
+  std::string shadow_target, shadow_next_hop;
 };
 
 class Router {
  public:
   /// Loads every source. Problems go into `problems`; an Error means that no usable router came of
   /// it.
+  /// `waves`: nullptr: those of `options` alone.
   static Result<std::shared_ptr<const Router>> load(const Options& options,
-                                                    std::vector<Problem>& problems);
+                                                    std::vector<Problem>& problems,
+                                                    std::shared_ptr<const Waves> waves = nullptr);
   /// No table at all (never loaded, or stale beyond the limit): every own-domain address gets
   /// 451 4.3.0, never 550.
   static std::shared_ptr<const Router> unavailable(const Options& options, std::string reason);
   virtual ~Router() = default;
+  /// The same table and options with other waves; cheap.
+  virtual std::shared_ptr<const Router> with_waves(std::shared_ptr<const Waves> waves) const = 0;
+  virtual const Waves& waves() const = 0;
+  /// What holds for this entry at a time: its own state, else its wave's, else active; an operator's
+  /// word about this person comes before all.
+  virtual EntryState state_of(const Entry& entry, WallTime at) const = 0;
   /// `trace`: filled step by step when not null; the decision is the same either way.
   virtual Decision decide(const mail::Mailbox& address, WallTime at,
                           std::vector<TraceStep>* trace = nullptr) const = 0;

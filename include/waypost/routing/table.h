@@ -33,10 +33,15 @@ struct SourcePlace {
 struct Entry {
   mail::Mailbox address;  // as written in the source
   mail::Mailbox target;
+  /// As written in the source. Without `has_state` the wave's state counts, and without a wave
+  /// `active`.
   EntryState state = EntryState::active;
-  std::string wave;  // empty: none
+  bool has_state = false;
+  std::string wave;                   // empty: none
+  std::vector<mail::Mailbox> copies;  // further targets, which get a copy; at most kMaxTargets - 1
   SourcePlace place;
 };
+inline constexpr std::size_t kMaxTargets = 12;  // of one entry
 
 /// A defect in a source. `error` refuses the whole load; a warning does not.
 struct Problem {
