@@ -99,11 +99,9 @@ void read_routing(Section& section, routing::Options& options) {
                   options.target_pass_unlisted);
   std::vector<std::string> tables;
   section.files({"tables", "CSV files of address,target[,state[,wave]]"}, tables);
-  for (auto& table : tables)
-    options.sources.push_back(
-        {.kind = routing::TableSource::Kind::csv, .path = table, .entries = {}});
-  routing::TableSource inline_source{
-      .kind = routing::TableSource::Kind::inline_yaml, .path = {}, .entries = {}};
+  for (auto& table : tables) options.sources.emplace_back().paths = {table};
+  routing::TableSource inline_source;
+  inline_source.kind = routing::TableSource::Kind::inline_yaml;
   section.sections({"entries", "single entries, written here instead of in a table"},
                    [&](Section& entry) { read_entry(entry, inline_source.entries); });
   if (!inline_source.entries.empty()) options.sources.push_back(std::move(inline_source));

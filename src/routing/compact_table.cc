@@ -284,7 +284,9 @@ Entry CompactTable::entry_of(const Record& record) const {
       .address = {std::string(record.written_local), spellings_[record.address_domain].written},
       .target = {std::string(record.target_local), spellings_[record.target_domain].written},
       .state = record.state,
+      .has_state = true,
       .wave = waves_[record.wave],
+      .copies = {},
       .place = place_of(record)};
 }
 

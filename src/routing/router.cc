@@ -39,6 +39,14 @@ std::string_view to_string(Verdict verdict) {
   return "unknown";
 }
 
+std::shared_ptr<const Router> TableRouter::with_waves(std::shared_ptr<const Waves> waves) const {
+  auto router = std::make_shared<TableRouter>(*this);
+  router->waves_ = std::move(waves);
+  return router;
+}
+
+EntryState TableRouter::state_of(const Entry& entry, WallTime) const { return entry.state; }
+
 struct TableRouter::Question {
   Decision decision;
   std::vector<TraceStep>* trace = nullptr;

@@ -24,6 +24,9 @@ class TableRouter final : public Router {
   /// `unavailable`: why there is no table; empty: there is one.
   TableRouter(Options options, std::shared_ptr<const Table> table, std::string unavailable);
 
+  std::shared_ptr<const Router> with_waves(std::shared_ptr<const Waves> waves) const override;
+  const Waves& waves() const override { return *waves_; }
+  EntryState state_of(const Entry& entry, WallTime at) const override;
   Decision decide(const mail::Mailbox& address, WallTime at,
                   std::vector<TraceStep>* trace) const override;
   SenderChoice sender_for(const mail::ReversePath& sender, const Decision& decision,
@@ -33,6 +36,7 @@ class TableRouter final : public Router {
   WallTime loaded_at() const override { return loaded_at_; }
 
   /// Before the router is shared.
+  void use_waves(std::shared_ptr<const Waves> waves) { waves_ = std::move(waves); }
   void use_srs(std::vector<std::string> secrets);
   /// The next hop for a target of this normalised domain; empty: none.
   const std::string& next_hop_for(std::string_view normal_domain) const;
@@ -65,6 +69,7 @@ class TableRouter final : public Router {
 
   Options options_;
   std::shared_ptr<const Table> table_;
+  std::shared_ptr<const Waves> waves_ = std::make_shared<const Waves>();
   std::string unavailable_;
   std::unordered_map<std::string, Meaning, TextHash, std::equal_to<>> meanings_;
   WallTime loaded_at_;

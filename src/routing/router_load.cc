@@ -134,7 +134,8 @@ bool any_error(const std::vector<Problem>& problems, std::size_t since) {
 }  // namespace
 
 Result<std::shared_ptr<const Router>> Router::load(const Options& options,
-                                                   std::vector<Problem>& problems) {
+                                                   std::vector<Problem>& problems,
+                                                   std::shared_ptr<const Waves> waves) {
   const auto before = problems.size();
   TableBuilder builder;
   for (const auto& source : options.sources) {
@@ -142,16 +143,17 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
       for (const auto& entry : source.entries) builder.add_entry(entry);
       continue;
     }
-    if (const auto content = read_file(source.path))
-      builder.add_csv(source.path, *content);
+    if (const auto content = read_file(source.paths.front()))
+      builder.add_csv(source.paths.front(), *content);
     else
-      problems.push_back(Problem{true, source.path, 0, 0, content.error().message});
+      problems.push_back(Problem{true, source.paths.front(), 0, 0, content.error().message});
   }
   auto table = std::static_pointer_cast<const CompactTable>(builder.build());
   problems.insert(problems.end(), builder.problems().begin(), builder.problems().end());
   Options kept = options;
   for (auto& source : kept.sources) source.entries.clear();  // they are in the table now
   auto router = std::make_shared<TableRouter>(std::move(kept), table, std::string());
+  if (waves) router->use_waves(std::move(waves));
   report_option_domains(options, problems);
   report_targets(*table, *router, problems);
   report_addresses(*table, *router, problems);

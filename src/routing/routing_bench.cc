@@ -66,8 +66,8 @@ int main(int argc, char** argv) {
   routing::Options options;
   options.own_domains = {"corp.example"};
   options.target_domains = {{"orgname.awsapps.com", "workmail"}};
-  routing::TableSource source{
-      .kind = routing::TableSource::Kind::inline_yaml, .path = {}, .entries = {}};
+  routing::TableSource source;
+  source.kind = routing::TableSource::Kind::inline_yaml;
   source.entries = table->entries();
   options.sources = {std::move(source)};
   table.reset();

@@ -43,12 +43,14 @@ class Generator {
       Entry item{{local(), one_of({"corp.example", "old.example", "BÜRO.example"})},
                  {local(), one_of({"t.example", "U.example"})},
                  EntryState(below(4)),
+                 true,
                  below(2) ? "w" : "",
+                 {},
                  {"p.csv", static_cast<std::uint32_t>(i)}};
       const auto key = normalise_key(item.address);
       if (key) unique.try_emplace(*key, item);
     }
-    out.sources.push_back({TableSource::Kind::inline_yaml, {}, {}});
+    out.sources.push_back(migration({}).sources.front());
     for (auto& [key, item] : unique) out.sources[0].entries.push_back(item);
     return out;
   }

@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   routing::Options options;
   options.own_domains = {"corp.example"};
   options.default_next_hop = "any";
-  routing::TableSource source{routing::TableSource::Kind::inline_yaml, {}, table->entries()};
+  routing::TableSource source;
+  source.kind = routing::TableSource::Kind::inline_yaml;
+  source.entries = table->entries();
   if (source.entries.size() != table->size()) std::abort();
   options.sources.push_back(source);
   std::vector<routing::Problem> problems;

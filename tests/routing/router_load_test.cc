@@ -20,7 +20,8 @@ std::string load_problems(const Options& options, bool usable) {
 
 Options with_file(const std::string& path) {
   auto options = migration({});
-  options.sources = {{TableSource::Kind::csv, path, {}}};
+  options.sources.clear();
+  options.sources.emplace_back().paths = {path};
   return options;
 }
 
@@ -29,7 +30,7 @@ TEST(RouterLoad, ReadsCsvFilesAndInlineEntriesTogether) {
   auto options =
       with_file(folder.write("a.csv", "postmaster@corp.example,pm@orgname.awsapps.com\n"));
   options.sources.push_back(
-      {TableSource::Kind::inline_yaml, {}, {entry("b@corp.example", "b@orgname.awsapps.com")}});
+      migration({entry("b@corp.example", "b@orgname.awsapps.com")}).sources.front());
   std::vector<Problem> problems;
   const auto router = Router::load(options, problems);
   ASSERT_TRUE(router);

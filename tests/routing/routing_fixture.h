@@ -21,7 +21,8 @@ inline mail::Mailbox mailbox(std::string_view text) {
 inline Entry entry(std::string_view address, std::string_view target,
                    EntryState state = EntryState::active, std::string wave = {},
                    std::uint32_t line = 1) {
-  return Entry{mailbox(address), mailbox(target), state, std::move(wave), {"table.csv", line}};
+  return Entry{mailbox(address),   mailbox(target), state, true, std::move(wave), {},
+               {"table.csv", line}};
 }
 
 inline std::shared_ptr<const Table> table_of(const std::vector<Entry>& entries) {
@@ -35,7 +36,9 @@ inline Options migration(std::vector<Entry> entries) {
   Options options;
   options.own_domains = {"corp.example"};
   options.target_domains = {{"orgname.awsapps.com", "workmail"}};
-  options.sources.push_back({TableSource::Kind::inline_yaml, {}, std::move(entries)});
+  auto& source = options.sources.emplace_back();
+  source.kind = TableSource::Kind::inline_yaml;
+  source.entries = std::move(entries);
   return options;
 }
 

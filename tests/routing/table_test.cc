@@ -82,7 +82,7 @@ TEST(Table, HoldsAddressesOf571Octets) {
   const auto domain = std::string(50, 'd') + ".example";
   const auto local = std::string(571 - 1 - domain.size(), 'L');
   ASSERT_EQ(mail::Mailbox({local, domain}).to_string().size(), 571u);
-  const auto table = table_of({Entry{{local, domain}, {"b", "t.example"}, {}, {}, {}}});
+  const auto table = table_of({Entry{{local, domain}, {"b", "t.example"}, {}, true, {}, {}, {}}});
   EXPECT_EQ(table->find(std::string(local.size(), 'l') + "@" + domain)->address.local_part, local);
 }
 
@@ -148,7 +148,8 @@ TEST(TableBuilder, ChainIsAWarningAndCircleAnError) {
 
 TEST(TableBuilder, EntriesWithoutDomainAreErrors) {
   TableBuilder builder;
-  builder.add_entry(Entry{{"postmaster", ""}, {"b", "t.example"}, {}, {}, {"waypost.yaml", 7}});
+  builder.add_entry(
+      Entry{{"postmaster", ""}, {"b", "t.example"}, {}, true, {}, {}, {"waypost.yaml", 7}});
   ASSERT_TRUE(builder.has_errors());
   EXPECT_EQ(builder.problems()[0].line, 7u);
   EXPECT_EQ(builder.problems()[0].file, "waypost.yaml");
@@ -164,8 +165,13 @@ TEST(Table, FindsExactlyWhatWasAddedAmongManyEntries) {
     const auto domain = "d" + std::to_string(random() % 7) + ".example";
     const auto target = local + (random() % 2 ? "" : ".x");
     if (expected.try_emplace(local + "@" + domain, target).second)
-      builder.add_entry(Entry{
-          {local, domain}, {target, "t.example"}, EntryState(random() % 4), "w", {"s", i + 1}});
+      builder.add_entry(Entry{{local, domain},
+                              {target, "t.example"},
+                              EntryState(random() % 4),
+                              true,
+                              "w",
+                              {},
+                              {"s", i + 1}});
   }
   const auto table = builder.build();
   EXPECT_FALSE(builder.has_errors());
