@@ -18,16 +18,15 @@ using boost::system::error_code;
 using local = asio::local::stream_protocol;
 using net::use_task;
 
-constexpr std::chrono::seconds kRequestTime{10};
-
 struct Exchange {
   std::string socket_path, method, path, body;
+  std::chrono::seconds patience;
   Result<Answer> answer = fail(ErrorKind::timeout, "");
 };
 
 net::Task<void> run_exchange(asio::io_context& io, Exchange& exchange) {
   beast::basic_stream<local, net::Executor> stream(io.get_executor());
-  stream.expires_after(kRequestTime);
+  stream.expires_after(exchange.patience);
   error_code error;
   const local::endpoint endpoint(exchange.socket_path);
   co_await stream.async_connect(endpoint, asio::redirect_error(use_task, error));
@@ -65,12 +64,14 @@ net::Task<void> run_exchange(asio::io_context& io, Exchange& exchange) {
 }  // namespace
 
 Result<Answer> request(const std::string& socket_path, std::string_view method,
-                       std::string_view path, std::string_view body) {
+                       std::string_view path, std::string_view body,
+                       std::chrono::seconds patience) {
   if (socket_path.size() > 107) {
     return fail(ErrorKind::not_found,
                 "admin socket " + socket_path + ": the path is too long for a socket");
   }
-  Exchange exchange{socket_path, std::string(method), std::string(path), std::string(body)};
+  Exchange exchange{socket_path, std::string(method), std::string(path), std::string(body),
+                    patience};
   asio::io_context io(1);
   asio::co_spawn(io, run_exchange(io, exchange), asio::detached);
   io.run();

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
+
 namespace waypost::admin {
 namespace {
 
@@ -31,6 +33,17 @@ using local = asio::local::stream_protocol;
 constexpr std::size_t kMaxBody = 1024 * 1024;
 constexpr std::chrono::seconds kRequestTime{10};
 constexpr std::chrono::seconds kAcceptPause{1};
+constexpr std::chrono::minutes kLongestAnswer{10};
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, net::Executor>;
+
+/// An answer that comes later: its timer is cut when it has come.
+struct Later {
+  explicit Later(const net::Executor& executor) : come(executor, kLongestAnswer) {}
+  std::optional<Answer> answer;
+  Timer come;
+};
 
 Answer problem(unsigned status, std::string_view text) {
   return Answer{status, "text/plain; charset=utf-8", std::string(text) + "\n"};
@@ -41,8 +54,9 @@ class Dispatcher {
  public:
   explicit Dispatcher(std::vector<Action> actions) : actions_(std::move(actions)) {}
 
-  Answer answer(std::string_view method, std::string_view target, const Call& call,
-                bool over_tcp) const {
+  /// nullopt: `later` gets the answer.
+  std::optional<Answer> answer(std::string_view method, std::string_view target, const Call& call,
+                               bool over_tcp, const std::shared_ptr<Later>& later) const {
     const std::string_view path = target.substr(0, target.find('?'));
     bool path_known = false;
     for (const Action& action : actions_) {
@@ -53,7 +67,12 @@ class Dispatcher {
       if (over_tcp && !(action.open_to_tcp && action.method == "GET")) {
         return problem(403, "only metrics and health are served over TCP; use the admin socket");
       }
-      return action.run(call);
+      if (!action.start) return action.run(call);
+      action.start(call, [later](Answer answer) {
+        later->answer = std::move(answer);
+        later->come.cancel();
+      });
+      return std::nullopt;
     }
     if (path_known) return problem(405, "this path does not take this method");
     return problem(404, "no such path");
@@ -89,9 +108,19 @@ Task<void> serve_connection(BasicStream<Protocol> stream,
     if (error == http::error::end_of_stream) break;
     if (error) co_return;
     const auto& request = parser.get();
-    Answer answer = dispatcher->answer(
+    const auto later = std::make_shared<Later>(stream.get_executor());
+    std::optional<Answer> given = dispatcher->answer(
         {request.method_string().data(), request.method_string().size()},
-        {request.target().data(), request.target().size()}, Call{request.body(), by}, over_tcp);
+        {request.target().data(), request.target().size()}, Call{request.body(), by}, over_tcp,
+        later);
+    if (!given && !later->answer) {
+      stream.expires_never();
+      co_await later->come.async_wait(asio::redirect_error(use_task, error));
+    }
+    if (!given) given = std::move(later->answer);
+    if (!given) given = problem(504, "no answer in time; it may still be done: look before you repeat it");
+    Answer answer = std::move(*given);
+    stream.expires_after(kRequestTime);
     http::response<http::string_body> response(static_cast<http::status>(answer.status),
                                                request.version());
     response.set(http::field::server, "waypost");
@@ -116,9 +145,7 @@ template <class Protocol>
 Task<void> accept_loop(std::shared_ptr<Acceptor<Protocol>> acceptor,
                        std::shared_ptr<const Dispatcher> dispatcher, bool over_tcp) {
   const auto executor = acceptor->get_executor();
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>, net::Executor>
-      pause(executor);
+  Timer pause(executor);
   for (;;) {
     error_code error;
     asio::basic_stream_socket<Protocol, net::Executor> socket(executor);

@@ -4,8 +4,10 @@
 #include "waypost/config/config.h"
 #include "waypost/inbound/passwords.h"
 
+#include "app/answers.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
+#include "app/waves_on_disk.h"
 #include "app/version.h"
 
 #include <boost/json.hpp>
@@ -22,6 +24,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr int kExitUsage = 64, kExitUnavailable = 69;
+constexpr std::chrono::seconds kLoadPatience{600};  // a directory or a million entries take a while
 
 /// The socket to ask: as given, else as the configuration says, else the default.
 std::string socket_of(const CommandOptions& options) {
@@ -46,6 +49,32 @@ std::string pretty(const json::value& value, int indent = 0) {
   return out;
 }
 
+void print_next_hop(const json::object& decision) {
+  if (const auto* hosts = decision.if_contains("mx")) {
+    std::cout << "            MX";
+    for (const auto& host : hosts->as_array()) std::cout << " " << host.as_string().c_str() << ";";
+    std::cout << "\n";
+  }
+  if (const auto trouble = text_of(decision, "mx_trouble"); !trouble.empty())
+    std::cout << "            MX: " << trouble << "\n";
+  if (const auto* health = decision.if_contains("next_hop_health")) {
+    const auto& object = health->as_object();
+    std::cout << "            " << text_of(object, "words");
+    if (const auto reply = text_of(object, "last_reply"); !reply.empty())
+      std::cout << "; last answer: " << reply;
+    std::cout << "\n";
+  }
+}
+
+void print_sender(const json::object& sender) {
+  std::cout << "sender      " << text_of(sender, "reverse_path");
+  if (const auto rewritten = text_of(sender, "rewritten"); !rewritten.empty())
+    std::cout << ", rewritten to " << rewritten;
+  if (const auto trouble = text_of(sender, "trouble"); !trouble.empty())
+    std::cout << " (" << trouble << ")";
+  std::cout << "\n";
+}
+
 void print_steps(const json::object& decision) {
   const auto line = [&](const char* label, const char* key) {
     if (const auto* value = decision.if_contains(key);
@@ -58,12 +87,29 @@ void print_steps(const json::object& decision) {
   line("target      ", "target");
   line("next hop    ", "next_hop");
   line("            ", "next_hop_summary");
+  print_next_hop(decision);
   line("state       ", "state");
   line("wave        ", "wave");
+  if (const auto* next = decision.if_contains("next_change"))
+    std::cout << "            " << text_of(next->as_object(), "to") << " from "
+              << text_of(next->as_object(), "at") << "\n";
+  if (const auto* copies = decision.if_contains("copies"))
+    for (const auto& copy : copies->as_array())
+      std::cout << "copy to     " << text_of(copy.as_object(), "target") << " by "
+                << text_of(copy.as_object(), "next_hop") << "\n";
+  if (const auto* shadow = decision.if_contains("shadow"))
+    std::cout << "shadow      when active: " << text_of(shadow->as_object(), "target") << " by "
+              << text_of(shadow->as_object(), "next_hop") << "\n";
   if (decision.contains("source")) {
-    std::cout << "source      " << decision.at("source").as_string().c_str() << ":"
-              << json::serialize(decision.at("line")) << "\n";
+    std::cout << "source      " << decision.at("source").as_string().c_str();
+    if (count_of(decision, "line") > 0) std::cout << ":" << count_of(decision, "line");
+    std::cout << "\n";
   }
+  line("directory   ", "dn");
+  if (const auto* sender = decision.if_contains("sender")) print_sender(sender->as_object());
+  if (const auto* size = decision.if_contains("size"))
+    std::cout << "size        " << count_of(size->as_object(), "octets") << " octets: "
+              << text_of(size->as_object(), "why") << "\n";
   line("because     ", "why");
   line("reply       ", "reply");
   std::cout << "steps\n";
@@ -78,22 +124,22 @@ int verdict_exit(std::string_view verdict) {
   return verdict == "refuse" || verdict == "defer" ? 1 : 0;
 }
 
-/// Without a daemon the configuration decides; the same code as in the daemon.
-Result<std::string> explain_offline(const CommandOptions& options, const mail::Mailbox& address) {
+/// Without a daemon configuration, tables and the waves' journal decide; the same code as in the
+/// daemon.
+Result<json::object> explain_offline(const CommandOptions& options, const json::object& request) {
   const auto loaded = config::load_file(options.config_file);
   if (!loaded.usable()) {
-    return fail(ErrorKind::invalid, "no daemon answers, and " + options.config_file +
-                                        " can't be used; see 'waypost check --config " +
-                                        options.config_file + "'");
+    return fail(ErrorKind::not_found, "no daemon answers, and " + options.config_file +
+                                          " can't be used; see 'waypost check --config " +
+                                          options.config_file + "'");
   }
+  auto question = question_from(request, Clock::system().now());
+  if (!question) return fail(question.error());
   std::vector<routing::Problem> problems;
-  const auto router = routing::Router::load(loaded.config.routing, problems);
-  if (!router) return fail(router.error());
-  Explanation explanation;
-  explanation.decision = (*router)->decide(address, Clock::system().now(), &explanation.steps);
-  explanation.next_hop_summary =
-      summarise_next_hop(loaded.config.next_hops, explanation.decision.next_hop);
-  return to_json(explanation);
+  const auto router = routing::Router::load(loaded.config.routing, problems,
+                                            waves_on_disk(loaded.config));
+  if (!router) return fail(ErrorKind::not_found, router.error().message);
+  return explain(*question, **router, loaded.config);
 }
 
 std::string read_password(const std::string& prompt) {
@@ -123,7 +169,8 @@ int check(const CommandOptions& options) {
   std::size_t entries = 0;
   if (good) {
     std::vector<routing::Problem> problems;
-    const auto router = routing::Router::load(loaded.config.routing, problems);
+    const auto router =
+        routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
     for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
     good = router.has_value();
     if (good) entries = (*router)->table().size();
@@ -147,50 +194,58 @@ int check(const CommandOptions& options) {
   return 0;
 }
 
-int reload(const CommandOptions& options) {
-  const auto answer = admin::request(socket_of(options), "POST", "/v1/reload");
+int reload(const CommandOptions& options, bool confirm_shrink) {
+  const json::object request{{"confirm_shrink", confirm_shrink}};
+  const auto answer = admin::request(socket_of(options), "POST", "/v1/reload",
+                                     json::serialize(request), kLoadPatience);
   if (!answer) {
     std::cerr << "waypost reload: " << answer.error().message << "\n";
     return kExitUnavailable;
   }
   if (options.json) {
     std::cout << answer->body;
-  } else {
-    const auto report = json::parse(answer->body);
-    for (const auto& problem : report.at("problems").as_array())
-      std::cout << problem.as_string().c_str() << "\n";
-    std::cout << report.at("summary").as_string().c_str() << "\n";
+    return answer->status == 200 ? 0 : 1;
   }
+  boost::system::error_code error;
+  const auto report = json::parse(answer->body, error);
+  if (error || !report.is_object() || !report.as_object().contains("problems")) {
+    std::cerr << "waypost reload: " << answer->body << "\n";
+    return 1;
+  }
+  for (const auto& problem : report.at("problems").as_array())
+    std::cout << problem.as_string().c_str() << "\n";
+  std::cout << report.at("summary").as_string().c_str() << "\n";
   return answer->status == 200 ? 0 : 1;
 }
 
-int explain_route(const CommandOptions& options, const std::string& address) {
-  const auto parsed = mail::parse_mailbox(address);
-  if (!parsed) {
-    std::cerr << "waypost route explain: '" << address << "': " << parsed.error().message << "\n";
-    return kExitUsage;
-  }
-  std::string body;
-  const auto answer = admin::request(socket_of(options), "POST", "/v1/explain", address);
-  if (answer) {
-    body = answer->body;
+int explain_route(const CommandOptions& options, const ExplainArguments& arguments) {
+  json::object request{{"address", arguments.address}, {"size", arguments.size}};
+  if (!arguments.at.empty()) request["at"] = arguments.at;
+  if (!arguments.sender.empty()) request["sender"] = arguments.sender;
+  json::object answer;
+  const auto told =
+      admin::request(socket_of(options), "POST", "/v1/explain", json::serialize(request));
+  if (told) {
+    answer = object_of(told->body);
+    if (told->status != 200) {
+      std::cerr << "waypost route explain: " << text_of(answer, "error") << "\n";
+      return kExitUsage;
+    }
   } else {
-    auto offline = explain_offline(options, *parsed);
+    auto offline = explain_offline(options, request);
     if (!offline) {
       std::cerr << "waypost route explain: " << offline.error().message << "\n";
-      return kExitUnavailable;
+      return offline.error().kind == ErrorKind::invalid ? kExitUsage : kExitUnavailable;
     }
     std::cerr << "(no daemon answers: this is what " << options.config_file << " says)\n";
-    body = std::move(*offline);
+    answer = std::move(*offline);
   }
-  const auto decision = json::parse(body).as_object();
   if (options.json) {
-    std::cout << json::serialize(decision) << "\n";
+    std::cout << json::serialize(answer) << "\n";
   } else {
-    print_steps(decision);
+    print_steps(answer);
   }
-  return verdict_exit(
-      {decision.at("verdict").as_string().data(), decision.at("verdict").as_string().size()});
+  return verdict_exit(text_of(answer, "verdict"));
 }
 
 int status(const CommandOptions& options) {

@@ -2,6 +2,7 @@
 // and error.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace waypost::app {
@@ -13,13 +14,19 @@ struct CommandOptions {
   bool json = false;
 };
 
+struct ExplainArguments {
+  std::string address;
+  std::string at, sender;  // empty: now; not asked
+  std::uint64_t size = 0;  // octets; 0: not asked
+};
+
 /// 0: usable. 1: errors. Warnings alone give 0.
 int check(const CommandOptions& options);
 /// 0: applied. 1: refused, the daemon goes on as before. 69: no daemon.
-int reload(const CommandOptions& options);
+int reload(const CommandOptions& options, bool confirm_shrink);
 /// 0: goes somewhere. 1: refused or deferred. 69: no daemon and no usable configuration. 64: not an
 /// address.
-int explain_route(const CommandOptions& options, const std::string& address);
+int explain_route(const CommandOptions& options, const ExplainArguments& arguments);
 int status(const CommandOptions& options);
 int version();
 /// Reads a password (twice from a terminal, one line otherwise) and prints the line for

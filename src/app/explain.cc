@@ -1,20 +1,63 @@
 #include "app/explain.h"
 
-#include <boost/json.hpp>
+#include "app/answers.h"
+#include "app/next_hop_summary.h"
+
+#include <algorithm>
 
 namespace waypost::app {
 namespace {
+
+namespace json = boost::json;
 
 bool has_target(const routing::Decision& decision) {
   return decision.verdict == routing::Verdict::rewrite ||
          decision.verdict == routing::Verdict::pass || decision.verdict == routing::Verdict::hold;
 }
 
+const outbound::NextHopOptions* next_hop_of(const config::Config& config, std::string_view name) {
+  const auto found = std::find_if(config.next_hops.begin(), config.next_hops.end(),
+                                  [name](const auto& hop) { return hop.name == name; });
+  return found == config.next_hops.end() ? nullptr : &*found;
+}
+
+/// Which limits on size the message meets, first ours, then the next hop's.
+json::object size_json(std::uint64_t size, const config::Config& config,
+                       const outbound::NextHopOptions* hop) {
+  json::object object{{"octets", size}, {"fits", true}};
+  if (size > config.inbound.limits.message_size) {
+    object["fits"] = false;
+    object["why"] = "552 5.3.4 at MAIL: limits.message_size is " +
+                    std::to_string(config.inbound.limits.message_size) + " octets";
+  } else if (hop != nullptr && hop->max_message_size > 0 && size > hop->max_message_size) {
+    object["fits"] = false;
+    object["why"] = "accepted, then returned with 5.3.4: max_message_size of next hop '" +
+                    hop->name + "' is " + std::to_string(hop->max_message_size) + " octets";
+  } else {
+    object["why"] = hop == nullptr || hop->max_message_size > 0
+                        ? "within all limits that are configured"
+                        : "within our limits; what the next hop takes shows its SIZE, WorkMail's is "
+                          "40 MB after encoding";
+  }
+  return object;
+}
+
+json::object sender_json(const mail::ReversePath& sender, const routing::Router& router,
+                         const routing::Decision& decision, WallTime at) {
+  json::object object{{"reverse_path", mail::to_string(sender)}};
+  if (decision.verdict != routing::Verdict::rewrite && decision.verdict != routing::Verdict::pass)
+    return object;
+  const auto choice = router.sender_for(sender, decision, at);
+  if (choice.rewritten) object["rewritten"] = choice.rewritten->to_string();
+  if (!choice.trouble.empty()) object["trouble"] = choice.trouble;
+  return object;
+}
+
 }  // namespace
 
-std::string to_json(const Explanation& explanation) {
+json::object to_json(const Explanation& explanation) {
   const routing::Decision& decision = explanation.decision;
-  boost::json::object object;
+  json::object object;
   object["address"] = decision.original.to_string();
   object["verdict"] = std::string(routing::to_string(decision.verdict));
   if (has_target(decision)) object["target"] = decision.target.to_string();
@@ -29,12 +72,63 @@ std::string to_json(const Explanation& explanation) {
   }
   object["why"] = decision.why;
   object["reply"] = decision.reply.to_line();
-  boost::json::array steps;
+  json::array copies;
+  for (const auto& copy : decision.copies)
+    copies.push_back(json::object{{"target", copy.target.to_string()}, {"next_hop", copy.next_hop}});
+  if (!copies.empty()) object["copies"] = std::move(copies);
+  if (!decision.shadow_next_hop.empty())
+    object["shadow"] = json::object{{"target", decision.shadow_target},
+                                    {"next_hop", decision.shadow_next_hop}};
+  json::array steps;
   for (const auto& step : explanation.steps) {
-    steps.push_back(boost::json::object{{"step", step.step}, {"detail", step.detail}});
+    steps.push_back(json::object{{"step", step.step}, {"detail", step.detail}});
   }
   object["steps"] = std::move(steps);
-  return boost::json::serialize(object);
+  return object;
+}
+
+Result<Question> question_from(const json::object& request, WallTime now) {
+  Question question;
+  const std::string text = text_of(request, "address");
+  auto address = mail::parse_mailbox(text);
+  if (!address) return fail(ErrorKind::invalid, "'" + text + "': " + address.error().message);
+  question.address = std::move(*address);
+  question.at = now;
+  if (const auto at = text_of(request, "at"); !at.empty()) {
+    auto time = routing::parse_time(at, now);
+    if (!time) return fail(time.error());
+    question.at = *time;
+  }
+  if (const auto sender = text_of(request, "sender"); sender == "<>") {
+    question.sender = mail::ReversePath{};
+  } else if (!sender.empty()) {
+    auto mailbox = mail::parse_mailbox(sender);
+    if (!mailbox) return fail(ErrorKind::invalid, "'" + sender + "': " + mailbox.error().message);
+    question.sender = mail::ReversePath{std::move(*mailbox)};
+  }
+  question.size = count_of(request, "size");
+  return question;
+}
+
+json::object explain(const Question& question, const routing::Router& router,
+                     const config::Config& config) {
+  Explanation explanation;
+  explanation.decision = router.decide(question.address, question.at, &explanation.steps);
+  explanation.next_hop_summary =
+      summarise_next_hop(config.next_hops, explanation.decision.next_hop);
+  json::object object = to_json(explanation);
+  const auto& decision = explanation.decision;
+  object["at"] = routing::format_time(question.at);
+  if (!decision.wave.empty())
+    if (const auto* wave = router.waves().find(decision.wave))
+      if (const auto* next = wave->next_after(question.at))
+        object["next_change"] = json::object{{"at", routing::format_time(next->at)},
+                                             {"to", routing::to_string(next->to)}};
+  if (question.sender)
+    object["sender"] = sender_json(*question.sender, router, decision, question.at);
+  if (question.size > 0)
+    object["size"] = size_json(question.size, config, next_hop_of(config, decision.next_hop));
+  return object;
 }
 
 }  // namespace waypost::app

@@ -2,8 +2,12 @@
 // the decision.
 #pragma once
 
+#include "waypost/config/config.h"
 #include "waypost/routing/router.h"
 
+#include <boost/json/object.hpp>
+
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +19,21 @@ struct Explanation {
   std::string next_hop_summary;  // "mx of orgname.awsapps.com, TLS verify"; empty: none
 };
 
-std::string to_json(const Explanation& explanation);
+boost::json::object to_json(const Explanation& explanation);
+
+/// What is asked about, beside the address.
+struct Question {
+  mail::Mailbox address;
+  WallTime at{};
+  std::optional<mail::ReversePath> sender;  // of `--sender`; nullopt: not asked
+  std::uint64_t size = 0;                   // octets; 0: not asked
+};
+/// {"address":"bob@corp.example","at":"...","sender":"<>","size":1000}; a time that is left out is
+/// now. ErrorKind::invalid names the member.
+Result<Question> question_from(const boost::json::object& request, WallTime now);
+
+/// The whole answer as far as configuration and table tell it: decision, sender, size.
+boost::json::object explain(const Question& question, const routing::Router& router,
+                            const config::Config& config);
 
 }  // namespace waypost::app

@@ -3,6 +3,7 @@
 #include "waypost/ops/log.h"
 
 #include "app/next_hop_summary.h"
+#include "app/waves_on_disk.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -67,7 +68,9 @@ Gateway::Gateway(config::Config config, boost::asio::io_context& main_io)
       router_(routing::Router::unavailable(config_.routing, "the routing table is not loaded yet")),
       own_addresses_(interface_addresses()) {}
 
-Gateway::~Gateway() = default;
+Gateway::~Gateway() {
+  if (loader_.joinable()) loader_.join();
+}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
                                                 boost::asio::io_context& main_io) {
@@ -107,28 +110,13 @@ Result<> Gateway::open_storage() {
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
+  auto waves =
+      routing::WaveJournal::open(wave_journal_file(config_),
+                                 [](const std::string& what) { ops::log().error("{}", what); });
+  if (!waves) return fail(std::move(waves).error());
+  wave_journal_ = std::move(*waves);
+  waves_seen_at_ = Clock::system().now();
   return {};
-}
-
-void Gateway::load_first_table() {
-  std::vector<routing::Problem> problems;
-  auto loaded = routing::Router::load(config_.routing, problems);
-  for (const auto& problem : problems) {
-    ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
-                   problem.without_level());
-  }
-  if (loaded) {
-    router_.set(*loaded);
-    table_loaded_ = true;
-    ops::log().info("routing table: {} entries", (*loaded)->table().size());
-    return;
-  }
-  table_trouble_ = loaded.error().message;
-  ops::log().critical(
-      "routing table: {}; addresses of our own domains get 451 4.3.0 until it is mended and "
-      "'waypost reload' is run",
-      table_trouble_);
-  router_.set(routing::Router::unavailable(config_.routing, table_trouble_));
 }
 
 Result<> Gateway::make_shards() {
@@ -222,6 +210,7 @@ void Gateway::cancel() {
 
 bool Gateway::close() {
   admin_->stop();
+  if (loader_.joinable()) loader_.join();
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
   for (auto& shard : shards_) shard->release();

@@ -9,14 +9,22 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/server.h"
+#include "waypost/routing/table_facts.h"
 
 #include "app/gateway_shard.h"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/json/object.hpp>
 
+#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <variant>
 #include <vector>
 
 namespace waypost::app {
@@ -39,8 +47,11 @@ class Gateway {
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
 
-  /// Reads the configuration file and its tables again. All or nothing.
-  ReloadReport reload();
+  /// Reads the configuration file and its tables again, all or nothing; the table on a thread of
+  /// its own. `done` is called on the main thread. Reloads that come meanwhile wait their turn.
+  void reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done);
+  /// Puts scheduled changes of waves into use that have become due since the last call.
+  void apply_due_waves();
   /// Phase one of the shutdown: no new connections and attempts; open transactions and attempts end
   /// by themselves.
   void stop_accepting();
@@ -68,7 +79,50 @@ class Gateway {
   admin::Answer health();
   admin::Answer ready();
   admin::Answer status();
-  admin::Answer explain(std::string_view body);
+  // gateway_explain.cc
+  void explain(std::string_view body, std::function<void(admin::Answer)> done);
+  boost::json::object health_of(const std::string& next_hop);
+  // gateway_table.cc
+  /// A table that was loaded beside the one in use.
+  struct LoadedTable {
+    std::shared_ptr<const routing::Router> router;  // null: `trouble`
+    std::string trouble;
+    std::vector<routing::Problem> problems;
+    routing::TableDiff diff;
+    routing::TableSize size;
+  };
+  void load_table(const routing::Options& options, std::size_t names,
+                  std::function<void(LoadedTable)> done);
+  std::string suspicion_about(const LoadedTable& loaded, const routing::Options& options);
+  void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
+  std::string table_size_file() const;
+  void read_table_size();
+  void add_table_actions(std::vector<admin::Action>& list);
+  admin::Answer table_stats();
+  admin::Answer table_who(std::string_view body);
+  admin::Answer table_entries(std::string_view body);
+  void table_diff(std::string_view body, std::function<void(admin::Answer)> done);
+  // gateway_reload.cc
+  struct WaitingReload {
+    bool confirm_shrink = false;
+    std::function<void(const ReloadReport&)> done;
+  };
+  ReloadReport finish_reload(config::Loaded& loaded, LoadedTable& table, bool confirm_shrink,
+                             ReloadReport report);
+  void next_reload();
+  // gateway_waves.cc
+  void add_wave_actions(std::vector<admin::Action>& list);
+  const std::map<std::string, std::uint64_t>& people_of_waves();
+  std::string unknown_wave(const std::string& name);
+  std::string strangers_to_wave(const routing::WaveCommand& command) const;
+  static Result<routing::WaveCommand> wave_command_of(const boost::json::object& request);
+  std::string note_wave_command(const routing::WaveCommand& command);
+  admin::Answer list_waves();
+  admin::Answer show_wave(std::string_view body);
+  admin::Answer wave_members(std::string_view body);
+  std::variant<routing::WaveCommand, admin::Answer> checked_wave_command(const admin::Call& call);
+  admin::Answer plan_wave(const admin::Call& call);
+  admin::Answer command_wave(const admin::Call& call);
   // gateway_queue.cc
   void add_queue_actions(std::vector<admin::Action>& list);
   admin::Answer list_queue(std::string_view body);
@@ -88,6 +142,15 @@ class Gateway {
   routing::RouterHolder router_;
   bool table_loaded_ = false;
   std::string table_trouble_;
+  std::optional<routing::TableSize> table_size_;  // of the last good table, also of the run before
+  std::unique_ptr<routing::WaveJournal> wave_journal_;
+  WallTime waves_seen_at_{};  // up to here scheduled changes are in use
+  std::map<std::string, std::uint64_t> people_of_waves_;  // of this table:
+  const routing::Table* counted_table_ = nullptr;
+  WallTime counted_at_{};
+  std::thread loader_;
+  bool loading_ = false;
+  std::deque<WaitingReload> waiting_reloads_;
   std::unique_ptr<SharedParts> parts_;
   std::vector<std::unique_ptr<GatewayShard>> shards_;
   std::vector<net::Endpoint> own_endpoints_;  // fixed before the shards start

@@ -4,42 +4,62 @@
 #include "app/gateway.h"
 
 namespace waypost::app {
+namespace {
 
-ReloadReport Gateway::reload() {
+ReloadReport refuse(ReloadReport report, std::string why) {
+  report.summary = "nothing changed: " + std::move(why);
+  ops::log().error("reload: {}", report.summary);
+  for (const auto& problem : report.problems) ops::log().error("reload: {}", problem);
+  return report;
+}
+
+}  // namespace
+
+void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done) {
+  if (loading_) return waiting_reloads_.push_back({confirm_shrink, std::move(done)});
   ReloadReport report;
-  config::Loaded loaded = config::load_file(config_.file);
-  for (const auto& diagnostic : loaded.diagnostics)
+  auto loaded = std::make_shared<config::Loaded>(config::load_file(config_.file));
+  for (const auto& diagnostic : loaded->diagnostics)
     report.problems.push_back(diagnostic.to_string());
-  const auto refuse = [&report](std::string why) {
-    report.summary = "nothing changed: " + std::move(why);
-    ops::log().error("reload: {}", report.summary);
-    for (const auto& problem : report.problems) ops::log().error("reload: {}", problem);
-    return report;
-  };
-  if (!loaded.usable()) return refuse("the configuration has errors");
+  if (!loaded->usable())
+    return done(refuse(std::move(report), "the configuration has errors"));
+  loading_ = true;
+  load_table(loaded->config.routing, 0,
+             [this, loaded, confirm_shrink, report, done = std::move(done)](LoadedTable table) {
+               loading_ = false;
+               done(finish_reload(*loaded, table, confirm_shrink, report));
+               next_reload();
+             });
+}
 
-  std::vector<routing::Problem> problems;
-  auto router = routing::Router::load(loaded.config.routing, problems);
-  for (const auto& problem : problems) report.problems.push_back(problem.to_string());
-  if (!router) return refuse(router.error().message);
+void Gateway::next_reload() {
+  if (loading_ || waiting_reloads_.empty()) return;
+  WaitingReload next = std::move(waiting_reloads_.front());
+  waiting_reloads_.pop_front();
+  reload(next.confirm_shrink, std::move(next.done));
+}
+
+ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, bool confirm_shrink,
+                                    ReloadReport report) {
+  for (const auto& problem : table.problems) report.problems.push_back(problem.to_string());
+  if (stopping_) return refuse(std::move(report), "waypost is stopping");
+  if (!table.router) return refuse(std::move(report), table.trouble);
+  if (const auto suspicion = suspicion_about(table, loaded.config.routing);
+      !suspicion.empty() && !confirm_shrink)
+    return refuse(std::move(report), suspicion);
 
   std::vector<Deliverers> deliverers;
   for (auto& shard : shards_) {
     auto made = shard->make_deliverers(loaded.config.next_hops);
-    if (!made) return refuse(made.error().message);
+    if (!made) return refuse(std::move(report), made.error().message);
     deliverers.push_back(std::move(*made));
   }
-  if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded) {
-    return refuse(reloaded.error().message);
-  }
+  if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded)
+    return refuse(std::move(report), reloaded.error().message);
 
-  const auto before = router_.get();
-  report.summary =
-      "routing table: " + routing::diff(before->table(), (*router)->table()).summary() + ", " +
-      std::to_string((*router)->table().size()) + " entries";
-  router_.set(*router);
-  table_loaded_ = true;
-  table_trouble_.clear();
+  report.summary = "routing table: " + table.diff.summary() + ", " +
+                   std::to_string(table.size.entries) + " entries";
+  use_table(table.router, table.size);
   for (std::size_t i = 0; i < shards_.size(); ++i)
     shards_[i]->replace_deliverers(std::move(deliverers[i]));
   ops::configure_log(loaded.config.log);

@@ -69,6 +69,40 @@ void GatewayShard::replace_deliverers(Deliverers deliverers) {
   });
 }
 
+void GatewayShard::apply_wave(const std::string& wave, const std::string& by,
+                              const std::string& why) {
+  queue::Command command;
+  command.verb = queue::Verb::flush;
+  command.selector.wave = wave;
+  command.by = by;
+  command.reason = why;
+  asio::post(shard_.io, [this, command] {
+    queue_->routes_changed();
+    flush_slice(command, 0);
+  });
+}
+
+/// Mail goes on between two slices.
+void GatewayShard::flush_slice(const queue::Command& command, std::uint32_t from) {
+  const auto done = queue_->control(command, queue::Slice{from});
+  if (done.next == 0) return;
+  asio::post(shard_.io, [this, command, next = done.next] { flush_slice(command, next); });
+}
+
+void GatewayShard::ask_mx(const std::string& domain, std::chrono::milliseconds patience,
+                          std::function<void(Result<net::MxAnswer>)> done) {
+  asio::post(shard_.io, [this, domain, patience, done = std::move(done)] {
+    asio::co_spawn(shard_.io, answer_mx(domain, shard_.timers.now() + patience, done),
+                   asio::detached);
+  });
+}
+
+net::Task<void> GatewayShard::answer_mx(std::string domain, SteadyTime deadline,
+                                        std::function<void(Result<net::MxAnswer>)> done) {
+  auto answer = co_await resolver_->mx(std::move(domain), deadline);
+  done(std::move(answer));
+}
+
 net::Task<void> GatewayShard::run_queue() {
   co_await queue_->run();
   queue_finished_.store(true, std::memory_order_release);

@@ -58,6 +58,11 @@ class GatewayShard {
   Result<Deliverers> make_deliverers(const std::vector<outbound::NextHopOptions>& next_hops);
   /// Puts them into use on the shard's thread; what was there finishes its attempts first.
   void replace_deliverers(Deliverers deliverers);
+  /// A wave has changed: held mail is asked again, and what waits of this wave is tried now.
+  void apply_wave(const std::string& wave, const std::string& by, const std::string& why);
+  /// The MX hosts of a domain as this shard sees them; `done` is called on its thread.
+  void ask_mx(const std::string& domain, std::chrono::milliseconds patience,
+              std::function<void(Result<net::MxAnswer>)> done);
   /// Phase one for delivery: no new attempts. queue_finished() turns true when the running ones
   /// have ended.
   void stop_queue();
@@ -88,6 +93,9 @@ class GatewayShard {
  private:
   GatewayShard(unsigned index, SharedParts& parts, QueueId id_floor);
   net::Task<void> run_queue();
+  void flush_slice(const queue::Command& command, std::uint32_t from);
+  net::Task<void> answer_mx(std::string domain, SteadyTime deadline,
+                            std::function<void(Result<net::MxAnswer>)> done);
 
   SharedParts& parts_;
   net::Shard shard_;

@@ -1,7 +1,6 @@
 // What the gateway says about itself: metrics, health, readiness, status, explanations.
-#include "app/explain.h"
+#include "app/answers.h"
 #include "app/gateway.h"
-#include "app/next_hop_summary.h"
 #include "app/version.h"
 
 #include <boost/json.hpp>
@@ -33,18 +32,25 @@ std::vector<admin::Action> Gateway::actions() {
   list.push_back({"GET", "/healthz", true, [this](const admin::Call&) { return health(); }});
   list.push_back({"GET", "/readyz", true, [this](const admin::Call&) { return ready(); }});
   list.push_back({"GET", "/v1/status", false, [this](const admin::Call&) { return status(); }});
-  list.push_back({"POST", "/v1/explain", false,
-                  [this](const admin::Call& call) { return explain(call.body); }});
-  list.push_back({"POST", "/v1/reload", false, [this](const admin::Call&) {
-                    const ReloadReport report = reload();
-                    json::array problems;
-                    for (const auto& problem : report.problems) problems.emplace_back(problem);
-                    return json_answer(report.applied ? 200 : 409,
-                                       {{"applied", report.applied},
-                                        {"summary", report.summary},
-                                        {"problems", std::move(problems)}});
+  list.push_back({"POST", "/v1/explain", false, nullptr,
+                  [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
+                    explain(call.body, std::move(done));
+                  }});
+  list.push_back({"POST", "/v1/reload", false, nullptr,
+                  [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
+                    reload(flag_of(object_of(call.body), "confirm_shrink"),
+                           [done = std::move(done)](const ReloadReport& report) {
+                             json::array problems;
+                             for (const auto& one : report.problems) problems.emplace_back(one);
+                             done(json_answer(report.applied ? 200 : 409,
+                                              {{"applied", report.applied},
+                                               {"summary", report.summary},
+                                               {"problems", std::move(problems)}}));
+                           });
                   }});
   add_queue_actions(list);
+  add_wave_actions(list);
+  add_table_actions(list);
   return list;
 }
 
@@ -122,16 +128,6 @@ admin::Answer Gateway::status() {
          {"segments_live", spool.segments_live},
          {"segments_spare", spool.segments_spare}}},
        {"memory_for_content", {{"used", budget_.used()}, {"limit", budget_.limit()}}}});
-}
-
-admin::Answer Gateway::explain(std::string_view body) {
-  auto address = mail::parse_mailbox(body);
-  if (!address) return json_answer(400, {{"error", address.error().message}});
-  Explanation explanation;
-  explanation.decision = router_.get()->decide(*address, Clock::system().now(), &explanation.steps);
-  explanation.next_hop_summary =
-      summarise_next_hop(config_.next_hops, explanation.decision.next_hop);
-  return {200, "application/json", to_json(explanation) + "\n"};
 }
 
 void Gateway::refresh_gauges() {

@@ -2,6 +2,8 @@
 #include "app/commands.h"
 #include "app/queue_commands.h"
 #include "app/serve.h"
+#include "app/table_commands.h"
+#include "app/wave_commands.h"
 
 #include <CLI/CLI.hpp>
 
@@ -26,7 +28,8 @@ void add_daemon(CLI::App* command, CommandOptions& options) {
 
 int run(int argc, char** argv) {
   CommandOptions options;
-  std::string address, directory, user;
+  std::string directory, user;
+  bool confirm_shrink = false;
   int exit_code = 0;
   CLI::App app(
       "Waypost: an SMTP routing gateway for mailbox migrations.\n"
@@ -49,7 +52,9 @@ int run(int argc, char** argv) {
   auto* reload = app.add_subcommand(
       "reload", "Make the daemon read configuration and tables again, all or nothing");
   add_daemon(reload, options);
-  reload->callback([&] { exit_code = waypost::app::reload(options); });
+  reload->add_flag("--confirm-shrink", confirm_shrink,
+                   "The new table may be much smaller, or a source empty: it is meant");
+  reload->callback([&] { exit_code = waypost::app::reload(options, confirm_shrink); });
 
   auto* status =
       app.add_subcommand("status", "What the daemon is doing: sessions, queue, spool, table");
@@ -61,11 +66,22 @@ int run(int argc, char** argv) {
   auto* explain =
       route->add_subcommand("explain", "The decision for one address, step by step, and why");
   add_daemon(explain, options);
-  explain->add_option("address", address, "For example bob@corp.example")->required();
-  explain->callback([&] { exit_code = waypost::app::explain_route(options, address); });
+  waypost::app::ExplainArguments question;
+  explain->add_option("address", question.address, "For example bob@corp.example")->required();
+  explain->add_option("--at", question.at,
+                      "As it will be then: 2026-12-01T02:00:00Z, \"2026-12-01 02:00 Europe/Berlin\", "
+                      "+2h");
+  explain->add_option("--sender", question.sender, "From this reverse-path; '<>' is the null sender");
+  explain->add_option("--size", question.size, "A message of so many octets");
+  explain->callback([&] { exit_code = waypost::app::explain_route(options, question); });
 
   waypost::app::QueueArguments queue;
   waypost::app::add_queue_commands(app, queue, exit_code);
+
+  waypost::app::WaveArguments wave;
+  waypost::app::add_wave_commands(app, wave, exit_code);
+  waypost::app::TableArguments table;
+  waypost::app::add_table_commands(app, table, exit_code);
 
   auto* spool =
       app.add_subcommand("spool", "Look into the spool, also of a running daemon; changes nothing");

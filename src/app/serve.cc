@@ -57,8 +57,7 @@ class MainLoop {
     if (signal == SIGHUP) {
       if (phase_now_ != Phase::serving) return;
       notify_reloading();
-      gateway_.reload();
-      notify_ready(gateway_.status_line());
+      gateway_.reload(false, [this](const ReloadReport&) { notify_ready(gateway_.status_line()); });
       return;
     }
     if (phase_now_ == Phase::serving) {
@@ -100,6 +99,7 @@ class MainLoop {
       ops::log().error("a shard has not answered for a long time; the watchdog is not fed");
     }
     gateway_.request_beats();
+    gateway_.apply_due_waves();
     notify_status(gateway_.status_line());
     const auto watchdog = watchdog_interval();
     const auto every =

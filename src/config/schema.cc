@@ -104,6 +104,13 @@ void read_config(Section& root, Config& config) {
   root.section({"routing", "where each recipient's mail goes",
                 "routing: {own_domains: [corp.example], tables: [table.csv]}"},
                [&](Section& section) { read_routing(section, config.routing); });
+  root.named_sections({"waves", "groups of people who move together, by name"}, "NAME",
+                      [&](const std::string& name, Section& section) {
+                        routing::WaveOptions wave;
+                        wave.name = name;
+                        read_wave(section, wave);
+                        if (!section.describing()) config.routing.waves.push_back(std::move(wave));
+                      });
   root.section(
       {"srs", "rewriting the sender of forwarded mail; without it senders stay as they are"},
       [&](Section& section) { read_srs(section, config.routing.srs); });

@@ -15,6 +15,9 @@ void read_server_tls(Section& section, net::ServerTlsOptions& options);
 void read_admission(Section& section, inbound::AdmissionOptions& options);
 void read_limits(Section& section, inbound::Limits& options);
 void read_routing(Section& section, routing::Options& options);
+/// Appends what it read.
+void read_source(Section& section, std::vector<routing::TableSource>& sources);
+void read_wave(Section& section, routing::WaveOptions& wave);
 void read_srs(Section& section, routing::SrsOptions& options);
 void read_next_hop(Section& section, outbound::NextHopOptions& options);
 void read_queue(Section& section, queue::Options& options);

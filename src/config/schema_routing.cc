@@ -33,6 +33,16 @@ bool read_address(Section& section, Key key, mail::Mailbox& out) {
   return false;
 }
 
+void add_copy(Section& section, const std::string& text, std::size_t at,
+              std::vector<mail::Mailbox>& copies) {
+  auto parsed = mail::parse_mailbox(text);
+  if (parsed && !parsed->domain.empty()) return copies.push_back(std::move(*parsed));
+  section.reading().error(nearest_place(section.reading().places, section.path_name() + ".copies[" +
+                                                                      std::to_string(at) + "]"),
+                          "'" + text + "' in 'copies' is not a mail address: " +
+                              (parsed ? "it has no domain" : parsed.error().message));
+}
+
 void read_entry(Section& section, std::vector<routing::Entry>& entries) {
   routing::Entry entry;
   const bool address = read_address(
@@ -41,9 +51,16 @@ void read_entry(Section& section, std::vector<routing::Entry>& entries) {
   const bool target = read_address(
       section, {"target", "the address that it goes to", "target: bob@orgname.awsapps.com"},
       entry.target);
+  std::vector<std::string> copies;
+  section.texts({"copies", "further addresses that get a copy of this mail, at most 11"},
+                "list of addresses", copies);
+  for (std::size_t i = 0; i < copies.size() && !section.describing(); ++i)
+    add_copy(section, copies[i], i, entry.copies);
   section.choice<routing::EntryState>({"state", "whether this mailbox has moved yet"}, entry.state,
                                       kStates);
-  section.text({"wave", "name of the migration wave"}, entry.wave);
+  entry.has_state = section.has("state");
+  section.text({"wave", "name of the migration wave; its state counts where none is written here"},
+               entry.wave);
   entry.place = {section.reading().file, section.place().line};
   if (address && target) entries.push_back(std::move(entry));
 }
@@ -97,14 +114,25 @@ void read_routing(Section& section, routing::Options& options) {
   section.boolean({"target_pass_unlisted",
                    "pass mail for a target domain on even if no table has the address as a target"},
                   options.target_pass_unlisted);
+  // An entry written by hand is an exception to what the sources say: it comes first.
+  routing::TableSource by_hand;
+  by_hand.kind = routing::TableSource::Kind::inline_yaml;
+  section.sections({"entries", "single entries, written here; they come before all sources"},
+                   [&](Section& entry) { read_entry(entry, by_hand.entries); });
+  if (!by_hand.entries.empty()) options.sources.push_back(std::move(by_hand));
+  section.sections({"sources",
+                    "where the table's entries come from, in order of precedence: an address that "
+                    "two of them know is the earlier one's"},
+                   [&](Section& source) { read_source(source, options.sources); });
   std::vector<std::string> tables;
-  section.files({"tables", "CSV files of address,target[,state[,wave]]"}, tables);
+  section.files({"tables",
+                 "short for sources of type csv (address,target[,state[,wave]]), behind 'sources'"},
+                tables);
   for (auto& table : tables) options.sources.emplace_back().paths = {table};
-  routing::TableSource inline_source;
-  inline_source.kind = routing::TableSource::Kind::inline_yaml;
-  section.sections({"entries", "single entries, written here instead of in a table"},
-                   [&](Section& entry) { read_entry(entry, inline_source.entries); });
-  if (!inline_source.entries.empty()) options.sources.push_back(std::move(inline_source));
+  section.share({"most_removed",
+                 "a reload that removes a larger share of the entries, or all of one source, is "
+                 "refused until confirmed"},
+                options.most_removed, 0.0, 1.0);
   section.text({"plus_separator", "bob+lists@ is bob@; empty: no such addresses"},
                options.plus_separator);
   section.boolean({"plus_keep_in_target", "keep the +lists in the target address"},

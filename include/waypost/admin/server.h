@@ -2,13 +2,15 @@
 //
 // Server: one per process, on the main thread's io_context. It decides nothing about mail: it calls
 // the Actions that app wires in, one per method and path. Over TCP only GET of actions marked
-// `open_to_tcp` is answered; all else is 403. Bodies are at most 1 MiB; each request has 10 s.
+// `open_to_tcp` is answered; all else is 403. Bodies are at most 1 MiB; a request has 10 s to
+// arrive, an answer that takes longer than 10 minutes is given up.
 #pragma once
 
 #include "waypost/base/result.h"
 
 #include <boost/asio/io_context.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,6 +44,9 @@ struct Action {
   std::string path;          // "/v1/reload"; exact match
   bool open_to_tcp = false;  // GET only
   std::function<Answer(const Call& call)> run;
+  /// Instead of `run`, for what takes longer: `done` is called later, once, on the main thread.
+  /// What `call` views is gone when this returns.
+  std::function<void(const Call& call, std::function<void(Answer)> done)> start = {};
 };
 
 class Server {
@@ -56,9 +61,10 @@ class Server {
   virtual std::uint16_t http_port() const = 0;
 };
 
-/// The client side for the command line: one request over the Unix socket. Blocking, at most 10 s.
-/// ErrorKind::not_found: no daemon listens there.
+/// The client side for the command line: one request over the Unix socket. Blocks for `patience` at
+/// most. ErrorKind::not_found: no daemon listens there.
 Result<Answer> request(const std::string& socket_path, std::string_view method,
-                       std::string_view path, std::string_view body = {});
+                       std::string_view path, std::string_view body = {},
+                       std::chrono::seconds patience = std::chrono::seconds(10));
 
 }  // namespace waypost::admin

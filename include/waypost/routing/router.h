@@ -55,6 +55,7 @@ struct Options {
   std::string default_next_hop;      // for other domains; empty: they are refused (not a relay)
   std::string pending_next_hop;  // entries that are pending or rolled back; empty: deferred 4.2.1
   UnknownPolicy unknown = UnknownPolicy::refuse;
+  double most_removed = 0.1;  // share of the entries that a reload may remove unconfirmed
   SrsOptions srs;
   std::vector<WaveOptions> waves;
 };

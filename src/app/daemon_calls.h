@@ -1,0 +1,36 @@
+// One question to the running daemon and its answer, for the subcommands. Private to app.
+#pragma once
+
+#include "app/commands.h"
+
+#include <boost/json/object.hpp>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace waypost::app {
+
+inline constexpr int kExitNo = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
+
+/// Speaks for one command: `who` stands in front of every complaint ("waypost wave plan").
+class DaemonCalls {
+ public:
+  DaemonCalls(const CommandOptions& options, std::string who);
+
+  /// nullopt: it has been said why on standard error, and exit_code() is what to end with.
+  std::optional<boost::json::object> ask(const std::string& path,
+                                         const boost::json::object& request,
+                                         std::chrono::seconds patience = std::chrono::seconds(10));
+  /// Page after page, as long as the answer has `from` (and `shard`).
+  bool walk(const std::string& path, boost::json::object request,
+            const std::function<void(const boost::json::object&)>& each);
+  int exit_code() const { return exit_code_; }
+
+ private:
+  std::string socket_, who_;
+  int exit_code_ = 0;
+};
+
+}  // namespace waypost::app

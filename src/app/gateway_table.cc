@@ -1,0 +1,266 @@
+// The routing table in the running gateway: loading one beside the one in use, whether it may take
+// its place, and what operators see of it.
+#include "waypost/ops/log.h"
+#include "waypost/routing/table_facts.h"
+
+#include "app/answers.h"
+#include "app/gateway.h"
+
+#include <boost/asio/post.hpp>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+constexpr std::size_t kEntriesAtOnce = 2000;
+/// Below the shards: who loads a million entries must not delay mail, nor starve.
+constexpr int kLoaderNice = 10;
+
+json::object entry_json(const routing::Router& router, const routing::Entry& entry, WallTime at) {
+  json::object object{{"address", entry.address.to_string()},
+                      {"target", entry.target.to_string()},
+                      {"state", routing::to_string(router.state_of(entry, at))},
+                      {"place", entry.place.to_string()}};
+  if (!entry.wave.empty()) object["wave"] = entry.wave;
+  if (entry.has_state) object["own_state"] = true;
+  json::array copies;
+  for (const auto& copy : entry.copies) copies.emplace_back(copy.to_string());
+  if (!copies.empty()) object["copies"] = std::move(copies);
+  return object;
+}
+
+json::array strings(const std::vector<routing::Problem>& problems) {
+  json::array all;
+  for (const auto& problem : problems) all.emplace_back(problem.to_string());
+  return all;
+}
+
+/// What changed, with at most as many names as were asked for.
+json::object diff_json(const routing::TableDiff& diff) {
+  json::array added;
+  json::array removed;
+  json::array changed;
+  for (const auto& entry : diff.added)
+    added.emplace_back(json::object{{"address", entry.address.to_string()},
+                                    {"target", entry.target.to_string()},
+                                    {"place", entry.place.to_string()}});
+  for (const auto& entry : diff.removed)
+    removed.emplace_back(json::object{{"address", entry.address.to_string()},
+                                      {"target", entry.target.to_string()},
+                                      {"place", entry.place.to_string()}});
+  for (const auto& [was, now] : diff.changed)
+    changed.emplace_back(json::object{{"address", now.address.to_string()},
+                                      {"was", was.target.to_string()},
+                                      {"target", now.target.to_string()},
+                                      {"was_state", routing::to_string(was.state)},
+                                      {"state", routing::to_string(now.state)},
+                                      {"was_wave", was.wave},
+                                      {"wave", now.wave},
+                                      {"place", now.place.to_string()}});
+  return {{"added", std::move(added)},
+          {"removed", std::move(removed)},
+          {"changed", std::move(changed)}};
+}
+
+Result<> write_small_file(const std::string& path, std::string_view text) {
+  const std::string fresh = path + ".new";
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (fd < 0) return fail(ErrorKind::io, fresh + ": " + describe_errno(errno));
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fdatasync(fd) == 0;
+  const int trouble = errno;
+  ::close(fd);
+  if (!written) return fail(ErrorKind::io, fresh + ": " + describe_errno(trouble));
+  if (::rename(fresh.c_str(), path.c_str()) != 0)
+    return fail(ErrorKind::io, path + ": " + describe_errno(errno));
+  return {};
+}
+
+}  // namespace
+
+/// On a thread of its own; `done` runs on the main thread.
+void Gateway::load_table(const routing::Options& options, std::size_t names,
+                         std::function<void(LoadedTable)> done) {
+  if (loader_.joinable()) loader_.join();  // its `done` has run: one at a time
+  loader_ = std::thread([this, options, names, done = std::move(done), before = router_.get(),
+                         waves = routing::Waves::make(options.waves, wave_journal_->commands())] {
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLoaderNice);
+    auto loaded = std::make_shared<LoadedTable>();
+    auto router = routing::Router::load(options, loaded->problems, waves);
+    if (router) {
+      loaded->router = *router;
+      loaded->size = routing::size_of((*router)->table());
+      loaded->diff = routing::diff(before->table(), (*router)->table(), names);
+    } else {
+      loaded->trouble = router.error().message;
+    }
+    boost::asio::post(main_io_, [loaded, done] { done(std::move(*loaded)); });
+  });
+}
+
+/// Empty: it may be used.
+std::string Gateway::suspicion_about(const LoadedTable& loaded, const routing::Options& options) {
+  if (!table_size_) return {};
+  std::uint64_t removed = loaded.diff.removed_count;
+  // A start, or a table that was not available: only numbers are known of what was before.
+  if (!table_loaded_ && table_size_->entries > loaded.size.entries)
+    removed = table_size_->entries - loaded.size.entries;
+  const auto found = routing::suspicious_shrink(*table_size_, loaded.size, removed, options);
+  return found ? *found + "; if that is meant, say 'waypost reload --confirm-shrink'"
+               : std::string();
+}
+
+void Gateway::use_table(std::shared_ptr<const routing::Router> router,
+                        const routing::TableSize& size) {
+  // A wave command may have come while it was loaded.
+  router_.set(router->with_waves(
+      routing::Waves::make(router->options().waves, wave_journal_->commands())));
+  table_loaded_ = true;
+  table_trouble_.clear();
+  table_size_ = size;
+  if (auto kept = write_small_file(table_size_file(), size.to_json() + "\n"); !kept)
+    ops::log().warn("{}; a restart can't tell whether the table has shrunk", kept.error().message);
+}
+
+std::string Gateway::table_size_file() const { return config_.spool.directory + "/table-size.json"; }
+
+void Gateway::read_table_size() {
+  std::ifstream file(table_size_file());
+  if (!file) return;
+  std::stringstream text;
+  text << file.rdbuf();
+  auto size = routing::TableSize::from_json(text.str());
+  if (size) {
+    table_size_ = std::move(*size);
+  } else {
+    ops::log().warn("{}: {}; it is written anew", table_size_file(), size.error().message);
+  }
+}
+
+void Gateway::load_first_table() {
+  read_table_size();
+  LoadedTable loaded;
+  auto router = routing::Router::load(
+      config_.routing, loaded.problems,
+      routing::Waves::make(config_.routing.waves, wave_journal_->commands()));
+  for (const auto& problem : loaded.problems) {
+    ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
+                   problem.without_level());
+  }
+  if (router) {
+    loaded.size = routing::size_of((*router)->table());
+    table_trouble_ = suspicion_about(loaded, config_.routing);
+  } else {
+    table_trouble_ = router.error().message;
+  }
+  if (table_trouble_.empty()) {
+    use_table(*router, loaded.size);
+    ops::log().info("routing table: {} entries", loaded.size.entries);
+    return;
+  }
+  ops::log().critical(
+      "routing table: {}; addresses of our own domains get 451 4.3.0 until it is mended and "
+      "'waypost reload' is run",
+      table_trouble_);
+  router_.set(routing::Router::unavailable(config_.routing, table_trouble_));
+}
+
+void Gateway::add_table_actions(std::vector<admin::Action>& list) {
+  list.push_back({"POST", "/v1/table/stats", false,
+                  [this](const admin::Call&) { return table_stats(); }});
+  list.push_back({"POST", "/v1/table/who", false,
+                  [this](const admin::Call& call) { return table_who(call.body); }});
+  list.push_back({"POST", "/v1/table/entries", false,
+                  [this](const admin::Call& call) { return table_entries(call.body); }});
+  list.push_back({"POST", "/v1/table/diff", false, nullptr,
+                  [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
+                    table_diff(call.body, std::move(done));
+                  }});
+}
+
+admin::Answer Gateway::table_stats() {
+  const auto router = router_.get();
+  const auto stats = routing::table_stats(*router, Clock::system().now());
+  return answer_json(
+      200, json::object{{"entries", stats.entries},
+                        {"with_copies", stats.with_copies},
+                        {"memory_octets", stats.memory_octets},
+                        {"loaded_at", routing::format_time(router->loaded_at())},
+                        {"trouble", table_trouble_},
+                        {"by_source", json::value_from(stats.by_source)},
+                        {"by_state", json::value_from(stats.by_state)},
+                        {"by_wave", json::value_from(stats.by_wave)},
+                        {"by_domain", json::value_from(stats.by_domain)},
+                        {"by_target_domain", json::value_from(stats.by_target_domain)}});
+}
+
+admin::Answer Gateway::table_who(std::string_view body) {
+  const std::string text = text_of(object_of(body), "address");
+  const auto address = mail::parse_mailbox(text);
+  if (!address) return refuse_call(400, "'" + text + "': " + address.error().message);
+  const auto router = router_.get();
+  json::array entries;
+  for (const auto& entry : routing::entries_of_person(router->table(), *address))
+    entries.emplace_back(entry_json(*router, entry, Clock::system().now()));
+  return answer_json(200, json::object{{"entries", std::move(entries)}});
+}
+
+/// A page of the whole table, in the order of the sources.
+admin::Answer Gateway::table_entries(std::string_view body) {
+  const std::uint64_t from = count_of(object_of(body), "from");
+  const auto router = router_.get();
+  const WallTime now = Clock::system().now();
+  std::uint64_t seen = 0;
+  json::array entries;
+  router->table().for_each([&](const routing::Entry& entry) {
+    if (seen++ < from || entries.size() >= kEntriesAtOnce) return;
+    entries.emplace_back(entry_json(*router, entry, now));
+  });
+  json::object answer;
+  if (from + entries.size() < seen) answer["from"] = from + entries.size();
+  answer["entries"] = std::move(entries);
+  return answer_json(200, answer);
+}
+
+/// What a reload would change: the files as they lie there now against what runs.
+void Gateway::table_diff(std::string_view body, std::function<void(admin::Answer)> done) {
+  const auto names = static_cast<std::size_t>(count_of(object_of(body), "names"));
+  if (loading_) return done(refuse_call(409, "a table is being loaded; try again in a moment"));
+  config::Loaded loaded = config::load_file(config_.file);
+  if (!loaded.usable()) {
+    json::array problems;
+    for (const auto& one : loaded.diagnostics) problems.emplace_back(one.to_string());
+    return done(answer_json(422, json::object{{"error", "the configuration has errors"},
+                                              {"problems", std::move(problems)}}));
+  }
+  loading_ = true;
+  const routing::Options options = loaded.config.routing;
+  load_table(options, names, [this, options, done = std::move(done)](LoadedTable table) {
+    loading_ = false;
+    if (!table.router) {
+      done(answer_json(422, json::object{{"error", table.trouble},
+                                         {"problems", strings(table.problems)}}));
+    } else {
+      json::object answer = diff_json(table.diff);
+      answer["summary"] = table.diff.summary();
+      answer["counts"] = json::object{{"added", table.diff.added_count},
+                                      {"removed", table.diff.removed_count},
+                                      {"changed", table.diff.changed_count},
+                                      {"entries", table.size.entries}};
+      answer["suspicion"] = suspicion_about(table, options);
+      answer["problems"] = strings(table.problems);
+      done(answer_json(200, answer));
+    }
+    next_reload();
+  });
+}
+
+}  // namespace waypost::app
