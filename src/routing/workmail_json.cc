@@ -151,16 +151,19 @@ class Reader {
       : file_(file), complaints_(complaints), parser_(options(), Listener()) {}
 
   std::vector<WorkMailDocument> read(std::string_view text) {
+    std::string_view row;
     while (!text.empty() && good_) {
-      const auto row = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+      row = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
       take_row(row);
       text.remove_prefix(row.size());
-      if (row.ends_with('\n')) ++parser_.handler().line;
+      if (!good_ || !row.ends_with('\n')) continue;
+      ++parser_.handler().line;
+      row = {};
     }
     if (good_ && open_ && !parser_.done()) {
       json::error_code error;
       parser_.write_some(false, "", 0, error);
-      if (error) fail(error, {}, 0);
+      if (error) fail(error, row, row.size());
     }
     if (good_) finish();
     if (!good_) documents_.clear();
