@@ -1,6 +1,7 @@
 #include "waypost/routing/router.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace waypost::routing {
 namespace {
@@ -11,9 +12,15 @@ std::string key_of(const mail::Mailbox& address) {
   return key ? std::move(*key) : std::string();
 }
 
+bool same_targets(const Entry& one, const Entry& other) {
+  return key_of(one.target) == key_of(other.target) &&
+         std::equal(one.copies.begin(), one.copies.end(), other.copies.begin(), other.copies.end(),
+                    [](const auto& copy, const auto& its) { return key_of(copy) == key_of(its); });
+}
+
 bool same_route(const Entry& one, const Entry& other) {
-  return one.state == other.state && one.wave == other.wave &&
-         key_of(one.target) == key_of(other.target);
+  return one.has_state == other.has_state && one.state == other.state && one.wave == other.wave &&
+         same_targets(one, other);
 }
 
 bool before_in_order(const Entry& one, const Entry& other) {
@@ -22,17 +29,26 @@ bool before_in_order(const Entry& one, const Entry& other) {
 
 }  // namespace
 
-TableDiff diff(const Table& before, const Table& after) {
+TableDiff diff(const Table& before, const Table& after, std::size_t most_names) {
   TableDiff out;
+  const auto keep = [most_names](auto& list, auto&&... what) {
+    if (list.size() < most_names) list.emplace_back(std::forward<decltype(what)>(what)...);
+  };
   after.for_each([&](const Entry& now) {
     auto was = before.find(key_of(now.address));
-    if (!was)
-      out.added.push_back(now);
-    else if (!same_route(*was, now))
-      out.changed.emplace_back(std::move(*was), now);
+    if (!was) {
+      ++out.added_count;
+      keep(out.added, now);
+    } else if (!same_route(*was, now)) {
+      ++out.changed_count;
+      if (!same_targets(*was, now)) ++out.targets_changed;
+      keep(out.changed, std::move(*was), now);
+    }
   });
   before.for_each([&](const Entry& was) {
-    if (!after.find(key_of(was.address))) out.removed.push_back(was);
+    if (after.find(key_of(was.address))) return;
+    ++out.removed_count;
+    keep(out.removed, was);
   });
   std::sort(out.added.begin(), out.added.end(), before_in_order);
   std::sort(out.removed.begin(), out.removed.end(), before_in_order);
@@ -43,16 +59,14 @@ TableDiff diff(const Table& before, const Table& after) {
 }
 
 std::string TableDiff::summary() const {
-  if (added.empty() && removed.empty() && changed.empty()) return "no change";
-  std::size_t targets = 0;
-  for (const auto& [was, now] : changed) targets += key_of(was.target) != key_of(now.target);
-  const auto states = changed.size() - targets;
-  const auto counted = [](std::size_t n, const char* one, const char* many) {
+  if (added_count + removed_count + changed_count == 0) return "no change";
+  const auto counted = [](std::uint64_t n, const char* one, const char* many) {
     return std::to_string(n) + " " + (n == 1 ? one : many) + " changed";
   };
-  auto out = std::to_string(added.size()) + " added, " + std::to_string(removed.size()) +
-             " removed, " + counted(targets, "target", "targets");
-  if (states > 0) out += ", " + counted(states, "state or wave", "states or waves");
+  auto out = std::to_string(added_count) + " added, " + std::to_string(removed_count) +
+             " removed, " + counted(targets_changed, "target", "targets");
+  if (const auto states = changed_count - targets_changed; states > 0)
+    out += ", " + counted(states, "state or wave", "states or waves");
   return out;
 }
 

@@ -122,11 +122,15 @@ class Router {
 
 /// "412 added, 3 removed, 1 target changed" between two tables.
 struct TableDiff {
-  std::vector<Entry> added, removed;
+  std::uint64_t added_count = 0, removed_count = 0, changed_count = 0;
+  std::uint64_t targets_changed = 0;  // of those changed
+  std::vector<Entry> added, removed;  // as many as were asked for
   std::vector<std::pair<Entry, Entry>> changed;
   std::string summary() const;
 };
-TableDiff diff(const Table& before, const Table& after);
+/// `most_names`: so many entries of each kind are kept; all are counted.
+TableDiff diff(const Table& before, const Table& after,
+               std::size_t most_names = static_cast<std::size_t>(-1));
 
 /// What sessions hold: get() is one atomic load.
 class RouterHolder {
