@@ -1,0 +1,166 @@
+"""Waves in a running gateway: planned, held, activated, rolled back, scheduled, and kept over a restart."""
+
+import json
+
+from conftest import message, wait_for
+
+PEOPLE = ["bob", "eve", "joe"]
+
+
+def rows(wave="wave-3", people=PEOPLE, state=""):
+    return [(f"{who}@corp.example", f"{who}@orgname.awsapps.com", state, wave) for who in people]
+
+
+def start(world, table, **routing):
+    """A gateway whose people are still on `old` until their wave is active."""
+    workmail, old = world.sink(), world.sink("old", name="old.local", tls=False)
+    gateway = world.gateway(workmail, start=False)
+    gateway.route(old, "unused.example", "old")
+    gateway.config["routing"] |= {"pending_next_hop": "old", **routing}
+    gateway.write_table(table)
+    gateway.start()
+    return gateway, workmail, old
+
+
+def wave(gateway, *arguments, code=0):
+    done = gateway.run("wave", *arguments)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done.stdout if code in (0, 1) else done.stderr
+
+
+def wave_json(gateway, *arguments):
+    return [json.loads(line) for line in gateway.run("wave", *arguments, "--json").stdout.splitlines()]
+
+
+def send(world, who):
+    sent = world.exchange().send("ann@ext.example", [f"{who}@corp.example"], message(who))
+    assert sent.accepted, sent
+    return sent
+
+
+def test_a_night_of_moving(world):
+    gateway, workmail, old = start(world, [*rows(), *rows("wave-4", ["zoe"])])
+    send(world, "bob")
+    old.wait_messages(1)
+    assert old.addresses() == ["bob@corp.example"] and not workmail.records()
+
+    assert "3 pending -> migrating" in wave(gateway, "plan", "wave-3", "hold")
+    wave(gateway, "hold", "wave-3", "--reason", "the night has come")
+    send(world, "bob")
+    send(world, "eve")
+    wait_for(lambda: gateway.status()["queue"]["held"] == 2, lambda: f"two held: {gateway.status()['queue']}")
+    plan = wave(gateway, "plan", "wave-3", "activate")
+    assert "3 migrating -> active" in plan and "2 recipients in 2 messages: 2 held" in plan, plan
+
+    said = wave(gateway, "activate", "wave-3")
+    assert "migrating -> active, 3 people; queued: 2 recipients" in said, said
+    workmail.wait_messages(2)
+    gateway.wait_empty()
+    assert sorted(workmail.addresses()) == ["bob@orgname.awsapps.com", "eve@orgname.awsapps.com"]
+
+    # The word of an operator outlives the process.
+    gateway.kill()
+    gateway.start()
+    assert gateway.explain("joe@corp.example")["state"] == "active"
+    assert gateway.explain("zoe@corp.example")["state"] == "pending"
+    history = json.loads(gateway.run("wave", "show", "wave-3", "--json").stdout)["history"]
+    assert [(h["verb"], h["people"], h.get("reason", "")) for h in history] == [
+        ("hold", 3, "the night has come"), ("activate", 3, "")]
+    assert all(h["by"] for h in history)
+    assert {e["action"] for e in gateway.events("control")} >= {"wave hold", "wave activate"}
+    shown = wave(gateway, "show", "wave-3")
+    assert "state       active" in shown and "the night has come" in shown, shown
+
+
+def test_rolled_back_mail_goes_where_it_went_before(world):
+    gateway, workmail, old = start(world, rows())
+    wave(gateway, "activate", "wave-3")
+    workmail.stop()  # it can't be delivered, so it waits
+    send(world, "bob")
+    gateway.wait_event("deferred")
+    wave(gateway, "hold", "wave-3")
+    send(world, "eve")
+    wait_for(lambda: gateway.status()["queue"]["held"] == 2, lambda: f"both held: {gateway.status()['queue']}")
+    wave(gateway, "rollback", "wave-3")
+    old.wait_messages(2)
+    gateway.wait_empty()
+    assert sorted(old.addresses()) == ["bob@corp.example", "eve@corp.example"]
+
+
+def test_one_person_may_be_an_exception(world):
+    gateway, workmail, old = start(world, rows())
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "rollback", "wave-3", "--member", "Eve@CORP.example", "--reason", "her phone")
+    send(world, "eve")
+    send(world, "bob")
+    old.wait_messages(1)
+    workmail.wait_messages(1)
+    assert old.addresses() == ["eve@corp.example"] and workmail.addresses() == ["bob@orgname.awsapps.com"]
+    assert "by name" in wave(gateway, "show", "wave-3")
+    states = {m["address"]: m["state"] for m in wave_json(gateway, "members", "wave-3")}
+    assert states == {"bob@corp.example": "active", "eve@corp.example": "rolled_back", "joe@corp.example": "active"}
+    assert "not of 'wave-3'" not in wave(gateway, "activate", "wave-3", "--member", "eve@corp.example")
+    assert "is not in the table" in wave(gateway, "hold", "wave-3", "--member", "nobody@corp.example", code=64)
+
+
+def test_a_schedule_takes_effect_by_itself(world):
+    gateway, workmail, _ = start(world, rows())
+    wave(gateway, "hold", "wave-3")
+    send(world, "bob")
+    wait_for(lambda: gateway.status()["queue"]["held"] == 1, "bob's mail to be held")
+    said = wave(gateway, "activate", "wave-3", "--at", "+3s")
+    assert "until then migrating" in said, said
+    assert wave_json(gateway, "list")[0]["next"]["to"] == "active"
+    assert gateway.run("route", "explain", "bob@corp.example", "--at", "+1h").stdout.find("rewrite") > 0
+    workmail.wait_messages(1)  # nobody says anything more
+    gateway.wait_empty()
+    assert any(e["action"] == "wave schedule" for e in gateway.events("control"))
+
+    wave(gateway, "rollback", "wave-3", "--at", "2099-12-01 02:00 Europe/Berlin")
+    assert wave_json(gateway, "list")[0]["next"]["at"] == "2099-12-01T01:00:00Z"
+    wave(gateway, "cancel", "wave-3")
+    assert "next" not in wave_json(gateway, "list")[0]
+
+
+def test_schedule_and_members_of_the_configuration(world):
+    members = world.directory / "wave-9.txt"
+    members.write_text("# the pilots\nbob@corp.example\nEVE@corp.example\n")
+    gateway, _, _ = start(world, rows(""))
+    gateway.config["waves"] = {"wave-9": {"members": str(members), "hold_at": "2020-01-01T00:00:00Z",
+                                          "at": "2099-01-01T00:00:00Z", "shadow": False}}
+    gateway.write_config()
+    assert gateway.run("reload").returncode == 0
+    assert {a: gateway.explain(f"{a}@corp.example").get("state") for a in PEOPLE} == {
+        "bob": "migrating", "eve": "migrating", "joe": "active"}
+    explained = gateway.explain("bob@corp.example")
+    assert explained["next_change"] == {"at": "2099-01-01T00:00:00Z", "to": "active"}
+
+
+def test_shadow_mode_logs_the_new_route_and_uses_the_old_one(world):
+    gateway, workmail, old = start(world, rows())
+    wave(gateway, "shadow", "wave-3")
+    send(world, "bob")
+    old.wait_messages(1)
+    assert not workmail.records()
+    routed = gateway.wait_event("routed")[0]
+    assert routed["next_hop"] == "old" and routed["shadow_next_hop"] == "workmail"
+    assert routed["shadow_target"] == "bob@orgname.awsapps.com"
+    assert "shadow" in wave(gateway, "list")
+
+
+def test_mistakes_are_named(world):
+    gateway, _, _ = start(world, rows())
+    assert "did you mean 'wave-3'" in wave(gateway, "activate", "wav-3", code=64)
+    assert "is over" in wave(gateway, "activate", "wave-3", "--at", "2001-01-01T00:00:00Z", code=64)
+    wave(gateway, "activate", "wave-3", "--at", "soon", code=64)
+    assert gateway.explain("bob@corp.example")["state"] == "pending"
+    assert gateway.run("wave", "plan", "wave-3", "reset").returncode == 1  # nothing would change
+
+
+def test_the_plan_names_conflicts(world):
+    gateway, _, _ = start(world, [*rows(), ("kim@corp.example", "kim@orgname.awsapps.com", "rolled_back", "wave-3"),
+                                  ("robert@corp.example", "bob@orgname.awsapps.com", "", "wave-4")])
+    plan = json.loads(gateway.run("wave", "plan", "wave-3", "activate", "--json").stdout)
+    assert plan["people"] == 4 and plan["changed"] == 3
+    assert any("kim@corp.example" in c and "state of its own" in c for c in plan["conflicts"]), plan
+    assert any("robert@corp.example" in c and "same person" in c for c in plan["conflicts"]), plan
