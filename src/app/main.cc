@@ -1,6 +1,7 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
 #include "app/queue_commands.h"
+#include "app/reconcile_command.h"
 #include "app/serve.h"
 
 #include <CLI/CLI.hpp>
@@ -66,6 +67,9 @@ int run(int argc, char** argv) {
 
   waypost::app::QueueArguments queue;
   waypost::app::add_queue_commands(app, queue, exit_code);
+
+  waypost::app::ReconcileArguments reconcile;
+  waypost::app::add_reconcile_command(app, reconcile, exit_code);
 
   auto* spool =
       app.add_subcommand("spool", "Look into the spool, also of a running daemon; changes nothing");
