@@ -33,7 +33,7 @@ def people():
 
 
 @pytest.fixture
-def desk(world):
+def desk(tmp_path):
     """Configuration and table as an operator has them: everybody active but Zoë, and Yusuf pending."""
     rows = []
     for person in people():
@@ -44,7 +44,7 @@ def desk(world):
         for address in person["EmailAddresses"].split(";"):
             if address.lower().startswith("smtp:") and not address.endswith("@old-corp.example"):
                 rows.append(f"{address[5:]},{target},{state},{'second' if state == 'pending' else 'first'}")
-    folder = world.directory
+    folder = tmp_path
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
     (folder / "waypost.yaml").write_text(CONFIG.replace("TABLE", str(folder / "table.csv")))
     return folder
