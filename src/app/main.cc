@@ -1,6 +1,7 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
 #include "app/queue_commands.h"
+#include "app/reconcile_command.h"
 #include "app/serve.h"
 #include "app/table_commands.h"
 #include "app/wave_commands.h"
@@ -82,6 +83,8 @@ int run(int argc, char** argv) {
   waypost::app::add_wave_commands(app, wave, exit_code);
   waypost::app::TableArguments table;
   waypost::app::add_table_commands(app, table, exit_code);
+  waypost::app::ReconcileArguments reconcile;
+  waypost::app::add_reconcile_command(app, reconcile, exit_code);
 
   auto* spool =
       app.add_subcommand("spool", "Look into the spool, also of a running daemon; changes nothing");

@@ -24,7 +24,7 @@ void replace_sources(routing::Options& options, const std::vector<std::string>& 
   for (const auto& file : files) options.sources.emplace_back().paths = {file};
 }
 
-int check(const TableArguments& arguments) {
+int check_table(const TableArguments& arguments) {
   const auto loaded = config::load_file(arguments.common.config_file);
   if (!loaded.usable()) {
     for (const auto& one : loaded.diagnostics) std::cerr << one.to_string() << "\n";
@@ -212,7 +212,7 @@ void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code
     command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
         ->capture_default_str();
     command->add_flag("--json", arguments.common.json, "Answer as JSON");
-    if (what != check)
+    if (what != check_table)
       command->add_option("--socket", arguments.common.socket,
                           "Admin socket of the daemon; default: as the configuration says");
     command->callback([&arguments, &exit_code, what] { exit_code = what(arguments); });
@@ -220,7 +220,7 @@ void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code
   };
   auto* checked =
       add("check", "Read all sources as a reload would, and say what looks wrong; needs no daemon",
-          check);
+          check_table);
   checked->add_option("file", arguments.files, "These CSV files instead of the configured sources");
   checked->add_flag("--strict", arguments.strict, "Exit 1 on warnings");
   add("diff", "What a reload would change: exit 0 nothing, 1 something, 2 it would be refused", diff)

@@ -2,7 +2,6 @@
 #include "waypost/routing/exports.h"
 #include "waypost/routing/spelling.h"
 
-#include "routing/address_text.h"
 #include "routing/csv_reader.h"
 #include "routing/export_text.h"
 #include "routing/proxy_addresses.h"
@@ -324,9 +323,8 @@ class ExchangeRows {
 
   static bool is_address(const ProxyAddress& address) {
     if (address.kind != ProxyAddress::Kind::smtp) return false;
-    if (split_plain_address(address.value)) return true;
     const auto parsed = mail::parse_mailbox(address.value);
-    return parsed && !parsed->domain.empty();
+    return parsed && !parsed->domain.empty() && normalise_key(*parsed);
   }
 
   void keep(ExchangeRecipient recipient) {

@@ -70,18 +70,25 @@ std::optional<std::string_view> export_text(std::string_view file, std::string_v
   return *text;
 }
 
+std::string without_controls(std::string_view text, char instead) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto u = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
+    const bool c1 = u == 0xC2 && next >= 0x80 && next <= 0x9F;
+    out += u < 0x20 || u == 0x7f || c1 ? instead : text[i];
+    if (c1) ++i;
+  }
+  return out;
+}
+
 std::string quoted_excerpt(std::string_view text) {
   constexpr std::size_t kLongest = 80;
-  std::string out = "'";
   auto end = std::min(text.size(), kLongest);
   while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
     --end;
-  for (const char c : text.substr(0, end)) {
-    const auto u = static_cast<unsigned char>(c);
-    out += u < 0x20 || u == 0x7f ? '?' : c;
-  }
-  if (end < text.size()) out += "...";
-  return out + "'";
+  return "'" + without_controls(text.substr(0, end), '?') + (end < text.size() ? "...'" : "'");
 }
 
 }  // namespace waypost::routing

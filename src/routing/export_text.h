@@ -43,6 +43,9 @@ class Complaints {
 std::optional<std::string_view> export_text(std::string_view file, std::string_view content,
                                             std::string& storage, Complaints& complaints);
 
+/// With `instead` for each control character (C0, DEL, and C1 as UTF-8): terminals obey them.
+std::string without_controls(std::string_view text, char instead);
+
 /// In quotes, without control characters, cut at 80 octets (at a character's edge).
 std::string quoted_excerpt(std::string_view text);
 

@@ -2,7 +2,6 @@
 #include "waypost/routing/exports.h"
 #include "waypost/routing/spelling.h"
 
-#include "routing/address_text.h"
 #include "routing/export_text.h"
 #include "routing/workmail_json.h"
 

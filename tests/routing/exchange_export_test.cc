@@ -140,6 +140,8 @@ TEST(ExchangeExport, TellsWhatIsNoAddress) {
             "and is left out\n"
             "users.csv:2:25: warning: 'word' in EmailAddresses of 'p@c.example' is no mail address "
             "and is left out\n");
+  EXPECT_THAT(row_problems("p@-.example,t@o.example,,MailUser\n"),
+              HasSubstr("the PrimarySmtpAddress 'p@-.example' is no mail address"));
   EXPECT_EQ(row_problems("p@,t@o.example,,MailUser\n"),
             "users.csv:2:1: error: the PrimarySmtpAddress 'p@' is no mail address\n");
   EXPECT_EQ(row_problems("p@c.example,SMTP:t,,MailUser\n"),

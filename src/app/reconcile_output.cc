@@ -1,0 +1,148 @@
+#include "app/reconcile_output.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace waypost::app {
+namespace {
+
+using routing::Finding;
+using routing::kFindingKinds;
+using routing::Mend;
+using routing::Reconciliation;
+constexpr std::size_t kWidestPerson = 40;
+
+std::array<std::size_t, kFindingKinds.size()> counts_of(const Reconciliation& result) {
+  std::array<std::size_t, kFindingKinds.size()> counts{};
+  for (const auto& finding : result.findings) ++counts.at(static_cast<std::size_t>(finding.kind));
+  return counts;
+}
+
+std::string places_of(const Finding& finding) {
+  std::string out;
+  for (const auto& place : finding.places) out += (out.empty() ? "" : ", ") + place.to_string();
+  return out;
+}
+
+/// In characters, as far as UTF-8 tells them.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+std::string padded(std::string_view text, std::size_t width) {
+  const auto own = width_of(text);
+  return std::string(text) + std::string(own < width ? width - own : 0, ' ') + "  ";
+}
+
+std::string csv_field(std::string_view text) {
+  std::string out = "\"";
+  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos)
+    out += '\'';
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+}  // namespace
+
+std::string summarise(const Reconciliation& result) {
+  if (result.findings.empty())
+    return "nothing to do: " + std::to_string(result.people) + " Exchange recipients, " +
+           std::to_string(result.entities) + " WorkMail users and " +
+           std::to_string(result.targets) + " targets agree";
+  const auto counts = counts_of(result);
+  std::string out = std::to_string(result.findings.size()) +
+                    (result.findings.size() == 1 ? " finding: " : " findings: ");
+  bool first = true;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts.at(i) == 0) continue;
+    out +=
+        (first ? "" : ", ") + std::to_string(counts.at(i)) + " " + std::string(kFindingKinds.at(i));
+    first = false;
+  }
+  const bool placeholder =
+      std::any_of(result.findings.begin(), result.findings.end(), [](const Finding& finding) {
+        return finding.mend.line.find(routing::kUnknownOrganisation) != std::string::npos;
+      });
+  if (placeholder)
+    out += "\n" + std::string(routing::kUnknownOrganisation) +
+           " stands for your organisation's id; aws workmail list-organizations shows it, "
+           "--organisation ID puts it in";
+  return out;
+}
+
+std::string as_table(const Reconciliation& result) {
+  if (result.findings.empty()) return {};
+  std::size_t kind_width = 4, person_width = 6;
+  for (const auto& finding : result.findings) {
+    kind_width = std::max(kind_width, to_string(finding.kind).size());
+    person_width = std::max(person_width, std::min(width_of(finding.person), kWidestPerson));
+  }
+  std::string out =
+      padded("KIND", kind_width) + padded("PERSON", person_width) + "WHAT, WHERE, AND THE LINE\n";
+  for (const auto& finding : result.findings) {
+    out += padded(to_string(finding.kind), kind_width) + padded(finding.person, person_width) +
+           finding.details + "\n";
+    if (!finding.places.empty()) out += "    at " + places_of(finding) + "\n";
+    if (!finding.mend.caution.empty()) out += "    caution: " + finding.mend.caution + "\n";
+    if (finding.mend.where == Mend::Where::table) out += "    row of the table:\n";
+    if (!finding.mend.line.empty()) out += "    " + finding.mend.line + "\n";
+  }
+  return out;
+}
+
+std::string as_csv(const Reconciliation& result) {
+  std::string out = "kind,person,details,places,where,line,caution\r\n";
+  for (const auto& finding : result.findings) {
+    const std::array<std::string, 7> fields = {std::string(to_string(finding.kind)),
+                                               finding.person,
+                                               finding.details,
+                                               places_of(finding),
+                                               std::string(to_string(finding.mend.where)),
+                                               finding.mend.line,
+                                               finding.mend.caution};
+    for (std::size_t i = 0; i < fields.size(); ++i)
+      out += (i == 0 ? "" : ",") + csv_field(fields.at(i));
+    out += "\r\n";
+  }
+  return out;
+}
+
+std::string as_json(const Reconciliation& result) {
+  namespace json = boost::json;
+  json::array findings;
+  for (const auto& finding : result.findings) {
+    json::array places;
+    for (const auto& place : finding.places)
+      places.push_back(json::object{{"source", place.source}, {"line", place.line}});
+    json::object one{{"kind", to_string(finding.kind)},
+                     {"person", finding.person},
+                     {"details", finding.details},
+                     {"places", std::move(places)}};
+    if (finding.mend.where != Mend::Where::nowhere) {
+      json::object mend{{"where", to_string(finding.mend.where)}, {"line", finding.mend.line}};
+      if (!finding.mend.caution.empty()) mend["caution"] = finding.mend.caution;
+      one["mend"] = std::move(mend);
+    }
+    findings.push_back(std::move(one));
+  }
+  json::object counts;
+  const auto numbers = counts_of(result);
+  for (std::size_t i = 0; i < numbers.size(); ++i) counts[kFindingKinds.at(i)] = numbers.at(i);
+  json::array notes;
+  for (const auto& note : result.notes) notes.emplace_back(note.without_level());
+  return json::serialize(json::object{{"total", result.findings.size()},
+                                      {"counts", std::move(counts)},
+                                      {"looked_at",
+                                       {{"exchange_recipients", result.people},
+                                        {"workmail_users", result.entities},
+                                        {"targets", result.targets}}},
+                                      {"notes", std::move(notes)},
+                                      {"findings", std::move(findings)}}) +
+         "\n";
+}
+
+}  // namespace waypost::app
