@@ -1,5 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
+#include "app/directory_commands.h"
 #include "app/queue_commands.h"
 #include "app/serve.h"
 
@@ -63,6 +64,9 @@ int run(int argc, char** argv) {
   add_daemon(explain, options);
   explain->add_option("address", address, "For example bob@corp.example")->required();
   explain->callback([&] { exit_code = waypost::app::explain_route(options, address); });
+
+  waypost::app::DirectoryArguments directories;
+  waypost::app::add_directory_commands(app, directories, exit_code);
 
   waypost::app::QueueArguments queue;
   waypost::app::add_queue_commands(app, queue, exit_code);

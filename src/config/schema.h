@@ -16,6 +16,7 @@ void read_admission(Section& section, inbound::AdmissionOptions& options);
 void read_limits(Section& section, inbound::Limits& options);
 void read_routing(Section& section, routing::Options& options);
 void read_srs(Section& section, routing::SrsOptions& options);
+void read_directory(Section& section, routing::DirectoryOptions& options);
 void read_next_hop(Section& section, outbound::NextHopOptions& options);
 void read_queue(Section& section, queue::Options& options);
 void read_spool(Section& section, spool::Options& options);
