@@ -34,10 +34,6 @@ class Check {
   }
 
   void check_servers() {
-    if (options_.servers.empty() && section_.has("servers"))
-      error("servers",
-            "'servers' is empty; write something like: servers: "
-            "[\"ldaps://dc1.corp.example\"]");
     for (std::size_t i = 0; i < options_.servers.size(); ++i) {
       const auto key = "servers[" + std::to_string(i) + "]";
       const auto server = routing::parse_directory_server(options_.servers[i]);
