@@ -359,7 +359,9 @@ std::expected<void, DialFailure> LdapWire::bind_gssapi() {
   }
   if (code == LDAP_SUCCESS) return {};
   auto error = trouble("bind by GSSAPI", code);
-  if (code == LDAP_LOCAL_ERROR || code == LDAP_AUTH_UNKNOWN)
+  if (error.message.find("Server not found") != std::string::npos)
+    error.message += "; 'servers' must name it as Kerberos does: the directory has ldap/NAME of it";
+  else if (code == LDAP_LOCAL_ERROR || code == LDAP_AUTH_UNKNOWN)
     error.message +=
         "; KRB5_CLIENT_KTNAME or KRB5CCNAME must lead to a key or ticket of the account, and "
         "libsasl2-modules-gssapi-mit must be installed";

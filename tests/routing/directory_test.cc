@@ -43,6 +43,18 @@ TEST_F(DirectoryTest, ChangesAreMerged) {
   EXPECT_THAT(outcome.problems[0].message, HasSubstr("CN=p4,"));
 }
 
+TEST_F(DirectoryTest, WhoMayNotSeeTheDeletedLosesThemWithTheNextFullReading) {
+  dc1.shows_deleted = false;
+  dc1.person(1, "ann");
+  dc1.person(2, "bob");
+  ASSERT_FALSE(sync().error);
+  dc1.touch(2).deleted = true;
+  EXPECT_EQ(sync().entries, 2u);
+  EXPECT_FALSE(make()->check({}).shows_deleted);
+  clock.advance(options.full_interval);
+  EXPECT_EQ(sync().entries, 1u);
+}
+
 TEST_F(DirectoryTest, NothingNewChangesNothing) {
   dc1.person(1, "ann");
   ASSERT_FALSE(sync().error);
