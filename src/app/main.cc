@@ -1,5 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
+#include "app/directory_commands.h"
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
@@ -75,6 +76,9 @@ int run(int argc, char** argv) {
   explain->add_option("--sender", question.sender, "From this reverse-path; '<>' is the null sender");
   explain->add_option("--size", question.size, "A message of so many octets");
   explain->callback([&] { exit_code = waypost::app::explain_route(options, question); });
+
+  waypost::app::DirectoryArguments directories;
+  waypost::app::add_directory_commands(app, directories, exit_code);
 
   waypost::app::QueueArguments queue;
   waypost::app::add_queue_commands(app, queue, exit_code);

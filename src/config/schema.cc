@@ -58,6 +58,23 @@ void read_admin(Section& section, AdminOptions& options) {
                                 options.http_address + "'");
 }
 
+/// Their domains are those of the routing section, wherever it stands in the file.
+void read_directories(Section& root, Config& config) {
+  root.named_sections(
+      {"directories", "LDAP servers, such as Active Directory, as sources of the routing table"},
+      "NAME", [&](const std::string& name, Section& section) {
+        routing::DirectoryOptions options;
+        options.name = name;
+        options.own_domains = config.routing.own_domains;
+        for (const auto& alias : config.routing.domain_aliases)
+          options.own_domains.push_back(alias.alias);
+        for (const auto& target : config.routing.target_domains)
+          options.target_domains.push_back(target.domain);
+        read_directory(section, options);
+        if (!section.describing()) config.directories.push_back(std::move(options));
+      });
+}
+
 void read_delivery_sections(Section& root, Config& config) {
   root.named_sections({"next_hops", "where mail can go, by name",
                        "next_hops: {workmail: {mx: orgname.awsapps.com}}"},
@@ -111,6 +128,7 @@ void read_config(Section& root, Config& config) {
                         read_wave(section, wave);
                         if (!section.describing()) config.routing.waves.push_back(std::move(wave));
                       });
+  read_directories(root, config);
   root.section(
       {"srs", "rewriting the sender of forwarded mail; without it senders stay as they are"},
       [&](Section& section) { read_srs(section, config.routing.srs); });

@@ -19,6 +19,7 @@ void read_routing(Section& section, routing::Options& options);
 void read_source(Section& section, std::vector<routing::TableSource>& sources);
 void read_wave(Section& section, routing::WaveOptions& wave);
 void read_srs(Section& section, routing::SrsOptions& options);
+void read_directory(Section& section, routing::DirectoryOptions& options);
 void read_next_hop(Section& section, outbound::NextHopOptions& options);
 void read_queue(Section& section, queue::Options& options);
 void read_spool(Section& section, spool::Options& options);

@@ -26,11 +26,15 @@ ONLY_IN = {
     "date/": {"routing"},
     "ares.h": {"net"},
     "sodium.h": {"inbound", "net"},
+    "ldap.h": {"routing"},
+    "lber.h": {"routing"},
+    "openldap.h": {"routing"},
+    "sasl/": {"routing"},
     "prometheus/": {"ops"},
     "systemd/": {"app"},
     "boost/asio": {"net", "spool", "outbound", "queue", "inbound", "admin", "app"},
     "boost/beast": {"admin"},
-    "sys/socket.h": {"net", "admin", "inbound", "app"},
+    "sys/socket.h": {"net", "admin", "inbound", "app", "routing"},  # routing: the directory's connection
     "netinet/": {"net", "inbound"},
     "sys/epoll.h": set(),
 }

@@ -11,6 +11,7 @@
 #include "waypost/ops/tracking.h"
 #include "waypost/outbound/next_hop.h"
 #include "waypost/queue/queue.h"
+#include "waypost/routing/directory.h"
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
 
@@ -39,6 +40,7 @@ struct Config {
   std::uint64_t memory_for_content = 128ull * 1024 * 1024;
   inbound::Options inbound;
   routing::Options routing;
+  std::vector<routing::DirectoryOptions> directories;
   std::vector<outbound::NextHopOptions> next_hops;
   queue::Options queue;
   spool::Options spool;

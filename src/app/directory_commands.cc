@@ -1,0 +1,187 @@
+#include "app/directory_commands.h"
+
+#include "waypost/config/config.h"
+#include "waypost/routing/directory.h"
+
+#include <boost/json.hpp>
+
+#include <filesystem>
+#include <iostream>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+constexpr int kExitRefused = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74,
+              kExitConfig = 78;
+constexpr std::size_t kShownProblems = 10;
+
+/// Errors elsewhere in the configuration don't matter here; those of directories do.
+std::optional<routing::DirectoryOptions> find(const DirectoryArguments& arguments, int& exit_code) {
+  const auto loaded = config::load_file(arguments.common.config_file);
+  if (!loaded.usable()) {
+    for (const auto& diagnostic : loaded.diagnostics) std::cerr << diagnostic.to_string() << "\n";
+    exit_code = kExitConfig;
+    return std::nullopt;
+  }
+  std::string known;
+  for (const auto& directory : loaded.config.directories) {
+    if (directory.name == arguments.name) return directory;
+    known += (known.empty() ? "" : ", ") + directory.name;
+  }
+  std::cerr << "waypost directory: " << arguments.common.config_file << " has no directory '"
+            << arguments.name << "'; "
+            << (known.empty() ? "it has none: see 'directories' in docs/directory.md"
+                              : "there are: " + known)
+            << "\n";
+  exit_code = kExitUsage;
+  return std::nullopt;
+}
+
+json::object to_json(const routing::DirectoryOutcome& outcome) {
+  json::array problems, failed;
+  for (const auto& problem : outcome.problems) problems.push_back(json::value(problem.to_string()));
+  for (const auto& server : outcome.failed_servers) failed.push_back(json::value(server));
+  json::object out{{"directory", outcome.directory},
+                   {"server", outcome.server},
+                   {"entries", outcome.entries},
+                   {"people", outcome.people},
+                   {"left_out", outcome.left_out},
+                   {"took_ms", outcome.took.count() / 1000},
+                   {"failed_servers", failed},
+                   {"problems", problems},
+                   {"more_problems", outcome.more_problems}};
+  if (outcome.error) out["error"] = outcome.error->message;
+  return out;
+}
+
+void print_troubles(const routing::DirectoryOutcome& outcome, std::size_t most) {
+  if (!outcome.error)  // which names them already
+    for (const auto& server : outcome.failed_servers) std::cout << "not used    " << server << "\n";
+  std::size_t shown = 0;
+  for (const auto& problem : outcome.problems) {
+    if (++shown > most) break;
+    std::cout << problem.to_string() << "\n";
+  }
+  const auto all = outcome.problems.size() + outcome.more_problems;
+  if (all > most) std::cout << "... and " << all - most << " more problems\n";
+}
+
+int exit_of(const routing::DirectoryOutcome& outcome) {
+  if (!outcome.error) return 0;
+  if (outcome.error->kind == ErrorKind::io) return kExitFailed;
+  const bool shrink = outcome.error->kind == ErrorKind::exhausted && outcome.removed > 0;
+  return shrink ? kExitRefused : kExitUnavailable;
+}
+
+std::string seconds_of(Duration took) {
+  const auto hundredths = took.count() / 10'000;
+  const auto rest = std::to_string(hundredths % 100);
+  return std::to_string(hundredths / 100) + "." + (rest.size() < 2 ? "0" : "") + rest + " s";
+}
+
+int check(const DirectoryArguments& arguments, routing::DirectoryOptions options) {
+  const auto found = routing::Directory::create(std::move(options))->check({});
+  const auto& outcome = found.outcome;
+  if (arguments.common.json) {
+    auto out = to_json(outcome);
+    out["tls"] = found.tls;
+    out["bound_as"] = found.bound_as;
+    out["naming_context"] = found.naming_context;
+    out["invocation_id"] = found.invocation_id;
+    if (found.highest_usn) out["highest_usn"] = *found.highest_usn;
+    out["shows_deleted"] = found.shows_deleted;
+    out["more"] = found.more;
+    out["filter"] = found.filter;
+    std::cout << json::serialize(out) << "\n";
+    return exit_of(outcome);
+  }
+  if (!outcome.server.empty()) {
+    std::cout << "server      " << outcome.server << "\n"
+              << "TLS         " << found.tls << "\n"
+              << "bound as    " << found.bound_as << "\n"
+              << "filter      " << found.filter << "\n";
+    if (!outcome.error)
+      std::cout << "changes     "
+                << (!found.highest_usn ? "the server does not count them: every reading is full"
+                    : found.shows_deleted
+                        ? "incremental"
+                        : "incremental; deleted objects are not shown to this account and leave "
+                          "with the next full reading")
+                << "\n"
+                << "found       " << outcome.people << " people with " << outcome.entries
+                << " addresses" << (found.more ? " on the first page; there are more" : "") << "; "
+                << outcome.left_out << " addresses in other domains left out\n";
+  }
+  print_troubles(outcome, kShownProblems);
+  if (outcome.error) std::cerr << "waypost directory check: " << outcome.error->message << "\n";
+  return exit_of(outcome);
+}
+
+int sync(const DirectoryArguments& arguments, routing::DirectoryOptions options) {
+  std::error_code ignored;  // writing the snapshot says what is wrong
+  const auto folder = std::filesystem::path(options.snapshot).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
+  const auto snapshot = options.snapshot;
+  const auto outcome =
+      routing::Directory::create(std::move(options))
+          ->synchronise({.full = arguments.full, .confirm_shrink = arguments.confirm_shrink}, {});
+  if (arguments.common.json) {
+    auto out = to_json(outcome);
+    out["full"] = outcome.full;
+    out["why_full"] = outcome.why_full;
+    out["changed"] = outcome.changed;
+    out["added"] = outcome.added;
+    out["removed"] = outcome.removed;
+    out["retargeted"] = outcome.retargeted;
+    out["snapshot"] = snapshot;
+    std::cout << json::serialize(out) << "\n";
+    return exit_of(outcome);
+  }
+  print_troubles(outcome, kShownProblems);
+  if (outcome.error) {
+    std::cerr << "waypost directory sync: " << outcome.error->message << "\n"
+              << "nothing was changed: " << snapshot << "\n";
+    return exit_of(outcome);
+  }
+  std::cout << outcome.server << ": "
+            << (outcome.full ? "full reading (" + outcome.why_full + ")" : "changes") << " in "
+            << seconds_of(outcome.took) << ": " << outcome.added << " added, " << outcome.removed
+            << " removed, " << outcome.retargeted << " changed; " << outcome.entries
+            << " entries of " << outcome.people << " people, " << outcome.left_out
+            << " addresses in other domains left out\n"
+            << snapshot << "\n";
+  return 0;
+}
+
+void add_common(CLI::App* command, DirectoryArguments& arguments) {
+  command->add_option("name", arguments.name, "Name of the directory in the configuration")
+      ->required();
+  command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->capture_default_str();
+  command->add_flag("--json", arguments.common.json, "Answer as JSON");
+}
+
+}  // namespace
+
+void add_directory_commands(CLI::App& app, DirectoryArguments& arguments, int& exit_code) {
+  auto* directory = app.add_subcommand("directory", "LDAP and Active Directory");
+  directory->require_subcommand(1);
+  auto* look = directory->add_subcommand(
+      "check", "Connect, log in, read one page and say what was found; changes nothing");
+  add_common(look, arguments);
+  look->callback([&] {
+    if (auto options = find(arguments, exit_code))
+      exit_code = check(arguments, std::move(*options));
+  });
+  auto* read = directory->add_subcommand("sync", "Read what has changed and write the snapshot");
+  add_common(read, arguments);
+  read->add_flag("--full", arguments.full, "Read everything again");
+  read->add_flag("--confirm-shrink", arguments.confirm_shrink,
+                 "Take the result even if many entries leave");
+  read->callback([&] {
+    if (auto options = find(arguments, exit_code)) exit_code = sync(arguments, std::move(*options));
+  });
+}
+
+}  // namespace waypost::app

@@ -1,0 +1,39 @@
+// The snapshot: what the last good synchronisation has found, as a CSV file.
+//
+// Private to routing. The routing table reads its rows as those of any table; what only the next
+// synchronisation needs stands in comments. docs/directory.md describes the format. Reading never
+// trusts the file: unless its checksum is right, nothing is merged into it.
+#pragma once
+
+#include "routing/directory_person.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace waypost::routing {
+
+struct DirectorySnapshot {
+  std::string settings;  // what was asked for; another question needs a full reading
+  std::string server;
+  std::string invocation_id;
+  std::optional<std::uint64_t> usn;  // highestCommittedUSN before the reading
+  WallTime full_at{};
+  WallTime written_at{};
+  DirectoryPeople people;
+};
+
+struct LoadedSnapshot {
+  DirectorySnapshot snapshot;
+  bool trusted = false;
+  std::string why_not;  // trusted is false: "there is none", "its checksum is wrong"
+};
+
+std::string write_snapshot(const DirectorySnapshot& snapshot);
+/// What could be read also of one that is not trusted: to know what would leave.
+LoadedSnapshot read_snapshot(std::string_view content);
+LoadedSnapshot load_snapshot(const std::string& path);
+/// Beside it, synced, renamed, and the folder synced. Mode 0640.
+Result<> save_snapshot(const std::string& path, std::string_view content);
+
+}  // namespace waypost::routing

@@ -1,0 +1,124 @@
+#include "routing/directory_socket.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+namespace waypost::routing {
+namespace {
+
+constexpr int kSliceMilliseconds = 100;
+
+/// A look-up that the resolver may still be busy with when nobody waits for it any more.
+struct Lookup {
+  std::string host, service;
+  addrinfo hints{};
+  gaicb request{};
+  gaicb* list[1] = {&request};
+
+  Lookup(const DirectoryServer& server) : host(server.host), service(std::to_string(server.port)) {
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_ADDRCONFIG;
+    request.ar_name = host.c_str();
+    request.ar_service = service.c_str();
+    request.ar_request = &hints;
+  }
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+  ~Lookup() {
+    if (request.ar_result != nullptr) ::freeaddrinfo(request.ar_result);
+  }
+};
+
+Result<std::unique_ptr<Lookup>> look_up(const DirectoryServer& server, const Patience& patience) {
+  auto lookup = std::make_unique<Lookup>(server);
+  if (is_loopback(server)) lookup->hints.ai_flags = 0;  // a machine with nothing but loopback
+  if (const int code = ::getaddrinfo_a(GAI_NOWAIT, lookup->list, 1, nullptr); code != 0)
+    return fail(ErrorKind::dns,
+                std::string("the name can't be looked up: ") + ::gai_strerror(code));
+  for (;;) {
+    const timespec slice{.tv_sec = 0, .tv_nsec = kSliceMilliseconds * 1'000'000L};
+    ::gai_suspend(lookup->list, 1, &slice);
+    const int code = ::gai_error(&lookup->request);
+    if (code == 0) return lookup;
+    if (code != EAI_INPROGRESS)
+      return fail(ErrorKind::dns,
+                  "the name '" + server.host + "' has no address: " + ::gai_strerror(code));
+    if (auto patient = patience.check(); !patient) {
+      // What can't be called back still writes into the request: it stays, once, until then.
+      if (::gai_cancel(&lookup->request) == EAI_NOTCANCELED) (void)lookup.release();
+      return fail(std::move(patient).error());
+    }
+  }
+}
+
+}  // namespace
+
+void DirectorySocket::close() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+/// False: errno says why, and gave_up_ if it was our own patience.
+bool DirectorySocket::wait(short events) {
+  for (;;) {
+    if (auto patient = patience_.check(); !patient) {
+      gave_up_ = std::move(patient).error();
+      errno = gave_up_->kind == ErrorKind::cancelled ? ECANCELED : ETIMEDOUT;
+      return false;
+    }
+    pollfd what{.fd = descriptor_, .events = events, .revents = 0};
+    const int ready = ::poll(&what, 1, kSliceMilliseconds);
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+ssize_t DirectorySocket::read(void* into, std::size_t size) {
+  for (;;) {
+    // Also when octets are there: a peer that drips must not hold us beyond the deadline.
+    if (!wait(POLLIN)) return -1;
+    const ssize_t got = ::recv(descriptor_, into, size, MSG_DONTWAIT);
+    if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return got;
+  }
+}
+
+ssize_t DirectorySocket::write(const void* from, std::size_t size) {
+  for (;;) {
+    if (!wait(POLLOUT)) return -1;
+    const ssize_t put = ::send(descriptor_, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (put >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return put;
+  }
+}
+
+Result<> DirectorySocket::connect(const DirectoryServer& server, const Patience& patience) {
+  auto lookup = look_up(server, patience);
+  if (!lookup) return fail(std::move(lookup).error());
+  use(patience);
+  int trouble = EADDRNOTAVAIL;
+  for (const auto* at = (*lookup)->request.ar_result; at != nullptr; at = at->ai_next) {
+    close();
+    gave_up_.reset();
+    descriptor_ = ::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor_ < 0) {
+      trouble = errno;
+      continue;
+    }
+    if (::connect(descriptor_, at->ai_addr, at->ai_addrlen) == 0) return {};
+    trouble = errno;
+    if (trouble != EINPROGRESS) continue;
+    if (!wait(POLLOUT)) break;
+    socklen_t size = sizeof trouble;
+    if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &trouble, &size) == 0 && trouble == 0)
+      return {};
+  }
+  close();
+  if (gave_up_) return fail(*gave_up_);
+  return fail(ErrorKind::network, "can't connect: " + describe_errno(trouble));
+}
+
+}  // namespace waypost::routing
