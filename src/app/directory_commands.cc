@@ -1,7 +1,11 @@
 #include "app/directory_commands.h"
 
+#include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/routing/directory.h"
+
+#include "app/answers.h"
+#include "app/daemon_calls.h"
 
 #include <boost/json.hpp>
 
@@ -12,8 +16,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitRefused = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74,
-              kExitConfig = 78;
+constexpr int kExitRefused = 1, kExitConfig = 78;
 constexpr std::size_t kShownProblems = 10;
 
 /// Errors elsewhere in the configuration don't matter here; those of directories do.
@@ -154,6 +157,50 @@ int sync(const DirectoryArguments& arguments, routing::DirectoryOptions options)
   return 0;
 }
 
+/// A daemon that runs reads by itself: it is asked to, so that two never write one snapshot.
+/// nullopt: no daemon answers.
+std::optional<int> sync_by_daemon(const DirectoryArguments& arguments) {
+  const json::object request{{"name", arguments.name},
+                             {"full", arguments.full},
+                             {"confirm_shrink", arguments.confirm_shrink}};
+  const auto socket = config::load_file(arguments.common.config_file).config.admin.socket;
+  const auto answer =
+      admin::request(socket, "POST", "/v1/directory/sync", json::serialize(request));
+  if (!answer) return std::nullopt;
+  if (answer->status == 200) {
+    std::cout << "the daemon reads it now; 'waypost directory status' and its log tell the outcome\n";
+    return 0;
+  }
+  std::cerr << "waypost directory sync: " << text_of(object_of(answer->body), "error") << "\n";
+  return kExitUsage;
+}
+
+int status(const DirectoryArguments& arguments) {
+  DaemonCalls daemon(arguments.common, "waypost directory status");
+  const auto answer = daemon.ask("/v1/directories", {});
+  if (!answer) return daemon.exit_code();
+  const auto& all = answer->at("directories").as_array();
+  for (const auto& value : all) {
+    const auto& one = value.as_object();
+    if (arguments.common.json) {
+      std::cout << json::serialize(one) << "\n";
+      continue;
+    }
+    const auto since = text_of(one, "succeeded_at");
+    std::cout << text_of(one, "directory") << "\n  "
+              << (since.empty() ? "not read since the daemon started"
+                                : "read at " + since + " from " + text_of(one, "server") + ": " +
+                                      std::to_string(count_of(one, "entries")) + " entries of " +
+                                      std::to_string(count_of(one, "people")) + " people, " +
+                                      std::to_string(count_of(one, "problems")) + " problems")
+              << "\n";
+    if (const auto error = text_of(one, "error"); !error.empty())
+      std::cout << "  last attempt: " << error << "\n";
+  }
+  if (all.empty() && !arguments.common.json) std::cout << "no directory is configured\n";
+  return all.empty() ? kExitNo : 0;
+}
+
 void add_common(CLI::App* command, DirectoryArguments& arguments) {
   command->add_option("name", arguments.name, "Name of the directory in the configuration")
       ->required();
@@ -180,8 +227,16 @@ void add_directory_commands(CLI::App& app, DirectoryArguments& arguments, int& e
   read->add_flag("--confirm-shrink", arguments.confirm_shrink,
                  "Take the result even if many entries leave");
   read->callback([&] {
-    if (auto options = find(arguments, exit_code)) exit_code = sync(arguments, std::move(*options));
+    auto options = find(arguments, exit_code);
+    if (!options) return;
+    const auto asked = sync_by_daemon(arguments);
+    exit_code = asked ? *asked : sync(arguments, std::move(*options));
   });
+  auto* told = directory->add_subcommand("status", "When the daemon has read each, and what it found");
+  told->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->capture_default_str();
+  told->add_flag("--json", arguments.common.json, "Answer as JSON, one object a line");
+  told->callback([&] { exit_code = status(arguments); });
 }
 
 }  // namespace waypost::app

@@ -1,5 +1,7 @@
 #include "app/explain.h"
 
+#include "waypost/routing/directory.h"
+
 #include "app/answers.h"
 #include "app/next_hop_summary.h"
 
@@ -119,6 +121,12 @@ json::object explain(const Question& question, const routing::Router& router,
   json::object object = to_json(explanation);
   const auto& decision = explanation.decision;
   object["at"] = routing::format_time(question.at);
+  for (const auto& directory : config.directories)
+    if (directory.snapshot == decision.place.source) {
+      object["directory"] = directory.name;
+      if (const auto dn = routing::directory_dn_at(directory.snapshot, decision.place.line))
+        object["dn"] = *dn;
+    }
   if (!decision.wave.empty())
     if (const auto* wave = router.waves().find(decision.wave))
       if (const auto* next = wave->next_after(question.at))

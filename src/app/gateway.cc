@@ -69,6 +69,7 @@ Gateway::Gateway(config::Config config, boost::asio::io_context& main_io)
       own_addresses_(interface_addresses()) {}
 
 Gateway::~Gateway() {
+  directory_watch_.reset();
   if (loader_.joinable()) loader_.join();
 }
 
@@ -82,6 +83,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
   if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
+  gateway->watch_directories();
   if (const auto advice = advice_on_reports(gateway->config_); !advice.empty())
     ops::log().warn("{}", advice);
   return gateway;
@@ -210,6 +212,7 @@ void Gateway::cancel() {
 
 bool Gateway::close() {
   admin_->stop();
+  directory_watch_.reset();
   if (loader_.joinable()) loader_.join();
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();

@@ -9,6 +9,7 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/server.h"
+#include "waypost/routing/directory_watch.h"
 #include "waypost/routing/table_facts.h"
 
 #include "app/gateway_shard.h"
@@ -106,10 +107,22 @@ class Gateway {
   struct WaitingReload {
     bool confirm_shrink = false;
     std::function<void(const ReloadReport&)> done;
+    std::string directory, what;  // set: only the table, because this directory has changed
   };
   ReloadReport finish_reload(config::Loaded& loaded, LoadedTable& table, bool confirm_shrink,
                              ReloadReport report);
   void next_reload();
+  // gateway_directories.cc
+  struct DirectoryState {
+    routing::DirectoryOutcome outcome;
+    WallTime succeeded_at{};
+  };
+  void watch_directories();
+  void note_directory(const routing::DirectoryOutcome& outcome);
+  void refresh_table(const std::string& directory, const std::string& what);
+  void add_directory_actions(std::vector<admin::Action>& list);
+  admin::Answer list_directories();
+  admin::Answer sync_directory(const admin::Call& call);
   // gateway_waves.cc
   void add_wave_actions(std::vector<admin::Action>& list);
   const std::map<std::string, std::uint64_t>& people_of_waves();
@@ -148,6 +161,8 @@ class Gateway {
   std::map<std::string, std::uint64_t> people_of_waves_;  // of this table:
   const routing::Table* counted_table_ = nullptr;
   WallTime counted_at_{};
+  std::unique_ptr<routing::DirectoryWatch> directory_watch_;
+  std::map<std::string, DirectoryState> directory_states_;
   std::thread loader_;
   bool loading_ = false;
   std::deque<WaitingReload> waiting_reloads_;

@@ -16,7 +16,7 @@ ReloadReport refuse(ReloadReport report, std::string why) {
 }  // namespace
 
 void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done) {
-  if (loading_) return waiting_reloads_.push_back({confirm_shrink, std::move(done)});
+  if (loading_) return waiting_reloads_.push_back({confirm_shrink, std::move(done), {}, {}});
   ReloadReport report;
   auto loaded = std::make_shared<config::Loaded>(config::load_file(config_.file));
   for (const auto& diagnostic : loaded->diagnostics)
@@ -36,6 +36,7 @@ void Gateway::next_reload() {
   if (loading_ || waiting_reloads_.empty()) return;
   WaitingReload next = std::move(waiting_reloads_.front());
   waiting_reloads_.pop_front();
+  if (!next.directory.empty()) return refresh_table(next.directory, next.what);
   reload(next.confirm_shrink, std::move(next.done));
 }
 
@@ -67,7 +68,9 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;
+  config_.directories = loaded.config.directories;
   config_.log = loaded.config.log;
+  watch_directories();
   report.applied = true;
   ops::log().info("reload: {}", report.summary);
   for (const auto& problem : report.problems) ops::log().warn("reload: {}", problem);

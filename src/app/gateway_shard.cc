@@ -69,6 +69,10 @@ void GatewayShard::replace_deliverers(Deliverers deliverers) {
   });
 }
 
+void GatewayShard::routes_changed() {
+  asio::post(shard_.io, [this] { queue_->routes_changed(); });
+}
+
 void GatewayShard::apply_wave(const std::string& wave, const std::string& by,
                               const std::string& why) {
   queue::Command command;

@@ -58,6 +58,8 @@ class GatewayShard {
   Result<Deliverers> make_deliverers(const std::vector<outbound::NextHopOptions>& next_hops);
   /// Puts them into use on the shard's thread; what was there finishes its attempts first.
   void replace_deliverers(Deliverers deliverers);
+  /// Another table: held mail is asked again.
+  void routes_changed();
   /// A wave has changed: held mail is asked again, and what waits of this wave is tried now.
   void apply_wave(const std::string& wave, const std::string& by, const std::string& why);
   /// The MX hosts of a domain as this shard sees them; `done` is called on its thread.

@@ -51,6 +51,7 @@ std::vector<admin::Action> Gateway::actions() {
   add_queue_actions(list);
   add_wave_actions(list);
   add_table_actions(list);
+  add_directory_actions(list);
   return list;
 }
 

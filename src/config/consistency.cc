@@ -23,6 +23,7 @@ class Consistency {
     check_next_hop_names();
     check_domains();
     check_aliases();
+    check_directories();
     check_srs();
     check_times();
   }
@@ -247,6 +248,34 @@ class Consistency {
                   (routing.own_domains.size() > 1 ? "' and the other own domains" : "'") + " is " +
                   (routing.unknown == routing::UnknownPolicy::refuse ? "refused" : "deferred") +
                   "; add to 'routing' a line such as: tables: [table.csv]");
+  }
+
+  void check_directories() {
+    std::vector<std::string_view> names;
+    for (const auto& directory : config_.directories) names.push_back(directory.name);
+    std::set<std::string> used;
+    const std::size_t by_hand = !config_.routing.sources.empty() &&
+                                        config_.routing.sources.front().kind ==
+                                            routing::TableSource::Kind::inline_yaml
+                                    ? 1
+                                    : 0;
+    for (std::size_t i = by_hand; i < config_.routing.sources.size(); ++i) {
+      const auto& source = config_.routing.sources[i];
+      if (source.kind != routing::TableSource::Kind::directory || source.directory.empty())
+        continue;
+      used.insert(source.directory);
+      if (std::find(names.begin(), names.end(), source.directory) == names.end())
+        error("routing.sources[" + std::to_string(i - by_hand) + "].directory",
+              "there is no directory '" + source.directory + "'" +
+                  (names.empty() ? "; describe it in a section 'directories'"
+                                 : routing::suggestion(source.directory, names)));
+    }
+    for (const auto& directory : config_.directories)
+      if (!used.contains(directory.name))
+        warning("directories." + directory.name,
+                "no source uses the directory '" + directory.name +
+                    "'; add to routing.sources: - {type: directory, directory: " + directory.name +
+                    "}");
   }
 
   void check_aliases() {

@@ -73,6 +73,12 @@ void read_directories(Section& root, Config& config) {
         read_directory(section, options);
         if (!section.describing()) config.directories.push_back(std::move(options));
       });
+  // A directory is loaded from its snapshot.
+  for (auto& source : config.routing.sources)
+    for (const auto& directory : config.directories)
+      if (source.kind == routing::TableSource::Kind::directory &&
+          source.directory == directory.name)
+        source.paths = {directory.snapshot};
 }
 
 void read_delivery_sections(Section& root, Config& config) {

@@ -1,0 +1,133 @@
+// Directories in the running gateway: kept synchronised, and their changes put into the table.
+#include "waypost/ops/log.h"
+
+#include "app/answers.h"
+#include "app/gateway.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+
+std::string sentence_of(const routing::DirectoryOutcome& outcome) {
+  return outcome.server + ": " + (outcome.full ? "full reading" : "changes") + ": " +
+         std::to_string(outcome.added) + " added, " + std::to_string(outcome.removed) +
+         " removed, " + std::to_string(outcome.retargeted) + " changed, " +
+         std::to_string(outcome.entries) + " entries of " + std::to_string(outcome.people) +
+         " people";
+}
+
+}  // namespace
+
+/// Also after a reload: what was going on is cut, and everything is looked at again.
+void Gateway::watch_directories() {
+  directory_watch_.reset();
+  std::vector<std::unique_ptr<routing::Directory>> directories;
+  for (const auto& options : config_.directories)
+    directories.push_back(routing::Directory::create(options));
+  if (directories.empty()) return;
+  directory_watch_ = std::make_unique<routing::DirectoryWatch>(
+      std::move(directories), [this](const routing::DirectoryOutcome& outcome) {
+        boost::asio::post(main_io_, [this, outcome] { note_directory(outcome); });
+      });
+}
+
+void Gateway::note_directory(const routing::DirectoryOutcome& outcome) {
+  auto& state = directory_states_[outcome.directory];
+  const ops::Labels labels = {{"directory", outcome.directory}};
+  for (const auto& server : outcome.failed_servers)
+    ops::log().warn("directory {}: not used: {}", outcome.directory, server);
+  state.outcome = outcome;
+  if (outcome.error) {
+    metrics_.counter("waypost_directory_failures_total", "Synchronisations that failed", labels)
+        .add();
+    ops::log().error("directory {}: {}; the last good snapshot stays in use", outcome.directory,
+                     outcome.error->message);
+    return;
+  }
+  state.succeeded_at = Clock::system().now();
+  metrics_
+      .gauge("waypost_directory_success_timestamp_seconds", "Last good synchronisation", labels)
+      .set(std::chrono::duration_cast<std::chrono::seconds>(state.succeeded_at.time_since_epoch())
+               .count());
+  metrics_.gauge("waypost_directory_entries", "Entries that the directory gives", labels)
+      .set(static_cast<std::int64_t>(outcome.entries));
+  for (const auto& problem : outcome.problems)
+    ops::log().warn("directory {}: {}", outcome.directory, problem.without_level());
+  if (outcome.changed || !table_loaded_) refresh_table(outcome.directory, sentence_of(outcome));
+}
+
+/// A directory has changed: the same configuration, the table anew.
+void Gateway::refresh_table(const std::string& directory, const std::string& what) {
+  if (loading_) {
+    waiting_reloads_.push_back({false, nullptr, directory, what});
+    return;
+  }
+  loading_ = true;
+  load_table(config_.routing, 0, [this, directory, what](LoadedTable table) {
+    loading_ = false;
+    for (const auto& problem : table.problems)
+      ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
+                     problem.without_level());
+    if (stopping_) return;
+    if (!table.router) {
+      ops::log().error("directory {}: {}; the table did not change: {}", directory, what,
+                       table.trouble);
+      if (!table_loaded_) table_trouble_ = table.trouble;
+    } else {
+      // How much may leave a directory is its own limit, which has been asked already.
+      use_table(table.router, table.size);
+      for (auto& shard : shards_) shard->routes_changed();
+      ops::log().info("directory {}: {}; routing table: {}, {} entries", directory, what,
+                      table.diff.summary(), table.size.entries);
+    }
+    next_reload();
+  });
+}
+
+void Gateway::add_directory_actions(std::vector<admin::Action>& list) {
+  list.push_back(
+      {"GET", "/v1/directories", false, [this](const admin::Call&) { return list_directories(); }});
+  list.push_back({"POST", "/v1/directory/sync", false,
+                  [this](const admin::Call& call) { return sync_directory(call); }});
+}
+
+admin::Answer Gateway::list_directories() {
+  json::array all;
+  for (const auto& options : config_.directories) {
+    json::object object{{"directory", options.name}};
+    const auto known = directory_states_.find(options.name);
+    if (known != directory_states_.end()) {
+      const auto& outcome = known->second.outcome;
+      object["server"] = outcome.server;
+      object["entries"] = outcome.entries;
+      object["people"] = outcome.people;
+      object["problems"] = outcome.problems.size() + outcome.more_problems;
+      if (known->second.succeeded_at > WallTime{})
+        object["succeeded_at"] = routing::format_time(known->second.succeeded_at);
+      if (outcome.error) object["error"] = outcome.error->message;
+    }
+    all.emplace_back(std::move(object));
+  }
+  return answer_json(200, json::object{{"directories", std::move(all)}});
+}
+
+admin::Answer Gateway::sync_directory(const admin::Call& call) {
+  const json::object request = object_of(call.body);
+  const std::string name = text_of(request, "name");
+  const routing::DirectorySyncRequest wanted{.full = flag_of(request, "full"),
+                                             .confirm_shrink = flag_of(request, "confirm_shrink")};
+  if (!directory_watch_ || !directory_watch_->synchronise_now(name, wanted))
+    return refuse_call(404, "the daemon has no directory '" + name + "'; see 'directories' in its "
+                            "configuration, and 'waypost reload' after a change");
+  ops::log().info("{}: directory {} is to be synchronised now{}{}", call.by, name,
+                  wanted.full ? ", everything" : "",
+                  wanted.confirm_shrink ? ", a shrink is confirmed" : "");
+  return answer_json(200, json::object{{"asked", true}});
+}
+
+}  // namespace waypost::app
