@@ -43,6 +43,7 @@ void read_entry(Section& section, std::vector<routing::Entry>& entries) {
       entry.target);
   section.choice<routing::EntryState>({"state", "whether this mailbox has moved yet"}, entry.state,
                                       kStates);
+  entry.has_state = section.has("state");
   section.text({"wave", "name of the migration wave"}, entry.wave);
   entry.place = {section.reading().file, section.place().line};
   if (address && target) entries.push_back(std::move(entry));
@@ -99,12 +100,13 @@ void read_routing(Section& section, routing::Options& options) {
                   options.target_pass_unlisted);
   std::vector<std::string> tables;
   section.files({"tables", "CSV files of address,target[,state[,wave]]"}, tables);
-  for (auto& table : tables) options.sources.emplace_back().paths = {table};
   routing::TableSource inline_source;
   inline_source.kind = routing::TableSource::Kind::inline_yaml;
   section.sections({"entries", "single entries, written here instead of in a table"},
                    [&](Section& entry) { read_entry(entry, inline_source.entries); });
+  // What is written here is meant as an exception: it comes before the tables.
   if (!inline_source.entries.empty()) options.sources.push_back(std::move(inline_source));
+  for (auto& table : tables) options.sources.emplace_back().paths = {table};
   section.text({"plus_separator", "bob+lists@ is bob@; empty: no such addresses"},
                options.plus_separator);
   section.boolean({"plus_keep_in_target", "keep the +lists in the target address"},

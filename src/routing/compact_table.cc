@@ -1,86 +1,14 @@
 #include "routing/compact_table.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <limits>
 #include <utility>
 
 namespace waypost::routing {
 namespace {
 
-// Record flags: two bits of state, then which parts are stored.
-constexpr std::uint8_t kStateMask = 0x03;
-constexpr std::uint8_t kWrittenStored = 0x04;  // else equal to the key
-constexpr std::uint8_t kTargetStored = 0x08;
-constexpr std::uint8_t kTargetIsKey = 0x10;  // else equal to the written local part
-constexpr std::size_t kMinimumSlots = 16;
-
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-std::uint64_t hash_octets(std::string_view text) {
-  constexpr std::uint64_t kOne = 0x9E3779B97F4A7C15ull, kTwo = 0xD6E8FEB86659FD93ull;
-  std::uint64_t hash = text.size() * kOne;
-  while (text.size() >= 8) {
-    std::uint64_t word;
-    std::memcpy(&word, text.data(), 8);
-    hash = mix(hash ^ word, kTwo);
-    text.remove_prefix(8);
-  }
-  std::uint64_t word = 0;
-  if (!text.empty()) std::memcpy(&word, text.data(), text.size());
-  return mix(hash ^ word, kOne);
-}
-
-std::uint32_t key_hash(std::string_view lower_local, std::uint32_t normal_domain) {
-  const auto hash = mix(hash_octets(lower_local) + normal_domain, 0xA0761D6478BD642Full);
-  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
-}
-
-char* put_number(char* out, std::uint32_t value) {
-  for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
-  *out++ = static_cast<char>(value);
-  return out;
-}
-
-char* put_text(char* out, std::string_view text) {
-  out = put_number(out, static_cast<std::uint32_t>(text.size()));
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
-
-constexpr std::size_t kMostNumber = 5;  // octets of a varint
-constexpr std::size_t kNumbers = 8;     // in one record
-constexpr std::size_t kLookAhead = 16;  // slots fetched before they are needed
-
-std::uint32_t take_number(const char* data, std::uint32_t& offset) {
-  std::uint32_t value = 0;
-  for (unsigned shift = 0;; shift += 7) {
-    const auto octet = static_cast<unsigned char>(data[offset++]);
-    value |= static_cast<std::uint32_t>(octet & 0x7f) << shift;
-    if (octet < 0x80) return value;
-  }
-}
-
-std::string_view take_text(const char* data, std::uint32_t& offset) {
-  const auto length = take_number(data, offset);
-  const std::string_view text(data + offset, length);
-  offset += length;
-  return text;
-}
-
-bool equals_lower(std::string_view written, std::string_view lower) {
-  if (written.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < written.size(); ++i) {
-    const char c = written[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != lower[i]) return false;
-  }
-  return true;
-}
+constexpr std::size_t kNumbers = 8;  // in one record without copies
+constexpr std::size_t kCacheLine = 64;
 
 /// "local@domain" at its last '@': a quoted local part may hold more of them.
 std::optional<AddressView> split_key(std::string_view key) {
@@ -89,22 +17,12 @@ std::optional<AddressView> split_key(std::string_view key) {
   return AddressView{key.substr(0, at), key.substr(at + 1)};
 }
 
-std::size_t slots_for(std::size_t entries) {
-  std::size_t slots = kMinimumSlots;
-  while (slots * 7 / 10 < entries) slots *= 2;
-  return slots;
-}
-
 }  // namespace
 
 std::optional<Entry> Table::find_target(std::string_view) const { return std::nullopt; }
 
 void Table::for_each(const std::function<void(const Entry&)>& visit) const {
   for (const auto& entry : entries()) visit(entry);
-}
-
-std::size_t CompactTable::TextHash::operator()(std::string_view text) const {
-  return hash_octets(text);
 }
 
 Result<std::uint32_t> CompactTable::intern_domain(std::string_view written) {
@@ -154,6 +72,12 @@ void CompactTable::reserve(std::size_t entries, std::size_t arena_octets) {
   grow_slots(count_ + entries);
 }
 
+std::size_t CompactTable::slots_for(std::size_t entries) {
+  std::size_t slots = 16;
+  while (slots * 7 / 10 < entries) slots *= 2;
+  return slots;
+}
+
 void CompactTable::grow_slots(std::size_t wanted) {
   const auto size = slots_for(wanted);
   if (size <= slots_.size()) return;
@@ -168,7 +92,8 @@ void CompactTable::grow_slots(std::size_t wanted) {
   slots_ = std::move(grown);
 }
 
-Result<CompactTable::Inserted> CompactTable::insert(const Record& record) {
+Result<CompactTable::Inserted> CompactTable::insert(const Record& record,
+                                                    std::span<const Target> copies) {
   grow_slots(count_ + 1);
   const auto normal = normal_of(record.address_domain);
   const auto hash = key_hash(record.key_local, normal);
@@ -180,25 +105,31 @@ Result<CompactTable::Inserted> CompactTable::insert(const Record& record) {
     if (normal_of(known.address_domain) == normal && known.key_local == record.key_local)
       return Inserted{false, slots_[i].offset_plus_1 - 1};
   }
-  auto offset = append(record);
+  auto offset = append(record, copies);
   if (!offset) return fail(std::move(offset).error());
   slots_[i] = Slot{hash, *offset + 1};
   ++count_;
+  copies_ += copies.size();
   ++normals_[normal].entries;
   ++normals_[normal_of(record.target_domain)].targets;
+  for (const auto& copy : copies) ++normals_[normal_of(copy.domain)].targets;
   return Inserted{true, *offset};
 }
 
-Result<std::uint32_t> CompactTable::append(const Record& record) {
+Result<std::uint32_t> CompactTable::append(const Record& record, std::span<const Target> copies) {
   auto flags = static_cast<std::uint8_t>(record.state);
+  if (record.has_state) flags |= kHasState;
+  if (!copies.empty()) flags |= kHasCopies;
   if (record.written_local != record.key_local) flags |= kWrittenStored;
   if (record.target_local == record.key_local)
     flags |= kTargetIsKey;
   else if (record.target_local != record.written_local)
     flags |= kTargetStored;
   const auto start = arena_.size();
-  const auto most = 1 + kNumbers * kMostNumber + record.key_local.size() +
-                    record.written_local.size() + record.target_local.size();
+  auto most = 1 + kNumbers * kMostNumberOctets + record.key_local.size() +
+              record.written_local.size() + record.target_local.size();
+  if (!copies.empty()) most += kMostNumberOctets;
+  for (const auto& copy : copies) most += 2 * kMostNumberOctets + copy.local.size();
   if (start + most > std::numeric_limits<std::uint32_t>::max())
     return fail(ErrorKind::exhausted, "the routing table is larger than 4 GiB");
   arena_.resize(start + most);
@@ -212,67 +143,10 @@ Result<std::uint32_t> CompactTable::append(const Record& record) {
   out = put_number(out, record.wave);
   out = put_number(out, record.source);
   out = put_number(out, record.line);
+  if (!copies.empty()) out = put_number(out, static_cast<std::uint32_t>(copies.size()));
+  for (const auto& copy : copies) out = put_text(put_number(out, copy.domain), copy.local);
   arena_.resize(static_cast<std::size_t>(out - arena_.data()));
   return static_cast<std::uint32_t>(start);
-}
-
-void CompactTable::finish() {
-  arena_.shrink_to_fit();
-  target_slots_.assign(slots_for(count_), Slot{});
-  const auto mask = target_slots_.size() - 1;
-  std::array<Slot, kLookAhead> waiting;
-  std::size_t many = 0;
-  const auto insert_waiting = [&] {
-    for (std::size_t k = 0; k < many; ++k) insert_target(waiting[k]);
-    many = 0;
-  };
-  std::string lower;
-  for_each_record([&](const Record& record, std::uint32_t offset) {
-    lower.clear();
-    append_lower(lower, record.target_local);
-    const auto hash = key_hash(lower, normal_of(record.target_domain));
-    __builtin_prefetch(&target_slots_[hash & mask], 1);
-    waiting[many++] = Slot{hash, offset + 1};
-    if (many == kLookAhead) insert_waiting();
-  });
-  insert_waiting();
-}
-
-void CompactTable::insert_target(Slot fresh) {
-  const auto mask = target_slots_.size() - 1;
-  auto i = fresh.hash & mask;
-  for (; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
-    if (target_slots_[i].hash != fresh.hash) continue;
-    const auto known = record_at(target_slots_[i].offset_plus_1 - 1);
-    const auto record = record_at(fresh.offset_plus_1 - 1);
-    if (normal_of(known.target_domain) == normal_of(record.target_domain) &&
-        mail::ascii_lower(known.target_local) == mail::ascii_lower(record.target_local))
-      return;  // several addresses of one person
-  }
-  target_slots_[i] = fresh;
-}
-
-CompactTable::Record CompactTable::read_record(std::uint32_t& offset) const {
-  const char* data = arena_.data();
-  Record record;
-  const auto flags = static_cast<std::uint8_t>(data[offset++]);
-  record.state = static_cast<EntryState>(flags & kStateMask);
-  record.address_domain = take_number(data, offset);
-  record.key_local = take_text(data, offset);
-  record.written_local = flags & kWrittenStored ? take_text(data, offset) : record.key_local;
-  record.target_domain = take_number(data, offset);
-  if (flags & kTargetStored)
-    record.target_local = take_text(data, offset);
-  else
-    record.target_local = flags & kTargetIsKey ? record.key_local : record.written_local;
-  record.wave = take_number(data, offset);
-  record.source = take_number(data, offset);
-  record.line = take_number(data, offset);
-  return record;
-}
-
-CompactTable::Record CompactTable::record_at(std::uint32_t offset) const {
-  return read_record(offset);
 }
 
 SourcePlace CompactTable::place_of(const Record& record) const {
@@ -280,14 +154,18 @@ SourcePlace CompactTable::place_of(const Record& record) const {
 }
 
 Entry CompactTable::entry_of(const Record& record) const {
-  return Entry{
+  Entry entry{
       .address = {std::string(record.written_local), spellings_[record.address_domain].written},
       .target = {std::string(record.target_local), spellings_[record.target_domain].written},
       .state = record.state,
-      .has_state = true,
+      .has_state = record.has_state,
       .wave = waves_[record.wave],
       .copies = {},
       .place = place_of(record)};
+  for_each_copy(record, [&](const Target& copy) {
+    entry.copies.push_back({std::string(copy.local), spellings_[copy.domain].written});
+  });
+  return entry;
 }
 
 std::optional<std::uint32_t> CompactTable::normal_number(std::string_view normalised_domain) const {
@@ -296,16 +174,19 @@ std::optional<std::uint32_t> CompactTable::normal_number(std::string_view normal
   return known->second;
 }
 
-std::optional<std::uint32_t> CompactTable::find_offset(std::string_view lower_local,
-                                                       std::uint32_t normal_domain) const {
+std::optional<CompactTable::Record> CompactTable::find_record(std::string_view lower_local,
+                                                              std::uint32_t normal_domain) const {
   if (slots_.empty()) return std::nullopt;
   const auto hash = key_hash(lower_local, normal_domain);
   const auto mask = slots_.size() - 1;
   for (auto i = hash & mask; slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
     if (slots_[i].hash != hash) continue;
-    const auto record = record_at(slots_[i].offset_plus_1 - 1);
+    const char* at = arena_.data() + (slots_[i].offset_plus_1 - 1);
+    // Most records lie across two cache lines: both are fetched at once.
+    __builtin_prefetch(at + kCacheLine);
+    const auto record = read_record(at);
     if (record.key_local == lower_local && normal_of(record.address_domain) == normal_domain)
-      return slots_[i].offset_plus_1 - 1;
+      return record;
   }
   return std::nullopt;
 }
@@ -315,26 +196,19 @@ std::optional<Entry> CompactTable::find(std::string_view normalised_key) const {
   if (!key) return std::nullopt;
   const auto normal = normal_number(key->domain);
   if (!normal) return std::nullopt;
-  const auto offset = find_offset(key->local_part, *normal);
-  if (!offset) return std::nullopt;
-  return entry_of(record_at(*offset));
+  const auto record = find_record(key->local_part, *normal);
+  if (!record) return std::nullopt;
+  return entry_of(*record);
 }
 
 std::optional<Entry> CompactTable::find_target(std::string_view normalised_key) const {
   const auto key = split_key(normalised_key);
-  if (!key || target_slots_.empty()) return std::nullopt;
+  if (!key) return std::nullopt;
   const auto normal = normal_number(key->domain);
   if (!normal) return std::nullopt;
-  const auto hash = key_hash(key->local_part, *normal);
-  const auto mask = target_slots_.size() - 1;
-  for (auto i = hash & mask; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
-    if (target_slots_[i].hash != hash) continue;
-    const auto record = record_at(target_slots_[i].offset_plus_1 - 1);
-    if (normal_of(record.target_domain) == *normal &&
-        equals_lower(record.target_local, key->local_part))
-      return entry_of(record);
-  }
-  return std::nullopt;
+  const auto record = find_target_record(key->local_part, *normal);
+  if (!record) return std::nullopt;
+  return entry_of(*record);
 }
 
 bool CompactTable::has_domain(std::string_view normalised_domain) const {

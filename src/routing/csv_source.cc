@@ -12,6 +12,8 @@ namespace waypost::routing {
 namespace {
 
 constexpr std::array<std::string_view, 4> kColumns = {"address", "target", "state", "wave"};
+// What the snapshot of a directory has besides: for its own use.
+constexpr std::array<std::string_view, 2> kPassedOver = {"guid", "dn"};
 constexpr std::array<std::string_view, 4> kStates = {"pending", "migrating", "active",
                                                      "rolled_back"};
 constexpr std::size_t kMaxWave = 64;
@@ -82,6 +84,7 @@ class Rows {
         return false;
       }
       const auto column = std::find(kColumns.begin(), kColumns.end(), name);
+      if (std::find(kPassedOver.begin(), kPassedOver.end(), name) != kPassedOver.end()) continue;
       if (column == kColumns.end()) {
         builder_.warning(file_, field.line, reader_.column_of(field),
                          "column '" + std::string(field.text) + "' is not known and ignored" +
@@ -127,6 +130,8 @@ class Rows {
                           "; needed are address,target[,state[,wave]] separated by commas");
     RawEntry raw{.address = address->text,
                  .target = target->text,
+                 .more_targets = {},
+                 .state = {},
                  .wave = {},
                  .source = source_,
                  .line = reader_.line()};
@@ -141,9 +146,9 @@ class Rows {
     }
     if (const auto* wave = field(3); wave != nullptr && !check_wave(*wave, raw)) return;
     // Columns are needed for complaints alone, and counting characters costs.
-    const auto before = builder_.problems.size() + builder_.unkept;
+    const auto before = builder_.problem_count();
     builder_.add(file_, raw);
-    if (builder_.problems.size() + builder_.unkept != before) add_columns(*address, *target);
+    if (builder_.problem_count() != before) add_columns(*address, *target);
   }
 
   bool check_wave(const CsvReader::Field& wave, RawEntry& raw) {
@@ -175,28 +180,37 @@ class Rows {
 
 }  // namespace
 
+std::optional<std::string_view> source_text(TableBuilder::Impl& builder, std::string_view file_name,
+                                            std::string_view content, std::string& storage) {
+  const auto complain = [&](std::uint32_t line, std::uint32_t column, std::string message) {
+    builder.error(file_name, line, column, std::move(message));
+    return std::nullopt;
+  };
+  const auto text = decode_text(content, storage);
+  if (!text) return complain(1, 1, text.error().message);
+  const auto line_of = [&](std::size_t at) {
+    const auto before = text->substr(0, at);
+    return static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n') + 1);
+  };
+  if (const auto bad = first_invalid_utf8(*text)) {
+    const auto start = text->substr(0, *bad).rfind('\n');
+    const auto column = start == std::string_view::npos ? *bad + 1 : *bad - start;
+    return complain(line_of(*bad), static_cast<std::uint32_t>(column),
+                    "the file is not UTF-8 (octet " +
+                        std::to_string(static_cast<unsigned char>((*text)[*bad])) +
+                        " here); save it as UTF-8, in Excel 'CSV UTF-8'");
+  }
+  if (const auto nul = text->find('\0'); nul != std::string_view::npos)
+    return complain(line_of(nul), 1,
+                    "the file holds NUL octets and is not text; save it as UTF-8 CSV");
+  return *text;
+}
+
 void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,
                   std::string_view content) {
   std::string storage;
-  const auto text = decode_text(content, storage);
-  if (!text) return builder.error(file_name, 1, 1, text.error().message);
-  if (const auto bad = first_invalid_utf8(*text)) {
-    const auto before = text->substr(0, *bad);
-    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-    const auto start = before.rfind('\n');
-    const auto column = start == std::string_view::npos ? *bad + 1 : *bad - start;
-    return builder.error(file_name, static_cast<std::uint32_t>(line),
-                         static_cast<std::uint32_t>(column),
-                         "the file is not UTF-8 (octet " +
-                             std::to_string(static_cast<unsigned char>((*text)[*bad])) +
-                             " here); save it as UTF-8, in Excel 'CSV UTF-8'");
-  }
-  if (const auto nul = text->find('\0'); nul != std::string_view::npos) {
-    const auto line =
-        std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(nul), '\n') + 1;
-    return builder.error(file_name, static_cast<std::uint32_t>(line), 1,
-                         "the file holds NUL octets and is not text; save it as UTF-8 CSV");
-  }
+  const auto text = source_text(builder, file_name, content, storage);
+  if (!text) return;
   const auto rows = static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) + 1;
   builder.table->reserve(rows, text->size());
   Rows(builder, file_name, *text).read();

@@ -11,9 +11,15 @@ std::string key_of(const mail::Mailbox& address) {
   return key ? std::move(*key) : std::string();
 }
 
+bool same_targets(const Entry& one, const Entry& other) {
+  return key_of(one.target) == key_of(other.target) &&
+         std::equal(one.copies.begin(), one.copies.end(), other.copies.begin(), other.copies.end(),
+                    [](const auto& copy, const auto& its) { return key_of(copy) == key_of(its); });
+}
+
 bool same_route(const Entry& one, const Entry& other) {
-  return one.state == other.state && one.wave == other.wave &&
-         key_of(one.target) == key_of(other.target);
+  return one.has_state == other.has_state && one.state == other.state && one.wave == other.wave &&
+         same_targets(one, other);
 }
 
 bool before_in_order(const Entry& one, const Entry& other) {
@@ -45,7 +51,7 @@ TableDiff diff(const Table& before, const Table& after) {
 std::string TableDiff::summary() const {
   if (added.empty() && removed.empty() && changed.empty()) return "no change";
   std::size_t targets = 0;
-  for (const auto& [was, now] : changed) targets += key_of(was.target) != key_of(now.target);
+  for (const auto& [was, now] : changed) targets += !same_targets(was, now);
   const auto states = changed.size() - targets;
   const auto counted = [](std::size_t n, const char* one, const char* many) {
     return std::to_string(n) + " " + (n == 1 ? one : many) + " changed";

@@ -1,39 +1,12 @@
 // Loading a router: sources into a table, and what only shows when table and options meet.
 #include "routing/compact_table.h"
 #include "routing/router_impl.h"
+#include "routing/sources.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
-#include <cstdio>
 #include <memory>
 
 namespace waypost::routing {
 namespace {
-
-constexpr std::uint64_t kMaxFile = 4ull << 30;
-
-Result<std::string> read_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
-                                                             &std::fclose);
-  if (!file)
-    return fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io,
-                "cannot read the table: " + describe_errno(errno) +
-                    "; check the path and that the waypost user may read it");
-  struct stat info{};
-  if (::fstat(fileno(file.get()), &info) != 0)
-    return fail(ErrorKind::io, "cannot read the table: " + describe_errno(errno));
-  if (!S_ISREG(info.st_mode)) return fail(ErrorKind::io, "the table is not a regular file");
-  if (static_cast<std::uint64_t>(info.st_size) > kMaxFile)
-    return fail(ErrorKind::exhausted, "the table is larger than 4 GiB");
-  std::string content(static_cast<std::size_t>(info.st_size), '\0');
-  const auto got = std::fread(content.data(), 1, content.size(), file.get());
-  // A file that grows or shrinks under our eyes is being written.
-  if (got != content.size() || std::fgetc(file.get()) != EOF)
-    return fail(ErrorKind::io,
-                "the table changed while it was read; write it beside and rename it into place");
-  return content;
-}
 
 /// The first entry that `matches`, for the place of a problem.
 template <class Matches>
@@ -45,19 +18,34 @@ std::optional<Entry> first_entry(const CompactTable& table, Matches matches) {
   return found;
 }
 
-void report_targets(const CompactTable& table, const TableRouter& router,
+/// The first target of a record that is in this domain.
+std::optional<mail::Mailbox> target_in(const CompactTable& table,
+                                       const CompactTable::Record& record, std::uint32_t normal) {
+  std::optional<mail::Mailbox> found;
+  const auto look = [&](const CompactTable::Target& target) {
+    if (!found && table.normal_of(target.domain) == normal)
+      found = mail::Mailbox{std::string(target.local), table.written_domain(target.domain)};
+  };
+  look({record.target_local, record.target_domain});
+  CompactTable::for_each_copy(record, look);
+  return found;
+}
+
+void report_targets(const CompactTable& table, const RouterCore& core,
                     std::vector<Problem>& problems) {
   for (std::uint32_t normal = 0; normal < table.normal_count(); ++normal) {
     if (!table.normal_has_targets(normal)) continue;
     const auto& name = table.normal_name(normal);
-    const bool own = router.is_own(name);
-    if (!own && !router.next_hop_for(name).empty()) continue;
+    const bool own = core.is_own(name);
+    if (!own && !core.next_hop_for(name).empty()) continue;
+    std::optional<mail::Mailbox> target;
     const auto entry = first_entry(table, [&](const CompactTable::Record& record) {
-      return table.normal_of(record.target_domain) == normal;
+      target = target_in(table, record, normal);
+      return target.has_value();
     });
     if (!entry) continue;
     auto message =
-        "the target '" + entry->target.to_string() + "' of '" + entry->address.to_string() + "' ";
+        "the target '" + target->to_string() + "' of '" + entry->address.to_string() + "' ";
     message +=
         own ? "is in '" + name +
                   "', which is an own domain: its mail would come back here; give the "
@@ -70,10 +58,10 @@ void report_targets(const CompactTable& table, const TableRouter& router,
   }
 }
 
-void report_addresses(const CompactTable& table, const TableRouter& router,
+void report_addresses(const CompactTable& table, const RouterCore& core,
                       std::vector<Problem>& problems) {
   for (std::uint32_t normal = 0; normal < table.normal_count(); ++normal) {
-    if (!table.normal_has_entries(normal) || router.is_own(table.normal_name(normal))) continue;
+    if (!table.normal_has_entries(normal) || core.is_own(table.normal_name(normal))) continue;
     const auto entry = first_entry(table, [&](const CompactTable::Record& record) {
       return table.normal_of(record.address_domain) == normal;
     });
@@ -125,10 +113,24 @@ void report_option_domains(const Options& options, std::vector<Problem>& problem
   for (const auto& target : options.target_domains) check("target domain", target.domain);
 }
 
-bool any_error(const std::vector<Problem>& problems, std::size_t since) {
-  for (auto i = since; i < problems.size(); ++i)
-    if (problems[i].error) return true;
-  return false;
+std::shared_ptr<const Waves> waves_or_those_of(const Options& options,
+                                               std::shared_ptr<const Waves> waves) {
+  return waves ? std::move(waves) : Waves::make(options.waves, {});
+}
+
+/// nullopt: no error among the problems from `since` on.
+std::optional<Error> refusal(const std::vector<Problem>& problems, std::size_t since) {
+  std::size_t errors = 0;
+  const Problem* first = nullptr;
+  for (auto i = since; i < problems.size(); ++i) {
+    if (!problems[i].error) continue;
+    if (first == nullptr) first = &problems[i];
+    ++errors;
+  }
+  if (first == nullptr) return std::nullopt;
+  return Error{ErrorKind::invalid,
+               "the routing table cannot be used: " + first->to_string() +
+                   (errors > 1 ? " (and " + std::to_string(errors - 1) + " more errors)" : "")};
 }
 
 }  // namespace
@@ -138,55 +140,37 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
                                                    std::shared_ptr<const Waves> waves) {
   const auto before = problems.size();
   TableBuilder builder;
-  for (const auto& source : options.sources) {
-    if (source.kind == TableSource::Kind::inline_yaml) {
-      for (const auto& entry : source.entries) builder.add_entry(entry);
-      continue;
-    }
-    if (const auto content = read_file(source.paths.front()))
-      builder.add_csv(source.paths.front(), *content);
-    else
-      problems.push_back(Problem{true, source.paths.front(), 0, 0, content.error().message});
-  }
+  for (const auto& wave : options.waves) add_members_file(builder, wave, problems);
+  for (const auto& source : options.sources) add_source(builder, source, options, problems);
   auto table = std::static_pointer_cast<const CompactTable>(builder.build());
   problems.insert(problems.end(), builder.problems().begin(), builder.problems().end());
   Options kept = options;
   for (auto& source : kept.sources) source.entries.clear();  // they are in the table now
-  auto router = std::make_shared<TableRouter>(std::move(kept), table, std::string());
-  if (waves) router->use_waves(std::move(waves));
+  auto core = std::make_shared<RouterCore>(std::move(kept), table, std::string());
   report_option_domains(options, problems);
-  report_targets(*table, *router, problems);
-  report_addresses(*table, *router, problems);
+  report_targets(*table, *core, problems);
+  report_addresses(*table, *core, problems);
   if (!options.sources.empty()) report_own_domains(*table, options, problems);
   if (!options.srs.domain.empty()) {
     if (auto secrets = read_srs_secrets(options.srs.secret_file))
-      router->use_srs(std::move(*secrets));
+      core->use_srs(std::move(*secrets));
     else
       problems.push_back(Problem{true, options.srs.secret_file, 0, 0, secrets.error().message});
   }
-  if (any_error(problems, before)) {
-    std::size_t errors = 0;
-    const Problem* first = nullptr;
-    for (auto i = before; i < problems.size(); ++i) {
-      if (!problems[i].error) continue;
-      if (first == nullptr) first = &problems[i];
-      ++errors;
-    }
-    return fail(ErrorKind::invalid,
-                "the routing table cannot be used: " + first->to_string() +
-                    (errors > 1 ? " (and " + std::to_string(errors - 1) + " more errors)" : ""));
-  }
-  return std::shared_ptr<const Router>(std::move(router));
+  if (auto refused = refusal(problems, before)) return fail(std::move(*refused));
+  return std::make_shared<TableRouter>(std::move(core),
+                                       waves_or_those_of(options, std::move(waves)));
 }
 
 std::shared_ptr<const Router> Router::unavailable(const Options& options, std::string reason) {
   if (reason.empty()) reason = "never loaded";
-  auto router = std::make_shared<TableRouter>(options, TableBuilder().build(), std::move(reason));
+  auto core = std::make_shared<RouterCore>(options, std::make_shared<const CompactTable>(),
+                                           std::move(reason));
   // Returned mail needs no table.
   if (!options.srs.domain.empty())
     if (auto secrets = read_srs_secrets(options.srs.secret_file))
-      router->use_srs(std::move(*secrets));
-  return router;
+      core->use_srs(std::move(*secrets));
+  return std::make_shared<TableRouter>(std::move(core), waves_or_those_of(options, nullptr));
 }
 
 }  // namespace waypost::routing

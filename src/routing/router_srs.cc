@@ -30,27 +30,27 @@ Result<std::vector<std::string>> read_srs_secrets(const std::string& path) {
   return secrets;
 }
 
-void TableRouter::use_srs(std::vector<std::string> secrets) {
-  const SrsOptions& wanted = options_.srs;
+void RouterCore::use_srs(std::vector<std::string> secrets) {
+  const SrsOptions& wanted = options.srs;
   auto domain = normalise_domain(wanted.domain);
   if (!domain || secrets.empty()) return;
-  srs_domain_ = *domain;
+  srs_domain = *domain;
   const auto days = std::chrono::duration_cast<std::chrono::days>(wanted.max_age).count();
-  srs_.emplace(mail::SrsParameters{std::move(*domain), std::move(secrets),
+  srs.emplace(mail::SrsParameters{std::move(*domain), std::move(secrets),
                                    static_cast<unsigned>(days), wanted.max_local_part});
   for (const auto& own : wanted.own_domains)
-    if (auto normal = normalise_domain(own)) srs_own_.insert(std::move(*normal));
+    if (auto normal = normalise_domain(own)) srs_own.insert(std::move(*normal));
 }
 
 SenderChoice TableRouter::sender_for(const mail::ReversePath& sender, const Decision& decision,
                                      WallTime at) const {
-  if (!srs_ || !sender || decision.verdict != Verdict::rewrite) return {};
+  if (!core_->srs || !sender || decision.verdict != Verdict::rewrite) return {};
   const auto domain = normalise_domain(sender->domain);
   if (domain) {
-    const bool own = srs_own_.empty() ? is_own(*domain) : srs_own_.contains(*domain);
-    if (own || *domain == srs_domain_) return {};
+    const bool own = core_->srs_own.empty() ? core_->is_own(*domain) : core_->srs_own.contains(*domain);
+    if (own || *domain == core_->srs_domain) return {};
   }
-  auto rewritten = srs_->forward(*sender, at);
+  auto rewritten = core_->srs->forward(*sender, at);
   if (!rewritten) return {std::nullopt, rewritten.error().message};
   return {std::move(*rewritten), {}};
 }
@@ -70,7 +70,7 @@ Decision TableRouter::decide_returned(const mail::Mailbox& address, WallTime at,
     note(words);
     return decision;
   };
-  const auto back = srs_->reverse(address, at);
+  const auto back = core_->srs->reverse(address, at);
   switch (back.trouble) {
     case mail::SrsTrouble::malformed:
       return refuse(mail::status::unknown_mailbox, "this is no complete return address (SRS)");
@@ -80,7 +80,7 @@ Decision TableRouter::decide_returned(const mail::Mailbox& address, WallTime at,
     case mail::SrsTrouble::expired:
       return refuse(mail::status::unknown_mailbox,
                     "this return address has expired: it is " + std::to_string(back.age_days) +
-                        " days old, " + std::to_string(srs_->parameters().max_age_days) +
+                        " days old, " + std::to_string(core_->srs->parameters().max_age_days) +
                         " are allowed (SRS)");
     case mail::SrsTrouble::none:
       break;
@@ -89,13 +89,13 @@ Decision TableRouter::decide_returned(const mail::Mailbox& address, WallTime at,
   note("returns to " + sender + "; signed with secret " + std::to_string(back.secret + 1) +
        " of the file");
   const auto domain = normalise_domain(back.sender.domain);
-  if (domain && *domain == srs_domain_)
+  if (domain && *domain == core_->srs_domain)
     return refuse(mail::status::routing_loop, "this return address leads back to itself (SRS)");
-  if (!options_.srs.return_next_hop.empty()) {
-    note("goes to srs.return_next_hop '" + options_.srs.return_next_hop + "'");
+  if (!core_->options.srs.return_next_hop.empty()) {
+    note("goes to srs.return_next_hop '" + core_->options.srs.return_next_hop + "'");
     decision.verdict = Verdict::rewrite;
     decision.target = back.sender;
-    decision.next_hop = options_.srs.return_next_hop;
+    decision.next_hop = core_->options.srs.return_next_hop;
     decision.reply = smtp::Reply{250, mail::status::recipient_ok, "recipient ok"};
     decision.why = "returned mail for " + sender + "; goes to srs.return_next_hop";
     return decision;

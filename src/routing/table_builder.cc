@@ -5,7 +5,39 @@
 namespace waypost::routing {
 namespace {
 
-std::string quoted(std::string_view text) {
+/// "SMTP:bob@..." as Exchange writes proxy addresses.
+std::string_view without_smtp_prefix(std::string_view text) {
+  if (text.size() > 5 && text[4] == ':' && mail::ascii_lower(text.substr(0, 4)) == "smtp")
+    return text.substr(5);
+  return text;
+}
+
+/// Joins of addresses as people write them: "a@x;b@x", "a@x b@x". Quoted local parts stay whole.
+bool is_join(char c) { return c == ';' || c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+void split_targets(std::string_view text, std::vector<std::string_view>& pieces) {
+  std::size_t start = 0;
+  bool quotes = false;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size()) {
+      const char c = text[i];
+      if (c == '"') quotes = !quotes;
+      if (quotes && c == '\\') ++i;
+      if (quotes || !is_join(c)) continue;
+    }
+    const auto end = std::min(i, text.size());
+    if (end > start) pieces.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+}
+
+std::string state_words(const CompactTable::Record& record) {
+  return record.has_state ? std::string(to_string(record.state)) : "no state";
+}
+
+}  // namespace
+
+std::string quoted_text(std::string_view text) {
   std::string out = "'";
   for (const char c : text.substr(0, 120)) {
     const auto u = static_cast<unsigned char>(c);
@@ -14,15 +46,6 @@ std::string quoted(std::string_view text) {
   if (text.size() > 120) out += "...";
   return out + "'";
 }
-
-/// "SMTP:bob@..." as Exchange writes proxy addresses.
-std::string_view without_smtp_prefix(std::string_view text) {
-  if (text.size() > 5 && text[4] == ':' && mail::ascii_lower(text.substr(0, 4)) == "smtp")
-    return text.substr(5);
-  return text;
-}
-
-}  // namespace
 
 std::string_view to_string(EntryState state) {
   switch (state) {
@@ -92,7 +115,7 @@ bool TableBuilder::Impl::take_address(std::string_view text, std::string_view wh
   } else {
     auto parsed = mail::parse_mailbox(text);
     if (!parsed) {
-      complaint = article + " " + quoted(text) + " is not valid: " + parsed.error().message;
+      complaint = article + " " + quoted_text(text) + " is not valid: " + parsed.error().message;
       return false;
     }
     storage = std::move(*parsed);
@@ -100,15 +123,73 @@ bool TableBuilder::Impl::take_address(std::string_view text, std::string_view wh
     domain = storage.domain;
   }
   if (domain.empty()) {
-    complaint = article + " " + quoted(text) + " has no domain; write name@domain";
+    complaint = article + " " + quoted_text(text) + " has no domain; write name@domain";
     return false;
   }
   auto number = table->intern_domain(domain);
   if (!number) {
-    complaint = article + " " + quoted(text) + " cannot be used: " + number.error().message;
+    complaint = article + " " + quoted_text(text) + " cannot be used: " + number.error().message;
     return false;
   }
   part.domain = *number;
+  return true;
+}
+
+bool TableBuilder::Impl::take_targets(const RawEntry& raw, Part& target, std::string& complaint) {
+  copies_.clear();
+  const bool single =
+      raw.more_targets.empty() && std::none_of(raw.target.begin(), raw.target.end(), is_join);
+  if (single) return take_address(raw.target, "target", target_storage_[0], target, complaint);
+  pieces_.clear();
+  split_targets(raw.target, pieces_);
+  pieces_.insert(pieces_.end(), raw.more_targets.begin(), raw.more_targets.end());
+  if (pieces_.size() > kMaxTargets) {
+    complaint = "the targets are " + std::to_string(pieces_.size()) + ", but an entry has " +
+                std::to_string(kMaxTargets) + " at most; make a group of them in the new system";
+    return false;
+  }
+  if (pieces_.empty()) pieces_.emplace_back();
+  if (!take_address(pieces_[0], "target", target_storage_[0], target, complaint)) return false;
+  for (std::size_t i = 1; i < pieces_.size(); ++i) {
+    Part copy;
+    if (!take_address(pieces_[i], "target", target_storage_[i], copy, complaint)) return false;
+    copies_.push_back({copy.local_part, copy.domain});
+  }
+  return true;
+}
+
+/// No target is the address itself, and none is there twice.
+bool TableBuilder::Impl::check_targets(const RawEntry& raw, const CompactTable::Record& record,
+                                       std::string& complaint) {
+  const auto same = [&](const CompactTable::Target& one, std::string_view lower,
+                        std::uint32_t domain) {
+    return table->normal_of(one.domain) == domain && mail::ascii_lower(one.local) == lower;
+  };
+  const CompactTable::Target first{record.target_local, record.target_domain};
+  const auto own = table->normal_of(record.address_domain);
+  const auto is_address = [&](const CompactTable::Target& one) {
+    return same(one, record.key_local, own);
+  };
+  if (is_address(first) || std::any_of(copies_.begin(), copies_.end(), is_address)) {
+    complaint = "the target equals the address " + quoted_text(raw.address) +
+                "; give the address of the mailbox in the new system";
+    return false;
+  }
+  for (std::size_t i = 0; i < copies_.size(); ++i) {
+    const auto lower = mail::ascii_lower(copies_[i].local);
+    const auto domain = table->normal_of(copies_[i].domain);
+    const auto last = copies_.begin() + static_cast<std::ptrdiff_t>(i);
+    const bool twice =
+        same(first, lower, domain) || std::any_of(copies_.begin(), last, [&](const auto& before) {
+          return same(before, lower, domain);
+        });
+    if (!twice) continue;
+    complaint = "the target " +
+                quoted_text(std::string(copies_[i].local) + "@" +
+                            table->written_domain(copies_[i].domain)) +
+                " is there twice; remove one";
+    return false;
+  }
   return true;
 }
 
@@ -117,9 +198,11 @@ void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
   Part address, target;
   if (!take_address(raw.address, "address", address_storage_, address, complaint))
     return error(file, raw.line, raw.address_column, std::move(complaint));
-  if (!take_address(raw.target, "target", target_storage_, target, complaint))
+  if (!take_targets(raw, target, complaint))
     return error(file, raw.line, raw.target_column, std::move(complaint));
-  CompactTable::Record record{.state = raw.state,
+  const auto state = raw.state ? raw.state : defaults_.state;
+  CompactTable::Record record{.state = state.value_or(EntryState::active),
+                              .has_state = state.has_value(),
                               .key_local = address.local_part,
                               .written_local = address.local_part,
                               .target_local = target.local_part,
@@ -133,63 +216,77 @@ void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
     append_lower(lower_, address.local_part);
     record.key_local = lower_;
   }
-  if (table->normal_of(address.domain) == table->normal_of(target.domain)) {
-    target_lower_.clear();
-    append_lower(target_lower_, target.local_part);
-    if (target_lower_ == record.key_local)
-      return error(file, raw.line, raw.target_column,
-                   "the target equals the address " + quoted(raw.address) +
-                       "; give the address of the mailbox in the new system");
-  }
-  auto inserted = table->insert(record);
+  if (!check_targets(raw, record, complaint))
+    return error(file, raw.line, raw.target_column, std::move(complaint));
+  const Member* const assigned = members_.empty() ? nullptr : member(record);
+  const bool other_wave =
+      assigned != nullptr && record.wave != 0 && record.wave != assigned->wave;
+  if (record.wave == 0) record.wave = assigned != nullptr ? assigned->wave : default_wave_;
+  auto inserted = table->insert(record, copies_);
   if (!inserted) return error(file, raw.line, raw.address_column, inserted.error().message);
-  if (!inserted->added) report_duplicate(file, raw, table->record_at(inserted->offset), record);
+  if (!inserted->added) return report_duplicate(file, raw, *inserted, record);
+  if (other_wave)
+    warning(file, raw.line, raw.address_column,
+            quoted_text(raw.address) + " is in the members file of wave '" +
+                table->wave_name(assigned->wave) + "' (" +
+                SourcePlace{table->source_name(assigned->source), assigned->line}.to_string() +
+                "), but wave '" + table->wave_name(record.wave) +
+                "' is written here, and that counts; remove one of the two");
+}
+
+bool TableBuilder::Impl::same_targets(const CompactTable::Record& known,
+                                      const CompactTable::Record& fresh) const {
+  const auto same = [&](const CompactTable::Target& one, const CompactTable::Target& other) {
+    return table->normal_of(one.domain) == table->normal_of(other.domain) &&
+           mail::ascii_lower(one.local) == mail::ascii_lower(other.local);
+  };
+  std::size_t i = 0;
+  bool equal = same({known.target_local, known.target_domain},
+                    {fresh.target_local, fresh.target_domain});
+  CompactTable::for_each_copy(known, [&](const CompactTable::Target& copy) {
+    equal = equal && i < copies_.size() && same(copy, copies_[i]);
+    ++i;
+  });
+  return equal && i == copies_.size();
 }
 
 void TableBuilder::Impl::report_duplicate(std::string_view file, const RawEntry& raw,
-                                          const CompactTable::Record& known,
+                                          const CompactTable::Inserted& known_at,
                                           const CompactTable::Record& fresh) {
+  const bool earlier_source = known_at.offset < source_start_;
+  // Two directories may know the same hundred thousand people.
+  if (earlier_source && problems.size() >= kKeptProblems) {
+    ++unkept;
+    return;
+  }
+  const auto known = table->record_at(known_at.offset);
   const auto before = table->entry_of(known);
-  const auto now = table->entry_of(fresh);
   const auto place = before.place.to_string();
-  const bool same_target =
-      table->normal_of(known.target_domain) == table->normal_of(fresh.target_domain) &&
-      mail::ascii_lower(before.target.local_part) == mail::ascii_lower(now.target.local_part);
-  if (!same_target)
+  const bool same = same_targets(known, fresh);
+  const auto is_there = quoted_text(raw.address) + " is already at " + place;
+  std::string target = "'" + before.target.to_string() + "'";
+  if (!before.copies.empty())
+    target += " and " + std::to_string(before.copies.size()) + " more";
+  if (earlier_source)
+    return warning(file, raw.line, raw.address_column,
+                   is_there + ", in a source that comes before this one, with " +
+                       (same ? "the same target" : "another target, " + target) +
+                       "; that one counts");
+  if (!same)
     return error(file, raw.line, raw.address_column,
-                 quoted(raw.address) + " is already at " + place + " with another target, '" +
-                     before.target.to_string() + "'; keep one of the two");
-  if (known.state != fresh.state || known.wave != fresh.wave)
-    return error(
-        file, raw.line, raw.address_column,
-        quoted(raw.address) + " is already at " + place + " with another state or wave (there " +
-            std::string(routing::to_string(known.state)) +
-            (before.wave.empty() ? "" : ", wave '" + before.wave + "'") + "); keep one of the two");
-  warning(file, raw.line, raw.address_column,
-          quoted(raw.address) + " is already at " + place + " with the same target; remove one");
+                 is_there + " with another target, " + target + "; keep one of the two");
+  if (known.has_state != fresh.has_state || known.state != fresh.state || known.wave != fresh.wave)
+    return error(file, raw.line, raw.address_column,
+                 is_there + " with another state or wave (there " + state_words(known) +
+                     (before.wave.empty() ? "" : ", wave '" + before.wave + "'") +
+                     "); keep one of the two");
+  warning(file, raw.line, raw.address_column, is_there + " with the same target; remove one");
 }
 
-void TableBuilder::Impl::check_chains() {
-  std::string lower;
-  table->for_each_record([&](const CompactTable::Record& record, std::uint32_t) {
-    const auto domain = table->normal_of(record.target_domain);
-    if (!table->normal_has_entries(domain)) return;
-    lower.clear();
-    append_lower(lower, record.target_local);
-    const auto next = table->find_offset(lower, domain);
-    if (!next) return;
-    const auto entry = table->entry_of(record);
-    const auto onward = table->entry_of(table->record_at(*next));
-    const auto onward_key = normalise_key(onward.target);
-    const auto own_key = normalise_key(entry.address);
-    const bool circle = onward_key && own_key && *onward_key == *own_key;
-    auto message = "the target '" + entry.target.to_string() + "' of '" +
-                   entry.address.to_string() + "' is itself an address of the table (" +
-                   onward.place.to_string() + ", target '" + onward.target.to_string() + "')";
-    message += circle ? ": the two point at each other; correct one of them"
-                      : ": mail is rewritten once, never on from there; write the last target here";
-    report(Problem{circle, entry.place.source, entry.place.line, 0, std::move(message)});
-  });
+void TableBuilder::Impl::begin_source(SourceDefaults defaults) {
+  defaults_ = std::move(defaults);
+  default_wave_ = table->intern_wave(defaults_.wave);
+  source_start_ = table->arena_end();
 }
 
 TableBuilder::TableBuilder() : impl_(std::make_unique<Impl>()) {}
@@ -199,17 +296,30 @@ void TableBuilder::add_csv(std::string_view file_name, std::string_view content)
   add_csv_rows(*impl_, file_name, content);
 }
 
+void TableBuilder::add_members(std::string_view wave, std::string_view file_name,
+                               std::string_view content) {
+  impl_->add_members(wave, file_name, content);
+}
+
+void TableBuilder::begin_source(SourceDefaults defaults) {
+  impl_->begin_source(std::move(defaults));
+}
+
 void TableBuilder::add_entry(Entry entry) {
   if (static_cast<unsigned>(entry.state) > static_cast<unsigned>(EntryState::rolled_back))
     entry.state = EntryState::active;
   const auto address = entry.address.to_string();
-  const auto target = entry.target.to_string();
-  impl_->add(entry.place.source, RawEntry{.address = address,
-                                          .target = target,
-                                          .state = entry.state,
-                                          .wave = entry.wave,
-                                          .source = impl_->table->intern_source(entry.place.source),
-                                          .line = entry.place.line});
+  std::vector<std::string> targets{entry.target.to_string()};
+  for (const auto& copy : entry.copies) targets.push_back(copy.to_string());
+  const bool single = targets.size() == 1 && std::none_of(targets[0].begin(), targets[0].end(), is_join);
+  impl_->add(entry.place.source,
+             RawEntry{.address = address,
+                      .target = single ? std::string_view(targets[0]) : std::string_view(),
+                      .more_targets = single ? std::span<const std::string>() : targets,
+                      .state = entry.has_state ? std::optional(entry.state) : std::nullopt,
+                      .wave = entry.wave,
+                      .source = impl_->table->intern_source(entry.place.source),
+                      .line = entry.place.line});
 }
 
 const std::vector<Problem>& TableBuilder::problems() const { return impl_->problems; }
@@ -218,8 +328,9 @@ bool TableBuilder::has_errors() const { return impl_->errors > 0; }
 
 std::shared_ptr<const Table> TableBuilder::build() {
   auto& impl = *impl_;
-  impl.table->finish();
+  impl.report_split_people(impl.table->finish());
   impl.check_chains();
+  impl.check_members();
   if (impl.unkept > 0) {
     impl.problems.push_back(
         Problem{impl.errors > 0,

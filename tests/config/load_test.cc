@@ -112,6 +112,7 @@ TEST(Load, ReadsRouting) {
   const auto& entry = routing.sources[0].entries[0];
   EXPECT_EQ(entry.address.to_string(), "bob@corp.example");
   EXPECT_EQ(entry.state, routing::EntryState::migrating);
+  EXPECT_TRUE(entry.has_state);
   EXPECT_EQ(entry.place.to_string(), "dir/w.yaml:10");
   EXPECT_FALSE(routing.target_pass_unlisted);
   EXPECT_EQ(routing.plus_separator, "-");
@@ -122,7 +123,7 @@ TEST(Load, RelativePathsStartAtTheFile) {
   const auto loaded = load_text(std::string(kMinimal) + "spool: {directory: /abs}\n",
                                 "/etc/waypost/w.yaml", {.check_files = false});
   EXPECT_EQ(loaded.config.inbound.tls.certificates[0].chain_file, "/etc/waypost/c.pem");
-  EXPECT_EQ(loaded.config.routing.sources[0].path, "/etc/waypost/t.csv");
+  EXPECT_EQ(loaded.config.routing.sources[0].paths.at(0), "/etc/waypost/t.csv");
   EXPECT_EQ(loaded.config.spool.directory, "/abs");
 }
 

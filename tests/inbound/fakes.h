@@ -132,18 +132,19 @@ inline std::shared_ptr<const routing::Router> small_router() {
     return routing::Entry{{name, "corp.example"},
                           {name, "orgname.awsapps.com"},
                           state,
+                          true,
                           state == routing::EntryState::migrating ? "w1" : "",
+                          {},
                           {"table.csv", 1}};
   };
   routing::Options options;
   options.own_domains = {"corp.example"};
   options.target_domains = {{"orgname.awsapps.com", "workmail"}};
-  options.sources.push_back(
-      {routing::TableSource::Kind::inline_yaml,
-       {},
-       {entry("bob", routing::EntryState::active), entry("carol", routing::EntryState::active),
-        entry("dave", routing::EntryState::active),
-        entry("erin", routing::EntryState::migrating)}});
+  auto& source = options.sources.emplace_back();
+  source.kind = routing::TableSource::Kind::inline_yaml;
+  source.entries = {
+      entry("bob", routing::EntryState::active), entry("carol", routing::EntryState::active),
+      entry("dave", routing::EntryState::active), entry("erin", routing::EntryState::migrating)};
   std::vector<routing::Problem> problems;
   auto router = routing::Router::load(options, problems);
   EXPECT_TRUE(router) << (router ? "" : router.error().message);

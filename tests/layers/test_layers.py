@@ -23,6 +23,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ONLY_IN = {
     "yaml-cpp/": {"config"},
     "CLI/": {"app"},
+    "date/": {"routing"},
     "ares.h": {"net"},
     "sodium.h": {"inbound", "net"},
     "prometheus/": {"ops"},

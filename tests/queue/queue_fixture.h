@@ -244,10 +244,14 @@ inline std::shared_ptr<const routing::Router> users(bool moved = false,
     entries.push_back({{name, "corp.example"},
                        {name, "t" + std::to_string(n % 3) + ".example"},
                        waits ? routing::EntryState::migrating : routing::EntryState::active,
+                       true,
                        waits ? "w1" : "",
+                       {},
                        {"table", 1}});
   }
-  options.sources.push_back({routing::TableSource::Kind::inline_yaml, {}, std::move(entries)});
+  auto& source = options.sources.emplace_back();
+  source.kind = routing::TableSource::Kind::inline_yaml;
+  source.entries = std::move(entries);
   std::vector<routing::Problem> problems;
   auto router = routing::Router::load(options, problems);
   EXPECT_TRUE(router) << (router ? "" : router.error().message);

@@ -176,8 +176,8 @@ TEST(Csv, NamesMissingAndSuperfluousColumns) {
 }
 
 TEST(Csv, NamesBadAddressesWithTheirColumn) {
-  EXPECT_THAT(csv_problems("b@corp.example,not an address\n"),
-              StartsWith("users.csv:1:16: error: the target 'not an address' is not valid: "));
+  EXPECT_THAT(csv_problems("b@corp.example,not-an-address\n"),
+              StartsWith("users.csv:1:16: error: the target 'not-an-address' is not valid: "));
   EXPECT_THAT(csv_problems("b@a..b,b@t.example\n"),
               StartsWith("users.csv:1:1: error: the address 'b@a..b' "));
   EXPECT_THAT(csv_problems("b@[192.0.2.1],b@t.example\n"), HasSubstr("address literal"));

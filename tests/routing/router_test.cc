@@ -245,8 +245,8 @@ TEST_F(RouterTest, TraceTellsEveryStepInPlainWords) {
             "plus-suffix stripped: bob@old-corp.example is not in the table\n"
             "domain alias: bob+x@corp.example is not in the table\n"
             "domain alias, plus-suffix stripped: bob@corp.example is in the table at table.csv:3: "
-            "active, "
-            "target bob@orgname.awsapps.com\n"
+            "target bob@orgname.awsapps.com, state active, wave 'pilot'\n"
+            "state: active: written in the entry, which comes before what wave 'pilot' is\n"
             "plus-suffix: kept in the target: bob+x@orgname.awsapps.com\n"
             "next hop: target bob+x@orgname.awsapps.com goes to next hop 'workmail'\n");
 }

@@ -98,14 +98,17 @@ std::shared_ptr<const routing::Router> Routes::router() const {
   options.default_next_hop = default_hop_;
   options.unknown =
       unknown_defers_ ? routing::UnknownPolicy::defer : routing::UnknownPolicy::refuse;
-  routing::TableSource source{routing::TableSource::Kind::inline_yaml, {}, {}};
+  routing::TableSource source;
+  source.kind = routing::TableSource::Kind::inline_yaml;
   for (std::size_t user = 0; user < kUsers; ++user) {
     const Row& row = rows_[user];
     if (!row.state) continue;
     source.entries.push_back({{"u" + std::to_string(user), kOwnDomain},
                               {target_of(user, row), kTargetDomain},
                               *row.state,
+                              true,
                               "",
+                              {},
                               {"table", static_cast<std::uint32_t>(user + 1)}});
   }
   options.sources.push_back(std::move(source));

@@ -64,8 +64,8 @@ class Table {
   virtual bool has_domain(std::string_view normalised_domain) const = 0;
   /// In normalised order, for listings and diffs; may be slow.
   virtual std::vector<Entry> entries() const = 0;
-  /// The first entry whose target is this normalised key: the check of an address that was
-  /// rewritten before it came to us.
+  /// The first entry whose target is this normalised key, else the first that has it as a further
+  /// target: the check of an address that was rewritten before it came to us.
   virtual std::optional<Entry> find_target(std::string_view normalised_key) const;
   /// Every entry in the order of the sources, without a copy of the whole table.
   virtual void for_each(const std::function<void(const Entry&)>& visit) const;
@@ -78,20 +78,37 @@ class Table {
 Result<std::string> normalise_key(const mail::Mailbox& address);
 Result<std::string> normalise_domain(std::string_view domain);
 
+/// What holds for entries of a source that say nothing themselves.
+struct SourceDefaults {
+  std::string wave;  // empty: none
+  std::optional<EntryState> state;
+};
+
 class TableBuilder {
  public:
   TableBuilder();
   ~TableBuilder();
+  /// The members file of a wave: addresses, one a line, '#' comments, UTF-8 or UTF-16. They give
+  /// this wave to entries that name none; it comes before the wave of SourceDefaults. An address in
+  /// the files of two waves is an error, one that no source knows a warning.
+  /// REQUIRES: no entry was added yet.
+  void add_members(std::string_view wave, std::string_view file_name, std::string_view content);
+  /// What is added from here on is of another source, which comes after all before it: an address
+  /// that an earlier source knows stays that one's, with a warning that names both places. Never
+  /// called: all is one source.
+  void begin_source(SourceDefaults defaults = {});
   /// A CSV file `address,target[,state[,wave]]`: RFC 4180 quoting, optional header row (then the
-  /// columns may have any order), UTF-8 or UTF-16 with BOM, CRLF or LF, '#' comments; ';' or tab
-  /// instead of ',' if the first row says so. docs/routing.md describes the format.
+  /// columns may have any order; `guid` and `dn` of a directory's snapshot are passed over), UTF-8
+  /// or UTF-16 with BOM, CRLF or LF, '#' comments; ';' or tab instead of ',' if the first row says
+  /// so. Several targets stand in one field, joined by ';' or blanks. docs/routing.md describes the
+  /// format.
   void add_csv(std::string_view file_name, std::string_view content);
   void add_entry(Entry entry);
   /// At most 1,000 are kept, errors first; build() adds one line that counts the rest.
   const std::vector<Problem>& problems() const;
   bool has_errors() const;
-  /// Duplicates with different targets are errors (both places are named); identical ones are
-  /// warnings.
+  /// Within one source, duplicates with different targets are errors (both places are named);
+  /// identical ones are warnings. Addresses of one person in different waves are warnings.
   std::shared_ptr<const Table> build();
 
   struct Impl;  // src/routing/table_builder_impl.h

@@ -32,6 +32,9 @@ struct WaveOptions {
   std::uint32_t line = 0;            // in the configuration
 };
 
+/// The time of a wave's first change: what it is before anybody says anything.
+inline constexpr WallTime kBeginningOfTime = WallTime::min();
+
 /// A wave is `to` from `at` on.
 struct WaveChange {
   WallTime at{};
@@ -43,7 +46,7 @@ struct WaveChange {
 
 struct Wave {
   std::string name;
-  std::vector<WaveChange> changes;  // by `at`; the first is of the beginning of time
+  std::vector<WaveChange> changes;  // by `at`; the first is of kBeginningOfTime
   bool shadow = false;
   /// People who do not follow their wave, by normalised key (an operator has said so).
   std::map<std::string, EntryState, std::less<>> members;
@@ -60,9 +63,11 @@ std::string_view to_string(WaveVerb verb);
 /// others.
 std::optional<EntryState> state_after(WaveVerb verb);
 
-/// What an operator says. hold, activate, rollback and reset without `at` act now and drop every
-/// scheduled change; with `at` they are scheduled beside those of the same wave. `cancel` drops
-/// what is scheduled. With `members` only these people change (never scheduled).
+/// What an operator says. hold, activate, rollback and reset without `at` (or with one that has
+/// passed) act now and drop every scheduled change, the configuration's too; with `at` they are
+/// scheduled beside those of the same wave. `cancel` drops what is scheduled. With `members` only
+/// these people change (never scheduled), until somebody says otherwise: a word about the whole
+/// wave does not touch them; `reset` lets them follow their wave again.
 struct WaveCommand {
   WaveVerb verb = WaveVerb::activate;
   std::string wave;
@@ -93,8 +98,9 @@ class Waves {
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
 ///
 /// One per process, main thread. append() returns when the line is on stable storage; after a failed
-/// write the command did not happen. A torn last line (a crash) is left out; a line in the middle
-/// that makes no sense is skipped and told to `complain`.
+/// write the command did not happen (what was written of it is cut off; if even that fails, the
+/// journal takes no more). A torn last line (a crash: it was never acknowledged) is left out; a line
+/// in the middle that makes no sense is skipped and told to `complain`.
 class WaveJournal {
  public:
   static Result<std::unique_ptr<WaveJournal>> open(

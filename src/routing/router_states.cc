@@ -1,0 +1,196 @@
+// What holds for an entry at a time, and what that means for its mail.
+#include "routing/router_impl.h"
+
+#include <utility>
+
+namespace waypost::routing {
+namespace {
+
+std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
+
+std::string words(EntryState state) { return std::string(to_string(state)); }
+
+/// "migrating since 2026-12-01T02:00:00Z, said by root (uid 0)".
+std::string describe_change(const WaveChange& change) {
+  auto text = words(change.to);
+  if (change.at == kBeginningOfTime)
+    text += " from the beginning";
+  else
+    text += " since " + format_time(change.at);
+  text += ", said by " + printable(change.by);
+  if (!change.reason.empty()) text += " (" + printable(change.reason) + ")";
+  return text;
+}
+
+}  // namespace
+
+/// `key`: makes the normalised key of the entry, only when somebody has been named.
+template <class Key>
+TableRouter::Standing TableRouter::weigh(bool has_state, EntryState state, bool has_wave,
+                                         const Wave* wave, WallTime at, Key key) {
+  if (wave != nullptr && !wave->members.empty()) {
+    const auto person = wave->members.find(key());
+    if (person != wave->members.end())
+      return {person->second, Standing::Source::person, wave};
+  }
+  if (has_state) return {state, Standing::Source::entry, wave};
+  if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave};
+  if (has_wave) return {EntryState::pending, Standing::Source::silent_wave, nullptr};
+  return {EntryState::active, Standing::Source::none, nullptr};
+}
+
+TableRouter::Standing TableRouter::standing_of(const Record& record, WallTime at) const {
+  return weigh(record.has_state, record.state, record.wave != 0, wave_by_number_[record.wave], at,
+               [&] {
+                 const auto& table = *core_->table;
+                 std::string key(record.key_local);
+                 key += '@';
+                 return key += table.normal_name(table.normal_of(record.address_domain));
+               });
+}
+
+EntryState TableRouter::state_of(const Entry& entry, WallTime at) const {
+  const auto* wave = entry.wave.empty() ? nullptr : waves_->find(entry.wave);
+  return weigh(entry.has_state, entry.state, !entry.wave.empty(), wave, at, [&] {
+           auto key = normalise_key(entry.address);
+           return key ? std::move(*key) : std::string();
+         })
+      .state;
+}
+
+std::string TableRouter::describe(const Standing& standing, const std::string& wave_name,
+                                  WallTime at) const {
+  switch (standing.source) {
+    case Standing::Source::person:
+      return words(standing.state) + ": an operator has said so of this person alone (wave " +
+             quoted(wave_name) + " is " + words(standing.wave->state_at(at)) + ")";
+    case Standing::Source::entry:
+      return words(standing.state) + ": written in the entry" +
+             (wave_name.empty() ? std::string()
+                                : ", which comes before what wave " + quoted(wave_name) + " is");
+    case Standing::Source::silent_wave:
+      return words(standing.state) + ": nobody has said anything of wave " + quoted(wave_name) +
+             " yet";
+    case Standing::Source::none:
+      return words(standing.state) + ": the entry has neither a state nor a wave";
+    case Standing::Source::wave:
+      break;
+  }
+  const WaveChange* current = nullptr;
+  for (const auto& change : standing.wave->changes)
+    if (change.at <= at) current = &change;
+  auto text = "wave " + quoted(wave_name) + " is " +
+              (current != nullptr ? describe_change(*current) : words(standing.state));
+  if (const auto* next = standing.wave->next_after(at))
+    text += "; it becomes " + words(next->to) + " at " + format_time(next->at) + ", said by " +
+            printable(next->by);
+  return text;
+}
+
+void TableRouter::take_entry(Question& question, const Record& record,
+                             const Standing& standing) const {
+  auto& decision = question.decision;
+  decision.state = standing.state;
+  decision.wave = core_->table->wave_name(record.wave);
+  decision.place = core_->table->place_of(record);
+  question.note("state", [&] { return describe(standing, decision.wave, question.at); });
+}
+
+void TableRouter::decide_for_entry(Question& question, const Record& record) const {
+  const auto standing = standing_of(record, question.at);
+  take_entry(question, record, standing);
+  if (standing.state == EntryState::pending || standing.state == EntryState::rolled_back)
+    return decide_waiting(question, record, standing);
+  decide_moving(question, record, standing);
+}
+
+/// The target with the plus-suffix that the address had.
+mail::Mailbox TableRouter::target_for(Question& question,
+                                      const CompactTable::Target& target) const {
+  mail::Mailbox out{std::string(target.local), core_->table->written_domain(target.domain)};
+  if (question.suffix.empty() || !core_->options.plus_keep_in_target) return out;
+  auto longer = out;
+  longer.local_part += question.suffix;
+  const bool fits = longer.to_string().size() <= mail::kMaxAddressOctets;
+  question.note("plus-suffix", [&] {
+    return fits ? "kept in the target: " + printable(longer)
+                : "left out of the target, which would be longer than 571 octets";
+  });
+  return fits ? longer : out;
+}
+
+/// Pending or rolled back: the mailbox is still where it was.
+void TableRouter::decide_waiting(Question& question, const Record& record,
+                                 const Standing& standing) const {
+  auto& decision = question.decision;
+  const bool pending = standing.state == EntryState::pending;
+  const std::string state = pending ? ", not moved yet" : ", rolled back";
+  if (pending && standing.wave != nullptr && standing.wave->shadow) {
+    const auto& hop = core_->next_hop_of(core_->table->normal_of(record.target_domain));
+    decision.shadow_target = target_for(question, {record.target_local, record.target_domain}).to_string();
+    decision.shadow_next_hop = hop;
+    question.note("shadow", [&] {
+      return "wave " + quoted(decision.wave) + " is watched: if it were active, this would go to " +
+             printable(decision.shadow_target) + " by next hop " + quoted(hop);
+    });
+  }
+  const auto& hop = core_->options.pending_next_hop;
+  if (!hop.empty()) {
+    question.note("next hop", [&] {
+      return words(standing.state) + ": goes unchanged to pending_next_hop " + quoted(hop);
+    });
+    return question.accept(Verdict::pass, question.asked, hop,
+                           question.found(state + "; passed on unchanged"));
+  }
+  question.note("next hop", [&] {
+    return words(standing.state) + ": deferred, there is no pending_next_hop";
+  });
+  question.refuse(451, {4, 2, 1},
+                  "<" + printable(decision.original) +
+                      ">: the mailbox is not here yet; try again later",
+                  question.found(state + " and no pending_next_hop is configured"));
+}
+
+/// Active or migrating: to the target, at once or later.
+void TableRouter::decide_moving(Question& question, const Record& record,
+                                const Standing& standing) const {
+  const auto normal = core_->table->normal_of(record.target_domain);
+  const std::string& next_hop = core_->next_hop_of(normal);
+  if (next_hop.empty()) {
+    question.note("next hop", [&] {
+      return "none for target domain " + quoted(core_->table->normal_name(normal));
+    });
+    return question.refuse(
+        451, mail::status::spool_trouble,
+        "<" + printable(question.decision.original) + ">: no route at the moment",
+        question.found(", but no next hop serves its target's domain"));
+  }
+  auto target = target_for(question, {record.target_local, record.target_domain});
+  const bool hold = standing.state == EntryState::migrating;
+  question.note("next hop", [&] {
+    return "target " + printable(target) + " goes to next hop " + quoted(next_hop) +
+           (hold ? "; held, because the entry is migrating" : "");
+  });
+  if (record.copies != nullptr) add_copies(question, record);
+  if (core_->srs && !hold)
+    question.note("SRS", [&] {
+      return "a sender that is not ours is rewritten to an address in " +
+             quoted(core_->srs_domain);
+    });
+  question.accept(hold ? Verdict::hold : Verdict::rewrite, std::move(target), next_hop,
+                  question.found(hold ? ", held while migrating" : ""));
+}
+
+void TableRouter::add_copies(Question& question, const Record& record) const {
+  CompactTable::for_each_copy(record, [&](const CompactTable::Target& copy) {
+    // The numbers of copies count from the entry: none may be left out.
+    auto target = target_for(question, copy);
+    const auto& next_hop = core_->next_hop_of(core_->table->normal_of(copy.domain));
+    question.note("copy", [&] {
+      return "a copy for " + printable(target) + " goes to next hop " + quoted(next_hop);
+    });
+    question.decision.copies.push_back({std::move(target), next_hop});
+  });
+}
+
+}  // namespace waypost::routing

@@ -1,0 +1,138 @@
+// Commands to waves as JSON: the lines of the journal.
+#include "waypost/routing/waves.h"
+
+#include "routing/instant.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+
+namespace waypost::routing {
+namespace json = boost::json;
+namespace {
+
+constexpr std::size_t kMaxName = 64;  // of a wave, as in the sources
+
+std::unexpected<Error> nonsense(std::string_view member, std::string_view why) {
+  return fail(ErrorKind::invalid,
+              "'" + std::string(member) + "' makes no sense: " + std::string(why));
+}
+
+bool is_plain(std::string_view text) {
+  return std::none_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+}
+
+/// A member that may be missing (`out` stays) but not be something else than a plain text.
+Result<> take_text(const json::object& object, std::string_view name, std::string& out) {
+  const auto* value = object.if_contains(name);
+  if (value == nullptr) return {};
+  if (!value->is_string()) return nonsense(name, "it is no text");
+  out.assign(value->as_string().data(), value->as_string().size());
+  if (!is_plain(out)) return nonsense(name, "it holds control characters");
+  return {};
+}
+
+Result<> take_count(const json::object& object, std::string_view name, std::uint64_t& out) {
+  const auto* value = object.if_contains(name);
+  if (value == nullptr) return {};
+  if (value->is_uint64()) {
+    out = value->as_uint64();
+  } else if (value->is_int64() && value->as_int64() >= 0) {
+    out = static_cast<std::uint64_t>(value->as_int64());
+  } else {
+    return nonsense(name, "it is no number from 0 on");
+  }
+  return {};
+}
+
+Result<std::optional<WallTime>> take_time(const json::object& object, std::string_view name) {
+  std::string text;
+  if (auto taken = take_text(object, name, text); !taken) return fail(taken.error());
+  if (!object.contains(name)) return std::nullopt;
+  const auto at = parse_instant(text);
+  if (!at) return nonsense(name, at.error().message);
+  return *at;
+}
+
+Result<> take_members(const json::object& object, std::vector<std::string>& members) {
+  const auto* value = object.if_contains("members");
+  if (value == nullptr) return {};
+  if (!value->is_array()) return nonsense("members", "it is no list");
+  for (const auto& one : value->as_array()) {
+    if (!one.is_string() || one.as_string().empty())
+      return nonsense("members", "each must be an address");
+    members.emplace_back(one.as_string().data(), one.as_string().size());
+    if (!is_plain(members.back())) return nonsense("members", "one holds control characters");
+  }
+  return {};
+}
+
+Result<WaveVerb> take_verb(const json::object& object) {
+  std::string name;
+  if (auto taken = take_text(object, "verb", name); !taken) return fail(taken.error());
+  for (const auto verb : {WaveVerb::hold, WaveVerb::activate, WaveVerb::rollback, WaveVerb::reset,
+                          WaveVerb::shadow, WaveVerb::unshadow, WaveVerb::cancel})
+    if (name == to_string(verb)) return verb;
+  return nonsense("verb", "known are hold, activate, rollback, reset, shadow, unshadow and cancel");
+}
+
+/// Members that contradict each other.
+Result<> check(const WaveCommand& command) {
+  if (command.wave.empty()) return nonsense("wave", "it is missing");
+  if (command.wave.size() > kMaxName) return nonsense("wave", "it is longer than 64 octets");
+  const bool sets_state = state_after(command.verb).has_value();
+  if (!sets_state && !command.members.empty())
+    return nonsense("members",
+                    std::string(to_string(command.verb)) + " is about the whole wave");
+  if (!sets_state && command.at)
+    return nonsense("at", std::string(to_string(command.verb)) + " can't be scheduled");
+  if (!command.members.empty() && command.at)
+    return nonsense("at", "a change of single members can't be scheduled");
+  return {};
+}
+
+}  // namespace
+
+std::string to_json(const WaveCommand& command) {
+  json::object line{{"time", exact_time(command.said_at)},
+                    {"verb", to_string(command.verb)},
+                    {"wave", command.wave}};
+  if (command.at) line["at"] = exact_time(*command.at);
+  if (!command.members.empty())
+    line["members"] = json::array(command.members.begin(), command.members.end());
+  if (!command.by.empty()) line["by"] = command.by;
+  if (!command.reason.empty()) line["reason"] = command.reason;
+  line["people"] = command.people;
+  line["queued"] = command.queued;
+  return json::serialize(line);
+}
+
+Result<WaveCommand> wave_command_from_json(std::string_view text) {
+  boost::system::error_code trouble;
+  const auto value = json::parse({text.data(), text.size()}, trouble);
+  if (trouble || !value.is_object())
+    return fail(ErrorKind::invalid, "this is no JSON object: " + trouble.message());
+  const auto& object = value.as_object();
+  WaveCommand command;
+  const auto verb = take_verb(object);
+  if (!verb) return fail(verb.error());
+  command.verb = *verb;
+  const auto said_at = take_time(object, "time");
+  if (!said_at) return fail(said_at.error());
+  if (!*said_at) return nonsense("time", "it is missing");
+  command.said_at = **said_at;
+  const auto at = take_time(object, "at");
+  if (!at) return fail(at.error());
+  command.at = *at;
+  for (const auto& taken :
+       {take_text(object, "wave", command.wave), take_text(object, "by", command.by),
+        take_text(object, "reason", command.reason), take_members(object, command.members),
+        take_count(object, "people", command.people), take_count(object, "queued", command.queued),
+        check(command)})
+    if (!taken) return fail(taken.error());
+  return command;
+}
+
+}  // namespace waypost::routing

@@ -1,0 +1,66 @@
+// Members files of waves: one address a line.
+#include "routing/table_builder_impl.h"
+
+namespace waypost::routing {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r";
+
+/// The line without blanks around it and without comment. '#' is a letter inside an address.
+std::string_view without_comment(std::string_view line) {
+  const auto first = line.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos || line[first] == '#') return {};
+  line.remove_prefix(first);
+  for (const auto* comment : {" #", "\t#"}) line = line.substr(0, line.find(comment));
+  return line.substr(0, line.find_last_not_of(kBlanks) + 1);
+}
+
+}  // namespace
+
+void TableBuilder::Impl::add_members(std::string_view wave, std::string_view file,
+                                     std::string_view content) {
+  std::string storage;
+  const auto text = source_text(*this, file, content, storage);
+  if (!text) return;
+  Member member{table->intern_wave(wave), table->intern_source(file), 0, false};
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    ++member.line;
+    if (const auto address = without_comment(rest.substr(0, end)); !address.empty())
+      add_member(member, file, address);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+void TableBuilder::Impl::add_member(const Member& member, std::string_view file,
+                                    std::string_view text) {
+  std::string complaint;
+  Part address;
+  if (!take_address(text, "member", address_storage_, address, complaint))
+    return error(file, member.line, 0, std::move(complaint));
+  std::string key;
+  append_lower(key, address.local_part);
+  key.append(1, '@').append(table->normal_name(table->normal_of(address.domain)));
+  const auto [known, fresh] = members_.try_emplace(std::move(key), member);
+  if (fresh) return;
+  const Member& before = known->second;
+  const auto place = SourcePlace{table->source_name(before.source), before.line}.to_string();
+  if (before.wave == member.wave)
+    return warning(file, member.line, 0,
+                   quoted_text(text) + " is already at " + place + "; remove one");
+  error(file, member.line, 0,
+        quoted_text(text) + " is already a member of wave '" + table->wave_name(before.wave) +
+            "' (" + place + "); a person moves in one wave: remove one of the two");
+}
+
+const TableBuilder::Impl::Member* TableBuilder::Impl::member(const CompactTable::Record& record) {
+  key_.assign(record.key_local);
+  key_.append(1, '@').append(table->normal_name(table->normal_of(record.address_domain)));
+  const auto found = members_.find(key_);
+  if (found == members_.end()) return nullptr;
+  found->second.known = true;
+  return &found->second;
+}
+
+}  // namespace waypost::routing
