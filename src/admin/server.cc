@@ -35,8 +35,9 @@ constexpr std::chrono::seconds kRequestTime{10};
 constexpr std::chrono::seconds kAcceptPause{1};
 constexpr std::chrono::minutes kLongestAnswer{10};
 
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                         asio::wait_traits<std::chrono::steady_clock>, net::Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock,
+                               asio::wait_traits<std::chrono::steady_clock>, net::Executor>;
 
 /// An answer that comes later: its timer is cut when it has come.
 struct Later {
@@ -109,16 +110,17 @@ Task<void> serve_connection(BasicStream<Protocol> stream,
     if (error) co_return;
     const auto& request = parser.get();
     const auto later = std::make_shared<Later>(stream.get_executor());
-    std::optional<Answer> given = dispatcher->answer(
-        {request.method_string().data(), request.method_string().size()},
-        {request.target().data(), request.target().size()}, Call{request.body(), by}, over_tcp,
-        later);
+    std::optional<Answer> given =
+        dispatcher->answer({request.method_string().data(), request.method_string().size()},
+                           {request.target().data(), request.target().size()},
+                           Call{request.body(), by}, over_tcp, later);
     if (!given && !later->answer) {
       stream.expires_never();
       co_await later->come.async_wait(asio::redirect_error(use_task, error));
     }
     if (!given) given = std::move(later->answer);
-    if (!given) given = problem(504, "no answer in time; it may still be done: look before you repeat it");
+    if (!given)
+      given = problem(504, "no answer in time; it may still be done: look before you repeat it");
     Answer answer = std::move(*given);
     stream.expires_after(kRequestTime);
     http::response<http::string_body> response(static_cast<http::status>(answer.status),

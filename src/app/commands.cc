@@ -7,8 +7,8 @@
 #include "app/answers.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
-#include "app/waves_on_disk.h"
 #include "app/version.h"
+#include "app/waves_on_disk.h"
 
 #include <boost/json.hpp>
 #include <boost/version.hpp>
@@ -108,8 +108,8 @@ void print_steps(const json::object& decision) {
   line("directory   ", "dn");
   if (const auto* sender = decision.if_contains("sender")) print_sender(sender->as_object());
   if (const auto* size = decision.if_contains("size"))
-    std::cout << "size        " << count_of(size->as_object(), "octets") << " octets: "
-              << text_of(size->as_object(), "why") << "\n";
+    std::cout << "size        " << count_of(size->as_object(), "octets")
+              << " octets: " << text_of(size->as_object(), "why") << "\n";
   line("because     ", "why");
   line("reply       ", "reply");
   std::cout << "steps\n";
@@ -136,8 +136,8 @@ Result<json::object> explain_offline(const CommandOptions& options, const json::
   auto question = question_from(request, Clock::system().now());
   if (!question) return fail(question.error());
   std::vector<routing::Problem> problems;
-  const auto router = routing::Router::load(loaded.config.routing, problems,
-                                            waves_on_disk(loaded.config));
+  const auto router =
+      routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
   if (!router) return fail(ErrorKind::not_found, router.error().message);
   return explain(*question, **router, loaded.config);
 }

@@ -11,9 +11,10 @@ namespace waypost::app {
 namespace json = boost::json;
 
 DaemonCalls::DaemonCalls(const CommandOptions& options, std::string who)
-    : socket_(options.socket.empty()
-                  ? config::load_file(options.config_file, {.check_files = false}).config.admin.socket
-                  : options.socket),
+    : socket_(
+          options.socket.empty()
+              ? config::load_file(options.config_file, {.check_files = false}).config.admin.socket
+              : options.socket),
       who_(std::move(who)) {}
 
 std::optional<json::object> DaemonCalls::ask(const std::string& path, const json::object& request,
@@ -32,9 +33,9 @@ std::optional<json::object> DaemonCalls::ask(const std::string& path, const json
   std::cerr << who_ << ": " << (why.empty() ? answer->body : why) << "\n";
   if (const auto* problems = object.if_contains("problems"); problems && problems->is_array())
     for (const auto& one : problems->as_array()) std::cerr << one.as_string().c_str() << "\n";
-  exit_code_ = answer->status == 422                            ? 2
+  exit_code_ = answer->status == 422                           ? 2
                : answer->status >= 400 && answer->status < 500 ? kExitUsage
-                                                                : kExitFailed;
+                                                               : kExitFailed;
   return std::nullopt;
 }
 

@@ -168,7 +168,8 @@ std::optional<int> sync_by_daemon(const DirectoryArguments& arguments) {
       admin::request(socket, "POST", "/v1/directory/sync", json::serialize(request));
   if (!answer) return std::nullopt;
   if (answer->status == 200) {
-    std::cout << "the daemon reads it now; 'waypost directory status' and its log tell the outcome\n";
+    std::cout
+        << "the daemon reads it now; 'waypost directory status' and its log tell the outcome\n";
     return 0;
   }
   std::cerr << "waypost directory sync: " << text_of(object_of(answer->body), "error") << "\n";
@@ -232,7 +233,8 @@ void add_directory_commands(CLI::App& app, DirectoryArguments& arguments, int& e
     const auto asked = sync_by_daemon(arguments);
     exit_code = asked ? *asked : sync(arguments, std::move(*options));
   });
-  auto* told = directory->add_subcommand("status", "When the daemon has read each, and what it found");
+  auto* told =
+      directory->add_subcommand("status", "When the daemon has read each, and what it found");
   told->add_option("-c,--config", arguments.common.config_file, "Configuration file")
       ->capture_default_str();
   told->add_flag("--json", arguments.common.json, "Answer as JSON, one object a line");

@@ -36,10 +36,11 @@ json::object size_json(std::uint64_t size, const config::Config& config,
     object["why"] = "accepted, then returned with 5.3.4: max_message_size of next hop '" +
                     hop->name + "' is " + std::to_string(hop->max_message_size) + " octets";
   } else {
-    object["why"] = hop == nullptr || hop->max_message_size > 0
-                        ? "within all limits that are configured"
-                        : "within our limits; what the next hop takes shows its SIZE, WorkMail's is "
-                          "40 MB after encoding";
+    object["why"] =
+        hop == nullptr || hop->max_message_size > 0
+            ? "within all limits that are configured"
+            : "within our limits; what the next hop takes shows its SIZE, WorkMail's is "
+              "40 MB after encoding";
   }
   return object;
 }
@@ -76,11 +77,12 @@ json::object to_json(const Explanation& explanation) {
   object["reply"] = decision.reply.to_line();
   json::array copies;
   for (const auto& copy : decision.copies)
-    copies.push_back(json::object{{"target", copy.target.to_string()}, {"next_hop", copy.next_hop}});
+    copies.push_back(
+        json::object{{"target", copy.target.to_string()}, {"next_hop", copy.next_hop}});
   if (!copies.empty()) object["copies"] = std::move(copies);
   if (!decision.shadow_next_hop.empty())
-    object["shadow"] = json::object{{"target", decision.shadow_target},
-                                    {"next_hop", decision.shadow_next_hop}};
+    object["shadow"] =
+        json::object{{"target", decision.shadow_target}, {"next_hop", decision.shadow_next_hop}};
   json::array steps;
   for (const auto& step : explanation.steps) {
     steps.push_back(json::object{{"step", step.step}, {"detail", step.detail}});

@@ -112,9 +112,8 @@ Result<> Gateway::open_storage() {
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
-  auto waves =
-      routing::WaveJournal::open(wave_journal_file(config_),
-                                 [](const std::string& what) { ops::log().error("{}", what); });
+  auto waves = routing::WaveJournal::open(
+      wave_journal_file(config_), [](const std::string& what) { ops::log().error("{}", what); });
   if (!waves) return fail(std::move(waves).error());
   wave_journal_ = std::move(*waves);
   waves_seen_at_ = Clock::system().now();

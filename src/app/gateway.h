@@ -157,7 +157,7 @@ class Gateway {
   std::string table_trouble_;
   std::optional<routing::TableSize> table_size_;  // of the last good table, also of the run before
   std::unique_ptr<routing::WaveJournal> wave_journal_;
-  WallTime waves_seen_at_{};  // up to here scheduled changes are in use
+  WallTime waves_seen_at_{};                              // up to here scheduled changes are in use
   std::map<std::string, std::uint64_t> people_of_waves_;  // of this table:
   const routing::Table* counted_table_ = nullptr;
   WallTime counted_at_{};

@@ -50,8 +50,7 @@ void Gateway::note_directory(const routing::DirectoryOutcome& outcome) {
     return;
   }
   state.succeeded_at = Clock::system().now();
-  metrics_
-      .gauge("waypost_directory_success_timestamp_seconds", "Last good synchronisation", labels)
+  metrics_.gauge("waypost_directory_success_timestamp_seconds", "Last good synchronisation", labels)
       .set(std::chrono::duration_cast<std::chrono::seconds>(state.succeeded_at.time_since_epoch())
                .count());
   metrics_.gauge("waypost_directory_entries", "Entries that the directory gives", labels)
@@ -122,8 +121,9 @@ admin::Answer Gateway::sync_directory(const admin::Call& call) {
   const routing::DirectorySyncRequest wanted{.full = flag_of(request, "full"),
                                              .confirm_shrink = flag_of(request, "confirm_shrink")};
   if (!directory_watch_ || !directory_watch_->synchronise_now(name, wanted))
-    return refuse_call(404, "the daemon has no directory '" + name + "'; see 'directories' in its "
-                            "configuration, and 'waypost reload' after a change");
+    return refuse_call(404, "the daemon has no directory '" + name +
+                                "'; see 'directories' in its "
+                                "configuration, and 'waypost reload' after a change");
   ops::log().info("{}: directory {} is to be synchronised now{}{}", call.by, name,
                   wanted.full ? ", everything" : "",
                   wanted.confirm_shrink ? ", a shrink is confirmed" : "");

@@ -36,8 +36,8 @@ json::object Gateway::health_of(const std::string& next_hop) {
       if (!hop.last_reply.empty()) last_reply = hop.last_reply;
     }
   }
-  json::object object{{"ready", ready}, {"waiting", waiting}, {"active", active},
-                      {"window", window}};
+  json::object object{
+      {"ready", ready}, {"waiting", waiting}, {"active", active}, {"window", window}};
   std::string words = "no trouble known";
   if (suspended) {
     words = "suspended by an operator";
@@ -54,8 +54,8 @@ json::object Gateway::health_of(const std::string& next_hop) {
 void Gateway::explain(std::string_view body, std::function<void(admin::Answer)> done) {
   const auto question = question_from(object_of(body), Clock::system().now());
   if (!question) return done(refuse_call(400, question.error().message));
-  auto object = std::make_shared<json::object>(
-      waypost::app::explain(*question, *router_.get(), config_));
+  auto object =
+      std::make_shared<json::object>(waypost::app::explain(*question, *router_.get(), config_));
   const std::string next_hop = text_of(*object, "next_hop");
   const auto hop = std::find_if(config_.next_hops.begin(), config_.next_hops.end(),
                                 [&](const auto& one) { return one.name == next_hop; });

@@ -21,8 +21,7 @@ void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&
   auto loaded = std::make_shared<config::Loaded>(config::load_file(config_.file));
   for (const auto& diagnostic : loaded->diagnostics)
     report.problems.push_back(diagnostic.to_string());
-  if (!loaded->usable())
-    return done(refuse(std::move(report), "the configuration has errors"));
+  if (!loaded->usable()) return done(refuse(std::move(report), "the configuration has errors"));
   loading_ = true;
   load_table(loaded->config.routing, 0,
              [this, loaded, confirm_shrink, report, done = std::move(done)](LoadedTable table) {

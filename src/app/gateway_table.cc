@@ -121,8 +121,8 @@ std::string Gateway::suspicion_about(const LoadedTable& loaded, const routing::O
 void Gateway::use_table(std::shared_ptr<const routing::Router> router,
                         const routing::TableSize& size) {
   // A wave command may have come while it was loaded.
-  router_.set(router->with_waves(
-      routing::Waves::make(router->options().waves, wave_journal_->commands())));
+  router_.set(
+      router->with_waves(routing::Waves::make(router->options().waves, wave_journal_->commands())));
   table_loaded_ = true;
   table_trouble_.clear();
   table_size_ = size;
@@ -130,7 +130,9 @@ void Gateway::use_table(std::shared_ptr<const routing::Router> router,
     ops::log().warn("{}; a restart can't tell whether the table has shrunk", kept.error().message);
 }
 
-std::string Gateway::table_size_file() const { return config_.spool.directory + "/table-size.json"; }
+std::string Gateway::table_size_file() const {
+  return config_.spool.directory + "/table-size.json";
+}
 
 void Gateway::read_table_size() {
   std::ifstream file(table_size_file());
@@ -148,9 +150,9 @@ void Gateway::read_table_size() {
 void Gateway::load_first_table() {
   read_table_size();
   LoadedTable loaded;
-  auto router = routing::Router::load(
-      config_.routing, loaded.problems,
-      routing::Waves::make(config_.routing.waves, wave_journal_->commands()));
+  auto router =
+      routing::Router::load(config_.routing, loaded.problems,
+                            routing::Waves::make(config_.routing.waves, wave_journal_->commands()));
   for (const auto& problem : loaded.problems) {
     ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
                    problem.without_level());
@@ -174,8 +176,8 @@ void Gateway::load_first_table() {
 }
 
 void Gateway::add_table_actions(std::vector<admin::Action>& list) {
-  list.push_back({"POST", "/v1/table/stats", false,
-                  [this](const admin::Call&) { return table_stats(); }});
+  list.push_back(
+      {"POST", "/v1/table/stats", false, [this](const admin::Call&) { return table_stats(); }});
   list.push_back({"POST", "/v1/table/who", false,
                   [this](const admin::Call& call) { return table_who(call.body); }});
   list.push_back({"POST", "/v1/table/entries", false,
@@ -189,17 +191,17 @@ void Gateway::add_table_actions(std::vector<admin::Action>& list) {
 admin::Answer Gateway::table_stats() {
   const auto router = router_.get();
   const auto stats = routing::table_stats(*router, Clock::system().now());
-  return answer_json(
-      200, json::object{{"entries", stats.entries},
-                        {"with_copies", stats.with_copies},
-                        {"memory_octets", stats.memory_octets},
-                        {"loaded_at", routing::format_time(router->loaded_at())},
-                        {"trouble", table_trouble_},
-                        {"by_source", json::value_from(stats.by_source)},
-                        {"by_state", json::value_from(stats.by_state)},
-                        {"by_wave", json::value_from(stats.by_wave)},
-                        {"by_domain", json::value_from(stats.by_domain)},
-                        {"by_target_domain", json::value_from(stats.by_target_domain)}});
+  return answer_json(200,
+                     json::object{{"entries", stats.entries},
+                                  {"with_copies", stats.with_copies},
+                                  {"memory_octets", stats.memory_octets},
+                                  {"loaded_at", routing::format_time(router->loaded_at())},
+                                  {"trouble", table_trouble_},
+                                  {"by_source", json::value_from(stats.by_source)},
+                                  {"by_state", json::value_from(stats.by_state)},
+                                  {"by_wave", json::value_from(stats.by_wave)},
+                                  {"by_domain", json::value_from(stats.by_domain)},
+                                  {"by_target_domain", json::value_from(stats.by_target_domain)}});
 }
 
 admin::Answer Gateway::table_who(std::string_view body) {
@@ -246,8 +248,8 @@ void Gateway::table_diff(std::string_view body, std::function<void(admin::Answer
   load_table(options, names, [this, options, done = std::move(done)](LoadedTable table) {
     loading_ = false;
     if (!table.router) {
-      done(answer_json(422, json::object{{"error", table.trouble},
-                                         {"problems", strings(table.problems)}}));
+      done(answer_json(
+          422, json::object{{"error", table.trouble}, {"problems", strings(table.problems)}}));
     } else {
       json::object answer = diff_json(table.diff);
       answer["summary"] = table.diff.summary();

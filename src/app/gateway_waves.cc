@@ -56,8 +56,7 @@ Result<routing::WaveVerb> verb_of(const std::string& text) {
 }  // namespace
 
 void Gateway::add_wave_actions(std::vector<admin::Action>& list) {
-  list.push_back(
-      {"GET", "/v1/waves", false, [this](const admin::Call&) { return list_waves(); }});
+  list.push_back({"GET", "/v1/waves", false, [this](const admin::Call&) { return list_waves(); }});
   list.push_back({"POST", "/v1/wave/show", false,
                   [this](const admin::Call& call) { return show_wave(call.body); }});
   list.push_back({"POST", "/v1/wave/members", false,
@@ -93,7 +92,8 @@ std::string Gateway::unknown_wave(const std::string& name) {
   for (const auto& [wave, about] : router->waves().all())
     if (!people.contains(wave)) known.push_back(wave);
   if (known.empty())
-    return "there is no wave '" + name + "': no entry of the table names one, nor does the "
+    return "there is no wave '" + name +
+           "': no entry of the table names one, nor does the "
            "section 'waves'";
   return "there is no wave '" + name + "'" + routing::suggestion(name, known);
 }
@@ -133,8 +133,7 @@ admin::Answer Gateway::show_wave(std::string_view body) {
   if (own_state > 0) answer["with_own_state"] = own_state;
   json::array history;
   for (const auto& command : wave_journal_->commands()) {
-    if (command.wave == name)
-      history.emplace_back(json::parse(routing::to_json(command)));
+    if (command.wave == name) history.emplace_back(json::parse(routing::to_json(command)));
   }
   answer["history"] = std::move(history);
   if (wave != nullptr) {
@@ -190,8 +189,9 @@ Result<routing::WaveCommand> Gateway::wave_command_of(const json::object& reques
       return fail(ErrorKind::invalid, "'" + std::string(routing::to_string(*verb)) +
                                           "' acts at once; it takes no time");
     if (*at <= command.said_at && text != "now")
-      return fail(ErrorKind::invalid, routing::format_time(*at) + " is over; leave the time out to "
-                                                                  "act now");
+      return fail(ErrorKind::invalid, routing::format_time(*at) +
+                                          " is over; leave the time out to "
+                                          "act now");
     if (*at > command.said_at) command.at = *at;
   }
   if (const auto* members = request.if_contains("members"); members != nullptr) {
@@ -303,8 +303,8 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
 
 /// Into the service log and the tracking log; gives the sentence.
 std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
-  std::string what = "wave '" + command.wave + "': " +
-                     std::string(routing::to_string(command.verb));
+  std::string what =
+      "wave '" + command.wave + "': " + std::string(routing::to_string(command.verb));
   if (command.at) what += " scheduled for " + routing::format_time(*command.at);
   what += ", " + std::to_string(command.people) +
           (command.members.empty() ? " people" : " people by name");

@@ -70,10 +70,12 @@ int run(int argc, char** argv) {
   add_daemon(explain, options);
   waypost::app::ExplainArguments question;
   explain->add_option("address", question.address, "For example bob@corp.example")->required();
-  explain->add_option("--at", question.at,
-                      "As it will be then: 2026-12-01T02:00:00Z, \"2026-12-01 02:00 Europe/Berlin\", "
-                      "+2h");
-  explain->add_option("--sender", question.sender, "From this reverse-path; '<>' is the null sender");
+  explain->add_option(
+      "--at", question.at,
+      "As it will be then: 2026-12-01T02:00:00Z, \"2026-12-01 02:00 Europe/Berlin\", "
+      "+2h");
+  explain->add_option("--sender", question.sender,
+                      "From this reverse-path; '<>' is the null sender");
   explain->add_option("--size", question.size, "A message of so many octets");
   explain->callback([&] { exit_code = waypost::app::explain_route(options, question); });
 

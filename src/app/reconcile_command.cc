@@ -5,6 +5,7 @@
 #include "waypost/routing/spelling.h"
 
 #include "app/reconcile_output.h"
+#include "app/waves_on_disk.h"
 
 #include <algorithm>
 #include <array>
@@ -96,7 +97,7 @@ Result<std::shared_ptr<const routing::Router>> load_router(const std::string& co
                 config_file + " can't be used; see waypost check --config " + config_file);
   }
   std::vector<routing::Problem> problems;
-  return routing::Router::load(loaded.config.routing, problems);
+  return routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
 }
 
 /// A word that is not known is never taken for "nothing found".

@@ -108,9 +108,8 @@ int diff(const TableArguments& arguments) {
     if (!suspicion.empty()) std::cout << "a reload would refuse it: " << suspicion << "\n";
   }
   if (!suspicion.empty()) return kExitRefused;
-  const bool same = count_of(counts, "added") + count_of(counts, "removed") +
-                        count_of(counts, "changed") ==
-                    0;
+  const bool same =
+      count_of(counts, "added") + count_of(counts, "removed") + count_of(counts, "changed") == 0;
   return same ? 0 : kExitNo;
 }
 
@@ -166,15 +165,15 @@ void print_entry(const json::object& entry) {
 int export_table(const TableArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost table export");
   if (!arguments.common.json) std::cout << "address,target,state,wave\n";
-  const bool good = daemon.walk("/v1/table/entries", json::object{{"from", 0}},
-                                [&](const json::object& answer) {
-                                  for (const auto& entry : answer.at("entries").as_array()) {
-                                    if (arguments.common.json)
-                                      std::cout << json::serialize(entry) << "\n";
-                                    else
-                                      print_entry(entry.as_object());
-                                  }
-                                });
+  const bool good =
+      daemon.walk("/v1/table/entries", json::object{{"from", 0}}, [&](const json::object& answer) {
+        for (const auto& entry : answer.at("entries").as_array()) {
+          if (arguments.common.json)
+            std::cout << json::serialize(entry) << "\n";
+          else
+            print_entry(entry.as_object());
+        }
+      });
   return good ? 0 : daemon.exit_code();
 }
 
@@ -223,7 +222,8 @@ void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code
           check_table);
   checked->add_option("file", arguments.files, "These CSV files instead of the configured sources");
   checked->add_flag("--strict", arguments.strict, "Exit 1 on warnings");
-  add("diff", "What a reload would change: exit 0 nothing, 1 something, 2 it would be refused", diff)
+  add("diff", "What a reload would change: exit 0 nothing, 1 something, 2 it would be refused",
+      diff)
       ->add_option("--names", arguments.names, "Show so many of each kind by name");
   add("stats", "How many entries, by source, state, wave and domain", stats);
   add("export", "The table that runs, as CSV that can be a source again", export_table);

@@ -20,8 +20,8 @@ struct TableArguments {
 };
 
 /// Adds `table` with its verbs. Exit codes: 0 good, or no difference; 1 warnings with --strict, a
-/// difference, or nobody found; 2 errors, the table would be refused; 64 usage; 69 no daemon; 78 the
-/// configuration has errors.
+/// difference, or nobody found; 2 errors, the table would be refused; 64 usage; 69 no daemon; 78
+/// the configuration has errors.
 void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code);
 
 }  // namespace waypost::app

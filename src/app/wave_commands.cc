@@ -35,8 +35,8 @@ struct Queued {
 
   std::string words() const {
     if (recipients == 0) return "nothing";
-    std::string text = std::to_string(recipients) + " recipients in " + std::to_string(messages) +
-                       " messages";
+    std::string text =
+        std::to_string(recipients) + " recipients in " + std::to_string(messages) + " messages";
     const char* separator = ": ";
     for (const auto& [state, count] : states) {
       text += separator + std::to_string(count) + " " + state;
@@ -111,8 +111,8 @@ void print_wave(const json::object& wave) {
               << " have a state of their own in their source\n";
   if (const auto* exceptions = wave.if_contains("exception_states"))
     for (const auto& [address, state] : exceptions->as_object())
-      std::cout << "by name     " << std::string_view(address) << " is " << state.as_string().c_str()
-                << "\n";
+      std::cout << "by name     " << std::string_view(address) << " is "
+                << state.as_string().c_str() << "\n";
   print_counts("sources     ", wave.at("sources").as_object());
 }
 
@@ -148,8 +148,8 @@ int show(const WaveArguments& arguments) {
 int members(const WaveArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost wave members");
   std::uint64_t shown = 0;
-  const bool good = daemon.walk(
-      "/v1/wave/members", request_of(arguments, {}), [&](const json::object& answer) {
+  const bool good =
+      daemon.walk("/v1/wave/members", request_of(arguments, {}), [&](const json::object& answer) {
         for (const auto& value : answer.at("members").as_array()) {
           const auto& member = value.as_object();
           if (!arguments.state.empty() && text_of(member, "state") != arguments.state) continue;
@@ -170,8 +170,8 @@ int members(const WaveArguments& arguments) {
 }
 
 void print_plan(const json::object& plan, const Queued& queued) {
-  std::cout << "wave        " << text_of(plan, "wave") << ": " << text_of(plan, "verb") << ", as of "
-            << text_of(plan, "at") << "\n"
+  std::cout << "wave        " << text_of(plan, "wave") << ": " << text_of(plan, "verb")
+            << ", as of " << text_of(plan, "at") << "\n"
             << "people      " << count_of(plan, "people") << ", of whom "
             << count_of(plan, "changed") << " would change\n";
   for (const auto& value : plan.at("moves").as_array()) {
@@ -188,10 +188,10 @@ void print_plan(const json::object& plan, const Queued& queued) {
     std::cout << "  " << one.as_string().c_str() << "\n";
   const auto& changes = plan.at("changes").as_array();
   if (changes.empty()) return;
-  std::cout << "changes     " << (changes.size() < count_of(plan, "changed")
-                                      ? "the first " + std::to_string(changes.size()) +
-                                            "; --names N shows more\n"
-                                      : std::string("\n"));
+  std::cout << "changes     "
+            << (changes.size() < count_of(plan, "changed")
+                    ? "the first " + std::to_string(changes.size()) + "; --names N shows more\n"
+                    : std::string("\n"));
   for (const auto& value : changes) {
     const auto& change = value.as_object();
     std::cout << "  " << text_of(change, "address") << ": " << text_of(change, "from") << " -> "
@@ -241,8 +241,8 @@ int act(const WaveArguments& arguments, const std::string& verb) {
     std::cout << ": " << text_of(*answer, "state_before") << " -> " << text_of(*answer, "state");
   }
   std::cout << ", " << count_of(*answer, "people")
-            << (arguments.members.empty() ? " people" : " people by name") << "; queued: "
-            << queued.words() << "\n";
+            << (arguments.members.empty() ? " people" : " people by name")
+            << "; queued: " << queued.words() << "\n";
   return 0;
 }
 
@@ -280,8 +280,8 @@ void add_wave_commands(CLI::App& app, WaveArguments& arguments, int& exit_code) 
   add("members", "Its people, and where each goes", true, members)
       ->add_option("--state", arguments.state, "Only those who are in this state")
       ->check(CLI::IsMember({"pending", "migrating", "active", "rolled_back"}));
-  auto* planned = add("plan", "What a command would change: people, queued mail, conflicts", true,
-                      plan);
+  auto* planned =
+      add("plan", "What a command would change: people, queued mail, conflicts", true, plan);
   planned->add_option("verb", arguments.verb, "hold, activate, rollback or reset")
       ->required()
       ->check(CLI::IsMember({"hold", "activate", "rollback", "reset"}));
@@ -295,9 +295,8 @@ void add_wave_commands(CLI::App& app, WaveArguments& arguments, int& exit_code) 
       add_change(command, arguments);
     else
       command->add_option("--reason", arguments.reason, "For the journal and the tracking log");
-    command->callback([&arguments, &exit_code, name = std::string(verb)] {
-      exit_code = act(arguments, name);
-    });
+    command->callback(
+        [&arguments, &exit_code, name = std::string(verb)] { exit_code = act(arguments, name); });
   };
   change("hold", "migrating: mail is accepted and held", true);
   change("activate", "active: mail goes to the new system, held mail first", true);

@@ -17,8 +17,8 @@ inline std::string wave_journal_file(const config::Config& config) {
 inline std::shared_ptr<const routing::Waves> waves_on_disk(const config::Config& config) {
   const auto journal =
       routing::WaveJournal::open(wave_journal_file(config), [](const std::string&) {});
-  return routing::Waves::make(config.routing.waves,
-                              journal ? (*journal)->commands() : std::vector<routing::WaveCommand>());
+  return routing::Waves::make(
+      config.routing.waves, journal ? (*journal)->commands() : std::vector<routing::WaveCommand>());
 }
 
 }  // namespace waypost::app

@@ -254,11 +254,11 @@ class Consistency {
     std::vector<std::string_view> names;
     for (const auto& directory : config_.directories) names.push_back(directory.name);
     std::set<std::string> used;
-    const std::size_t by_hand = !config_.routing.sources.empty() &&
-                                        config_.routing.sources.front().kind ==
-                                            routing::TableSource::Kind::inline_yaml
-                                    ? 1
-                                    : 0;
+    const std::size_t by_hand =
+        !config_.routing.sources.empty() &&
+                config_.routing.sources.front().kind == routing::TableSource::Kind::inline_yaml
+            ? 1
+            : 0;
     for (std::size_t i = by_hand; i < config_.routing.sources.size(); ++i) {
       const auto& source = config_.routing.sources[i];
       if (source.kind != routing::TableSource::Kind::directory || source.directory.empty())

@@ -125,9 +125,9 @@ void read_routing(Section& section, routing::Options& options) {
                     "two of them know is the earlier one's"},
                    [&](Section& source) { read_source(source, options.sources); });
   std::vector<std::string> tables;
-  section.files({"tables",
-                 "short for sources of type csv (address,target[,state[,wave]]), behind 'sources'"},
-                tables);
+  section.files(
+      {"tables", "short for sources of type csv (address,target[,state[,wave]]), behind 'sources'"},
+      tables);
   for (auto& table : tables) options.sources.emplace_back().paths = {table};
   section.share({"most_removed",
                  "a reload that removes a larger share of the entries, or all of one source, is "

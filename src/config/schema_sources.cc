@@ -27,8 +27,8 @@ std::optional<EntryState> read_state(Section& section, std::string_view meaning)
 
 void need(Section& section, bool given, std::string_view kind, std::string_view what) {
   if (!given)
-    section.reading().error(section.place(), "a source of type '" + std::string(kind) +
-                                                 "' needs " + std::string(what));
+    section.reading().error(
+        section.place(), "a source of type '" + std::string(kind) + "' needs " + std::string(what));
 }
 
 void check_source(Section& section, const routing::TableSource& source, const std::string& file) {
@@ -77,8 +77,7 @@ void read_source(Section& section, std::vector<routing::TableSource>& sources) {
                 "workmail: the own domain of users for whom no alias is known; empty: they are "
                 "left out"},
                source.address_domain);
-  section.text({"directory", "directory: its name in the section 'directories'"},
-               source.directory);
+  section.text({"directory", "directory: its name in the section 'directories'"}, source.directory);
   section.text({"wave", "wave of all entries that name none"}, source.wave);
   source.state = read_state(section, "state of all entries that name none; empty: their wave's");
   if (section.describing()) return;
@@ -90,9 +89,9 @@ void read_source(Section& section, std::vector<routing::TableSource>& sources) {
 void read_wave(Section& section, routing::WaveOptions& wave) {
   wave.state = read_state(section, "what the wave is from the beginning; empty: pending");
   wave.hold_at = read_time(section, {"hold_at", "mail is held (migrating) from then on"});
-  wave.activate_at =
-      read_time(section, {"at", "active from then on, such as 2026-12-01T02:00:00Z or "
-                                "\"2026-12-01 02:00 Europe/Berlin\""});
+  wave.activate_at = read_time(section, {"at",
+                                         "active from then on, such as 2026-12-01T02:00:00Z or "
+                                         "\"2026-12-01 02:00 Europe/Berlin\""});
   section.boolean({"shadow", "while pending: log the new route, use the old one"}, wave.shadow);
   section.file({"members", "addresses of its people, one a line, if the sources don't say"},
                wave.members_file, FileUse::shared);

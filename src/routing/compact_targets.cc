@@ -88,8 +88,8 @@ void CompactTable::insert_target(const FreshTarget& fresh) {
 
 bool CompactTable::has_target(const Record& record, std::string_view lower_local,
                               std::uint32_t normal) const {
-  bool found = normal_of(record.target_domain) == normal &&
-               equals_lower(record.target_local, lower_local);
+  bool found =
+      normal_of(record.target_domain) == normal && equals_lower(record.target_local, lower_local);
   for_each_copy(record, [&](const Target& copy) {
     found = found || (normal_of(copy.domain) == normal && equals_lower(copy.local, lower_local));
   });

@@ -22,7 +22,7 @@ namespace waypost::routing {
 /// One row of a source, not yet checked. The views live during the call.
 struct RawEntry {
   std::string_view address;
-  std::string_view target;                   // one or several, joined by ';' or blanks
+  std::string_view target;                    // one or several, joined by ';' or blanks
   std::span<const std::string> more_targets;  // those that are not joined
   std::optional<EntryState> state;
   std::string_view wave;

@@ -34,8 +34,8 @@ void TableBuilder::Impl::check_chain(const CompactTable::Record& record,
       *next, [&](const CompactTable::Target& copy) { circle = circle || is_own(copy); });
   const mail::Mailbox written{std::string(target.local), table->written_domain(target.domain)};
   auto message = "the target '" + written.to_string() + "' of '" + entry.address.to_string() +
-                 "' is itself an address of the table (" + onward.place.to_string() +
-                 ", target '" + onward.target.to_string() + "')";
+                 "' is itself an address of the table (" + onward.place.to_string() + ", target '" +
+                 onward.target.to_string() + "')";
   message += circle ? ": the two point at each other; correct one of them"
                     : ": mail is rewritten once, never on from there; write the last target here";
   report(Problem{circle, entry.place.source, entry.place.line, 0, std::move(message)});
@@ -51,9 +51,9 @@ void TableBuilder::Impl::report_split_people(const std::vector<CompactTable::Sam
     const auto entry = table->entry_of(table->record_at(later));
     const auto other = table->entry_of(table->record_at(first));
     warning(entry.place.source, entry.place.line, 0,
-            "'" + entry.address.to_string() + "' (" + standing(entry) + ") has the same target as '" +
-                other.address.to_string() + "' (" + standing(other) + ", " +
-                other.place.to_string() +
+            "'" + entry.address.to_string() + "' (" + standing(entry) +
+                ") has the same target as '" + other.address.to_string() + "' (" + standing(other) +
+                ", " + other.place.to_string() +
                 "): the addresses of one person should be in one wave and state");
   }
 }

@@ -156,9 +156,8 @@ std::optional<std::string> suspicious_shrink(const TableSize& before, const Tabl
   if (removed <= kAlwaysAllowed || before.entries == 0) return std::nullopt;
   const double share = static_cast<double>(removed) / static_cast<double>(before.entries);
   if (share <= options.most_removed) return std::nullopt;
-  return std::to_string(removed) + " of " + std::to_string(before.entries) +
-         " entries are gone (" + percent(share) + "; routing.most_removed allows " +
-         percent(options.most_removed) + ")";
+  return std::to_string(removed) + " of " + std::to_string(before.entries) + " entries are gone (" +
+         percent(share) + "; routing.most_removed allows " + percent(options.most_removed) + ")";
 }
 
 }  // namespace waypost::routing

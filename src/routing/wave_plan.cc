@@ -67,8 +67,7 @@ WavePlan plan_wave(const Router& now, const Router& then, const std::string& wav
     const auto person = targets.find(key_of(entry.target));
     if (person == targets.end()) return;
     const EntryState state = then.state_of(entry, at);
-    add_conflict(plan, named(entry) + " is the same person as '" + person->second +
-                           "' but " +
+    add_conflict(plan, named(entry) + " is the same person as '" + person->second + "' but " +
                            (entry.wave.empty() ? "of no wave" : "of wave '" + entry.wave + "'") +
                            ": it would be " + std::string(to_string(state)));
   });

@@ -34,11 +34,12 @@ struct TableSource {
   std::vector<std::string> paths;    // csv, exchange: one; workmail: the pages; directory: its
                                      // snapshot on this disk
   std::vector<std::string> aliases;  // workmail: outputs of list-aliases
-  std::string address_domain;        // workmail: of who has no known alias in an own domain; empty: left out
-  std::string directory;             // directory: its configured name
-  std::string wave;                  // of entries that name none
-  std::optional<EntryState> state;   // of entries that name none
-  std::vector<Entry> entries;        // inline_yaml, with their places
+  std::string
+      address_domain;     // workmail: of who has no known alias in an own domain; empty: left out
+  std::string directory;  // directory: its configured name
+  std::string wave;       // of entries that name none
+  std::optional<EntryState> state;  // of entries that name none
+  std::vector<Entry> entries;       // inline_yaml, with their places
 };
 /// An own-domain address that the table does not know.
 enum class UnknownPolicy : std::uint8_t { refuse, defer };
@@ -105,8 +106,8 @@ class Router {
   /// The same table and options with other waves; cheap.
   virtual std::shared_ptr<const Router> with_waves(std::shared_ptr<const Waves> waves) const = 0;
   virtual const Waves& waves() const = 0;
-  /// What holds for this entry at a time: its own state, else its wave's, else active; an operator's
-  /// word about this person comes before all.
+  /// What holds for this entry at a time: its own state, else its wave's, else active; an
+  /// operator's word about this person comes before all.
   virtual EntryState state_of(const Entry& entry, WallTime at) const = 0;
   /// `trace`: filled step by step when not null; the decision is the same either way.
   virtual Decision decide(const mail::Mailbox& address, WallTime at,

@@ -31,8 +31,8 @@ TableStats table_stats(const Router& router, WallTime at);
 /// those with the same target.
 std::vector<Entry> entries_of_person(const Table& table, const mail::Mailbox& address);
 
-/// What is legal and looks like a mistake: local parts that WorkMail can't have, entries that hide a
-/// domain alias, targets that differ only in case. At most 1,000.
+/// What is legal and looks like a mistake: local parts that WorkMail can't have, entries that hide
+/// a domain alias, targets that differ only in case. At most 1,000.
 std::vector<Problem> lint(const Router& router);
 
 /// How many entries came from where; kept on disk so that a restart can tell a vanished table too.
@@ -45,8 +45,8 @@ struct TableSize {
 };
 TableSize size_of(const Table& table);
 
-/// Why `after` should not take the place of `before` unasked; nullopt: nothing suspicious. `removed`:
-/// entries of `before` that are gone. Up to 10 may always go.
+/// Why `after` should not take the place of `before` unasked; nullopt: nothing suspicious.
+/// `removed`: entries of `before` that are gone. Up to 10 may always go.
 std::optional<std::string> suspicious_shrink(const TableSize& before, const TableSize& after,
                                              std::uint64_t removed, const Options& options);
 

@@ -22,7 +22,7 @@ struct PlannedChange {
 };
 
 struct WavePlan {
-  std::uint64_t people = 0;  // entries of the wave
+  std::uint64_t people = 0;                                          // entries of the wave
   std::map<std::pair<EntryState, EntryState>, std::uint64_t> moves;  // from and to, equal ones too
   std::vector<PlannedChange> changes;                                // at most as many as asked for
   /// What the operator should look at first: people with a state of their own, mail that would be
