@@ -21,6 +21,7 @@ struct Connection {
 /// Entries that count: by key, their target, state and wave.
 std::unordered_map<std::string_view, const DirectoryRow*> live_rows(const DirectoryPeople& people) {
   std::unordered_map<std::string_view, const DirectoryRow*> rows;
+  rows.reserve(2 * people.size());
   for (const auto& [guid, person] : people)
     for (const auto& row : person.rows)
       if (!row.contested) rows.emplace(row.key, &row);

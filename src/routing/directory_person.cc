@@ -230,6 +230,7 @@ bool had_before(const DirectoryPeople& before, const Claim& claim) {
 void settle_contests(DirectoryPeople& people, const DirectoryPeople& before,
                      std::string_view directory, DirectoryFindings& findings) {
   std::unordered_map<std::string_view, Claim> owners;
+  owners.reserve(2 * people.size());
   for (auto& [guid, person] : people) {
     for (auto& row : person.rows) {
       row.contested = false;

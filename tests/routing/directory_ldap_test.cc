@@ -127,7 +127,7 @@ TEST_F(LdapWireTest, ADeadlineEndsAMessageThatNeverEnds) {
 TEST_F(LdapWireTest, NonsenseIsAnError) {
   options.tls = DirectoryTls::none;
   options.operation_timeout = seconds(2);
-  for (const std::string octets :
+  for (const std::string& octets :
        {std::string("220 mail.example ESMTP\r\n"), std::string(1000, '\xff'),
         std::string(1000, '\0'), std::string("\x30\x05\x02\x01\x01\x0a\x00", 7)}) {
     const Peer peer(octets);

@@ -119,7 +119,9 @@ class SambaDomain:
             "state directory": domain / "state", "pid directory": domain / "run", "ncalrpc dir": domain / "run/ncalrpc",
             "ntp signd socket directory": domain / "run/ntp", "netbios name": "DC1", "realm": REALM, "workgroup": "CORP",
             "server role": "active directory domain controller", "server services": "ldap, kdc", "bind interfaces only": "yes",
-            "interfaces": "lo", "dsdb:schema update allowed": "true", "tls certfile": self.certificates.chain,
+            "interfaces": "lo", "dsdb:schema update allowed": "true",
+            # As a Windows server does it: inside TLS no encryption by SASL besides.
+            "ldap server require strong auth": "allow_sasl_over_tls", "tls certfile": self.certificates.chain,
             "tls keyfile": self.certificates.key, "tls cafile": self.certificates.ca}
         (self.directory / "smb.conf").write_text("[global]\n" + "".join(f"\t{key} = {value}\n" for key, value in settings.items()))
 
