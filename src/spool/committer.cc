@@ -207,6 +207,7 @@ void Committer::look_at_disk() {
   const SteadyTime now = clock_.steady_now();
   if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return;
   looked_at_ = now;
+  log_.try_again();
   const auto free = disk_.free_octets(options_.directory);
   if (free) free_octets_.store(*free, std::memory_order_relaxed);
   room_.store(free && *free >= options_.minimum_free_octets, std::memory_order_relaxed);
