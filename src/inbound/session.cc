@@ -12,6 +12,9 @@ smtp::ServerOptions dialogue_options(const Settings& settings, const ListenerOpt
   options.max_recipients = settings.options.limits.recipients;
   options.max_errors = settings.options.limits.errors_per_session;
   options.max_commands_without_mail = settings.options.limits.commands_without_mail;
+  const Limits& limits = settings.options.limits;
+  options.max_commands_per_message =
+      limits.commands_per_message != 0 ? limits.commands_per_message : 2 * limits.recipients + 200;
   options.bare_newline = listener.bare_newline;
   options.offer_starttls = listener.tls == ListenerTls::starttls;
   options.require_tls = listener.require_tls;
