@@ -222,6 +222,7 @@ void Gateway::cancel() {
 
 bool Gateway::close() {
   admin_->stop();
+  if (spool_->stuck()) return false;  // it would wait for the disk
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
   for (auto& shard : shards_) shard->release();
@@ -229,8 +230,7 @@ bool Gateway::close() {
   for (auto& shard : shards_) {
     if (!shard->join_by(deadline)) return false;
   }
-  tracking_->flush();
-  return true;
+  return flush_tracking();
 }
 
 }  // namespace waypost::app

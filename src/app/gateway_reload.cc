@@ -29,6 +29,8 @@ ReloadReport Gateway::reload() {
     if (!made) return refuse(made.error().message);
     deliverers.push_back(std::move(*made));
   }
+  auto tracking = ops::TrackingLog::open_file(loaded.config.tracking);
+  if (!tracking) return refuse(tracking.error().message);
   if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded) {
     return refuse(reloaded.error().message);
   }
@@ -43,11 +45,12 @@ ReloadReport Gateway::reload() {
   for (std::size_t i = 0; i < shards_.size(); ++i)
     shards_[i]->replace_deliverers(std::move(deliverers[i]));
   ops::configure_log(loaded.config.log);
-  tracking_->reopen();
+  tracking_->use(std::move(*tracking));
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;
   config_.log = loaded.config.log;
+  config_.tracking = loaded.config.tracking;
   report.applied = true;
   ops::log().info("reload: {}", report.summary);
   for (const auto& problem : report.problems) ops::log().warn("reload: {}", problem);

@@ -157,7 +157,7 @@ class Log {
   bool free_if_possible(Segment& segment);
   Segment* choose_victim();
   bool evacuate_step();
-  enum class Moved : std::uint8_t { yes, not_now, damaged };
+  enum class Moved : std::uint8_t { yes, not_now, never };
   Moved move_message(Batch& batch, std::uint32_t slot, Segment& victim);
   Result<std::vector<Extent>> move_extents(const std::vector<Extent>& extents, Segment& victim);
   Result<std::string> read_sound(File& file, std::uint64_t offset, std::uint64_t octets,

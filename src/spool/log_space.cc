@@ -13,6 +13,11 @@ constexpr std::uint64_t kMoveStep = 1024 * 1024;
 constexpr std::uint32_t kSlotsPerStep = 4096;
 constexpr auto kShortageLasts = std::chrono::seconds(2);
 
+/// Unlike damage, and a message that is too large for the segments of today.
+bool may_pass(const Error& error) {
+  return error.kind != ErrorKind::corrupt && error.kind != ErrorKind::invalid;
+}
+
 }  // namespace
 
 Segment& Log::add_segment(std::uint32_t number, std::shared_ptr<File> file) {
@@ -214,7 +219,7 @@ bool Log::evacuate_step() {
     if (moved != Moved::yes) break;
     ++victim_cursor_;
   }
-  if (moved == Moved::damaged) victim_->unmovable = true;
+  if (moved == Moved::never) victim_->unmovable = true;
   bool held_up = moved == Moved::not_now && batch.octets == 0;
   if (batch.octets != 0) {
     if (auto written = write_and_sync(batch); !written) {
@@ -310,21 +315,23 @@ Log::Moved Log::move_message(Batch& batch, std::uint32_t number, Segment& victim
   std::vector<Extent> moved;
   if (extents) {
     auto result = move_extents(*extents, victim);
-    if (!result) {
-      return result.error().kind == ErrorKind::corrupt ? Moved::damaged : Moved::not_now;
-    }
+    if (!result) return may_pass(result.error()) ? Moved::not_now : Moved::never;
     moved = std::move(*result);
   }
-  if (!fits(batch, octets) && (batch.octets != 0 || !ensure_active(octets))) return Moved::not_now;
+  if (!fits(batch, octets)) {
+    if (batch.octets != 0) return Moved::not_now;
+    const auto ready = ensure_active(octets);
+    if (!ready) return may_pass(ready.error()) ? Moved::not_now : Moved::never;
+  }
   std::string bytes(sizeof(RecordHeader) + copy.head_octets, '\0');
   const auto got = home.file->read_at(copy.offset(), {bytes.data(), bytes.size()});
-  if (!got || *got != bytes.size()) return Moved::damaged;
+  if (!got || *got != bytes.size()) return Moved::never;
   const auto header = peek_record(bytes, home.header.sequence, options_.segment_octets);
   const std::string_view head = std::string_view(bytes).substr(sizeof(RecordHeader));
-  if (!header || !head_is_sound(*header, head, home.seed)) return Moved::damaged;
+  if (!header || !head_is_sound(*header, head, home.seed)) return Moved::never;
   auto content = read_sound(*home.file, copy.offset() + sizeof(RecordHeader) + copy.head_octets,
                             copy.inline_octets, home.seed, copy.content_crc);
-  if (!content) return Moved::damaged;
+  if (!content) return Moved::never;
   RecordHeader fresh = *header;
   fresh.sequence = active_->header.sequence;
   fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held != 0 ? kFlagHeld : 0));

@@ -7,6 +7,7 @@
 #include "waypost/spool/disk.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
@@ -37,6 +38,16 @@ class FaultDisk final : public Disk {
     const std::lock_guard lock(mutex_);
     operations_ = fail_at_ = stop_at_ = 0;
     fault_ = Fault::none;
+  }
+  /// While it lasts, syncs of files wait.
+  void hang_syncs(bool hang) {
+    const std::lock_guard lock(mutex_);
+    hang_ = hang;
+    hanging_.notify_all();
+  }
+  void wait_for_hanging_sync() {
+    std::unique_lock lock(mutex_);
+    hanging_.wait(lock, [this] { return waiting_syncs_ > 0; });
   }
   /// While it lasts, whatever takes space fails; syncs succeed.
   void set_full(bool full) {
@@ -208,7 +219,11 @@ class FaultDisk final : public Disk {
     }
     /// As on Linux: after a failed sync its octets count as written, and no later sync tries again.
     Result<> sync_data() override {
-      const std::lock_guard lock(disk_.mutex_);
+      std::unique_lock lock(disk_.mutex_);
+      ++disk_.waiting_syncs_;
+      disk_.hanging_.notify_all();
+      disk_.hanging_.wait(lock, [this] { return !disk_.hang_; });
+      --disk_.waiting_syncs_;
       const auto turn = disk_.step();
       if (disk_.stopped()) return turn;
       for (const auto& [offset, octets] : node_->unsynced) {
@@ -280,6 +295,9 @@ class FaultDisk final : public Disk {
   }
 
   mutable std::mutex mutex_;
+  std::condition_variable hanging_;
+  bool hang_ = false;
+  unsigned waiting_syncs_ = 0;
   std::map<std::string, std::shared_ptr<Node>> nodes_;
   std::vector<Change> changes_;
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;

@@ -6,6 +6,8 @@
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace waypost::spool {
 namespace {
 
@@ -35,7 +37,7 @@ class SpoolTest : public testing::Test {
     report_ = {};
     found_.clear();
     auto opened = Spool::open(
-        options_, disk_, clock_, budget_, metrics_,
+        options_, disk_, *clock_, budget_, metrics_,
         [this](StoredMessage m) { found_.push_back(std::move(m)); }, report_);
     ASSERT_TRUE(opened) << opened.error().message;
     spool_ = std::move(*opened);
@@ -75,7 +77,7 @@ class SpoolTest : public testing::Test {
 
   Options options_;
   FaultDisk disk_;
-  Clock& clock_ = Clock::system();
+  Clock* clock_ = &Clock::system();
   MemoryBudget budget_{64 * 1024 * 1024};
   ops::Metrics metrics_;
   RecoveryReport report_;
@@ -293,6 +295,36 @@ TEST_F(SpoolTest, ASegmentWhoseHeaderCannotBeReadIsSetAsideAndTheRestIsServed) {
   EXPECT_EQ(disk_.bytes(kFirst), nullptr);
   EXPECT_NE(disk_.bytes("/spool/set-aside/00000001.log"), nullptr);
   ASSERT_TRUE(commit(16'000, "new"));
+}
+
+TEST_F(SpoolTest, ASyncThatHangsIsSeenAndPasses) {
+  ManualClock clock;
+  clock_ = &clock;
+  options_.spare_segments = 0;
+  open();
+  ASSERT_TRUE(commit(16, "before"));
+  disk_.hang_syncs(true);
+  std::optional<Result<MessageRef>> out;
+  io_.restart();
+  boost::asio::co_spawn(io_.get_executor(),
+                        commit_one(spool_.get(), io_.get_executor(), 32, "waits", 1, &out),
+                        boost::asio::detached);
+  io_.poll();
+  disk_.wait_for_hanging_sync();
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_FALSE(spool_->stuck());
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(spool_->stuck());
+  EXPECT_TRUE(spool_->health().stuck);
+  EXPECT_FALSE(spool_->read_only());
+  EXPECT_FALSE(out);
+  disk_.hang_syncs(false);
+  io_.run_for(std::chrono::seconds(20));
+  ASSERT_TRUE(out);
+  EXPECT_TRUE(*out);  // it was slow, and it is safe
+  while (spool_->stuck()) std::this_thread::yield();
+  EXPECT_TRUE(commit(48, "after"));
+  spool_.reset();  // before its clock
 }
 
 TEST_F(SpoolTest, VerifyAndDumpReadARunningSpool) {
