@@ -17,6 +17,9 @@ ReloadReport Gateway::reload() {
     return report;
   };
   if (!loaded.usable()) return refuse("the configuration has errors");
+  // Some of it greets and some signs what was queued: half a new name would be worse than the old.
+  const auto for_later = config::needs_restart(config_, loaded.config);
+  loaded.config.inbound.own_name = config_.inbound.own_name;
 
   std::vector<routing::Problem> problems;
   auto router = routing::Router::load(loaded.config.routing, problems);
@@ -42,15 +45,20 @@ ReloadReport Gateway::reload() {
   router_.set(*router);
   table_loaded_ = true;
   table_trouble_.clear();
-  for (std::size_t i = 0; i < shards_.size(); ++i)
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));
+  }
   ops::configure_log(loaded.config.log);
   tracking_->use(std::move(*tracking));
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;
+  config_.queue = loaded.config.queue;
   config_.log = loaded.config.log;
   config_.tracking = loaded.config.tracking;
+  for (const auto& key : for_later)
+    report.problems.push_back(config_.file + ": warning: needs a restart: " + key);
   report.applied = true;
   ops::log().info("reload: {}", report.summary);
   for (const auto& problem : report.problems) ops::log().warn("reload: {}", problem);

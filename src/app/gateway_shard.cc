@@ -69,6 +69,12 @@ void GatewayShard::replace_deliverers(Deliverers deliverers) {
   });
 }
 
+void GatewayShard::replace_options(queue::Options options) {
+  asio::post(shard_.io, [this, options = std::move(options)]() mutable {
+    queue_->replace_options(std::move(options));
+  });
+}
+
 net::Task<void> GatewayShard::run_queue() {
   co_await queue_->run();
   queue_finished_.store(true, std::memory_order_release);

@@ -58,6 +58,8 @@ class GatewayShard {
   Result<Deliverers> make_deliverers(const std::vector<outbound::NextHopOptions>& next_hops);
   /// Puts them into use on the shard's thread; what was there finishes its attempts first.
   void replace_deliverers(Deliverers deliverers);
+  /// For the queue, on the shard's thread.
+  void replace_options(queue::Options options);
   /// Phase one for delivery: no new attempts. queue_finished() turns true when the running ones
   /// have ended.
   void stop_queue();
