@@ -100,6 +100,7 @@ class Conversation(socketserver.StreamRequestHandler):
                 self.server.handshakes += 1
                 self.say("220 go ahead")
                 if self.server.how == "garbage":
+                    self.connection.recv(100)  # what comes before the client's hello would be an attack
                     self.wfile.write(b"this is no TLS record\r\n" * 10)
                 return
             elif verb == "DATA":

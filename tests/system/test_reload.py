@@ -117,7 +117,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_is_taken_over(world):
     assert answer.stdout.count("needs a restart") == 5, answer.stdout
     exchange = world.exchange()
     assert exchange.send("ann@ext.example", ["carol@corp.example"], message()).accepted
-    assert gateway.events("received")
+    gateway.wait_event("received")
     assert "gw.corp.example" in exchange.command("EHLO ex1.corp.example").text  # never half a new name
     # A second reload still says so; a restart takes it over.
     assert gateway.run("reload").stdout.count("needs a restart") == 5

@@ -121,7 +121,7 @@ def simulation():
     return Count(0, 1, "waypost-sim is not built")
 
 
-ROW = re.compile(r"^    (WRONG)? +because ")
+ROW = re.compile(r"^    (WRONG  )?because ")
 WHOLE = re.compile(r"^\d+ messages, (\d+) recipients: all as they should be$", re.MULTILINE)
 ARRIVED = re.compile(r"TLSv1\.[23], certificate verified +yes$", re.MULTILINE)
 
