@@ -221,7 +221,8 @@ class HttpServer final : public Server {
     const std::string shown = address + ":" + std::to_string(port);
     error_code error;
     const auto ip = asio::ip::make_address(address, error);
-    if (error) return fail(ErrorKind::network, "admin.http " + shown + ": not an IP address");
+    if (error)
+      return fail(ErrorKind::network, "admin.http_address " + shown + ": not an IP address");
     auto acceptor = std::make_shared<Acceptor<tcp>>(io_.get_executor());
     const tcp::endpoint endpoint(ip, port);
     acceptor->open(endpoint.protocol(), error);
@@ -229,8 +230,9 @@ class HttpServer final : public Server {
     if (!error) acceptor->bind(endpoint, error);
     if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
     if (error) {
-      return fail(ErrorKind::network, "admin.http " + shown + ": " + error.message() +
-                                          "; change admin.http or stop who listens there");
+      return fail(ErrorKind::network, "admin.http_address and http_port " + shown + ": " +
+                                          error.message() +
+                                          "; change admin.http_port or stop who listens there");
     }
     port_ = acceptor->local_endpoint(error).port();
     tcp_ = acceptor;

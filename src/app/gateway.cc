@@ -213,6 +213,7 @@ bool Gateway::close() {
   admin_->stop();
   directory_watch_.reset();
   if (loader_.joinable()) loader_.join();
+  if (spool_->stuck()) return false;  // it would wait for the disk
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
   for (auto& shard : shards_) shard->release();
@@ -220,8 +221,7 @@ bool Gateway::close() {
   for (auto& shard : shards_) {
     if (!shard->join_by(deadline)) return false;
   }
-  tracking_->flush();
-  return true;
+  return flush_tracking();
 }
 
 }  // namespace waypost::app

@@ -142,6 +142,8 @@ class Gateway {
   admin::Answer control_queue(const admin::Call& call);
   admin::Answer content_of(std::string_view body);
   void refresh_gauges();
+  /// False, and a line in the log, if its disk takes too long.
+  bool flush_tracking();
   bool is_self(const net::Endpoint& remote) const;
 
   config::Config config_;

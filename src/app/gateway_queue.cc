@@ -77,7 +77,7 @@ admin::Answer Gateway::list_queue(std::string_view body) {
   const Cursor cursor = cursor_of(request);
   if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
   const queue::Slice slice = slice_of(cursor, command->selector);
-  if (!command->selector.ids.empty()) tracking_->flush();  // `show` reads its history next
+  if (!command->selector.ids.empty()) flush_tracking();  // `show` reads its history next
   const auto result = shards_[cursor.shard]->ask_queue<queue::ListResult>(
       kShardPatience, [selector = std::move(command->selector), slice](queue::Queue& queue) {
         return queue.list(selector, slice);
@@ -113,7 +113,7 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
       [what = *command, slice](queue::Queue& queue) { return queue.control(what, slice); });
   if (!result)
     return refuse(503, "a shard does not answer in time; look at what is done, then try again");
-  tracking_->flush();  // who did it is on record before it is answered
+  flush_tracking();  // who did it is on record before it is answered
   // A suspension is noted once, not for each slice that it walks through.
   const bool standing =
       command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;

@@ -48,28 +48,40 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
       !suspicion.empty() && !confirm_shrink)
     return refuse(std::move(report), suspicion);
 
+  // Some of it greets and some signs what was queued: half a new name would be worse than the old.
+  const auto for_later = config::needs_restart(config_, loaded.config);
+  loaded.config.inbound.own_name = config_.inbound.own_name;
+
   std::vector<Deliverers> deliverers;
   for (auto& shard : shards_) {
     auto made = shard->make_deliverers(loaded.config.next_hops);
     if (!made) return refuse(std::move(report), made.error().message);
     deliverers.push_back(std::move(*made));
   }
+  auto tracking = ops::TrackingLog::open_file(loaded.config.tracking);
+  if (!tracking) return refuse(std::move(report), tracking.error().message);
   if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded)
     return refuse(std::move(report), reloaded.error().message);
 
   report.summary = "routing table: " + table.diff.summary() + ", " +
                    std::to_string(table.size.entries) + " entries";
   use_table(table.router, table.size);
-  for (std::size_t i = 0; i < shards_.size(); ++i)
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));
+  }
   ops::configure_log(loaded.config.log);
-  tracking_->reopen();
+  tracking_->use(std::move(*tracking));
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;
   config_.directories = loaded.config.directories;
+  config_.queue = loaded.config.queue;
   config_.log = loaded.config.log;
+  config_.tracking = loaded.config.tracking;
   watch_directories();
+  for (const auto& key : for_later)
+    report.problems.push_back(config_.file + ": warning: needs a restart: " + key);
   report.applied = true;
   ops::log().info("reload: {}", report.summary);
   for (const auto& problem : report.problems) ops::log().warn("reload: {}", problem);

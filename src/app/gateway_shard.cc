@@ -107,6 +107,12 @@ net::Task<void> GatewayShard::answer_mx(std::string domain, SteadyTime deadline,
   done(std::move(answer));
 }
 
+void GatewayShard::replace_options(queue::Options options) {
+  asio::post(shard_.io, [this, options = std::move(options)]() mutable {
+    queue_->replace_options(std::move(options));
+  });
+}
+
 net::Task<void> GatewayShard::run_queue() {
   co_await queue_->run();
   queue_finished_.store(true, std::memory_order_release);

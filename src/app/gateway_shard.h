@@ -65,6 +65,8 @@ class GatewayShard {
   /// The MX hosts of a domain as this shard sees them; `done` is called on its thread.
   void ask_mx(const std::string& domain, std::chrono::milliseconds patience,
               std::function<void(Result<net::MxAnswer>)> done);
+  /// For the queue, on the shard's thread.
+  void replace_options(queue::Options options);
   /// Phase one for delivery: no new attempts. queue_finished() turns true when the running ones
   /// have ended.
   void stop_queue();

@@ -1,4 +1,6 @@
 // What the gateway says about itself: metrics, health, readiness, status, explanations.
+#include "waypost/ops/log.h"
+
 #include "app/answers.h"
 #include "app/gateway.h"
 #include "app/version.h"
@@ -11,6 +13,7 @@ namespace {
 namespace json = boost::json;
 constexpr std::chrono::milliseconds kShardPatience{500};
 constexpr std::chrono::seconds kShardSilence{20};
+constexpr std::chrono::seconds kTrackingPatience{2};
 
 std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
@@ -64,6 +67,11 @@ admin::Answer Gateway::health() {
          {"spool", "read-only: " + spool.reason},
          {"what_to_do", "mend the disk, then restart waypost; what is held is still delivered"}});
   }
+  if (spool.stuck)
+    return json_answer(
+        503, {{"status", "red"},
+              {"spool", "the disk does not answer: a write or sync hangs"},
+              {"what_to_do", "look at the disk; new mail gets 452 4.3.0 until it answers"}});
   if (!alive()) return json_answer(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
   return json_answer(200, {{"status", "green"}});
 }
@@ -74,6 +82,8 @@ admin::Answer Gateway::ready() {
     return json_answer(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
   if (spool_->read_only())
     return json_answer(503, {{"ready", false}, {"why", "the spool is read-only"}});
+  if (spool_->stuck())
+    return json_answer(503, {{"ready", false}, {"why", "the spool's disk does not answer"}});
   if (!spool_->has_room())
     return json_answer(503, {{"ready", false}, {"why", "too little free space for the spool"}});
   return json_answer(200, {{"ready", true}});
@@ -109,7 +119,7 @@ admin::Answer Gateway::status() {
     }
   }
   // Whoever waits for an empty queue reads the tracking log next: what is counted here is in it.
-  tracking_->flush();
+  flush_tracking();
   return json_answer(
       200,
       {{"version", kVersion},
@@ -122,6 +132,7 @@ admin::Answer Gateway::status() {
        {"queue", {{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}}},
        {"spool",
         {{"read_only", spool.read_only},
+         {"stuck", spool.stuck},
          {"reason", spool.reason},
          {"messages", spool.messages},
          {"used_octets", spool.used_octets},
@@ -131,9 +142,18 @@ admin::Answer Gateway::status() {
        {"memory_for_content", {{"used", budget_.used()}, {"limit", budget_.limit()}}}});
 }
 
+bool Gateway::flush_tracking() {
+  if (tracking_->flush(kTrackingPatience)) return true;
+  ops::log().error("tracking log: not written within {} s; look at its disk",
+                   kTrackingPatience.count());
+  return false;
+}
+
 void Gateway::refresh_gauges() {
   const auto spool = spool_->health();
   metrics_.gauge("waypost_spool_read_only", "1 after a failed sync").set(spool.read_only ? 1 : 0);
+  metrics_.gauge("waypost_spool_stuck", "1 while the spool's disk does not answer")
+      .set(spool.stuck ? 1 : 0);
   metrics_.gauge("waypost_spool_messages", "Messages in the spool")
       .set(static_cast<std::int64_t>(spool.messages));
   metrics_.gauge("waypost_spool_used_bytes", "Octets that the spool takes on disk")
@@ -206,6 +226,7 @@ bool Gateway::alive() const {
 
 std::string Gateway::status_line() const {
   if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
+  if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
   if (!table_loaded_) return "no routing table: " + table_trouble_;
   return std::to_string(router_.get()->table().size()) + " routing entries, " +
          std::to_string(server_->sessions()) + " sessions, " +

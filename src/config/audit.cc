@@ -77,39 +77,37 @@ class Audit {
     const auto path = "admission.networks[" + std::to_string(i) + "]";
     const auto others = networks.size() > 1 ? " (together with the other networks)" : "";
     const auto way = way_out();
-    if (space.nearly_everybody() && !way.empty())
-      return error(path, "open relay: '" + networks[i] + "'" + others +
-                             " lets strangers send, and " + way +
-                             "; name the networks of your mail servers only, or remove "
-                             "default_next_hop");
+    if (!way.empty())
+      return error(path,
+                   "open relay: '" + networks[i] + "'" + others + " lets " +
+                       (space.nearly_everybody() ? "strangers" : "each of " + how_many(space)) +
+                       " send, and " + way +
+                       "; name the networks of your mail servers only, or remove "
+                       "default_next_hop");
     if (space.nearly_everybody())
       return warning(path, "'" + networks[i] + "'" + others +
                                " lets strangers on the Internet send to your domains; name the "
                                "networks of your mail servers only");
-    warning(path,
-            "'" + networks[i] + "'" + others + " is a large public network (" +
-                (space.v4_addresses > 65'536
-                     ? std::to_string(static_cast<std::uint64_t>(space.v4_addresses)) + " addresses"
-                     : "shorter than /32") +
-                "): every host in it may send" + (way.empty() ? "" : ", and " + way) +
-                "; name your mail servers only");
+    warning(path, "'" + networks[i] + "'" + others + " is a large public network: each of " +
+                      how_many(space) + " may send; name your mail servers only");
   }
 
+  static std::string how_many(const PublicSpace& space) {
+    if (space.v4_addresses > 65'536)
+      return std::to_string(static_cast<std::uint64_t>(space.v4_addresses)) + " public addresses";
+    return "the hosts of public IPv6 networks shorter than /32";
+  }
+
+  // Admission compares whole names: a pattern would admit nobody, and must not look as if it did.
   void check_certificate_names() {
     const auto& names = config_.inbound.admission.client_certificate_names;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto& name = names[i];
       const auto path = "admission.client_certificates[" + std::to_string(i) + "]";
-      const auto labels = std::count(name.begin(), name.end(), '.');
-      const bool wildcard = name.starts_with('*') || name.starts_with('.');
-      if (wildcard && labels < 2)
-        error(path, "open relay: '" + name +
-                        "' lets in everybody with a certificate; name the certificates of your "
-                        "mail servers");
-      else if (wildcard)
-        warning(path, "'" + name +
-                          "' lets in every host with a certificate below that domain; name "
-                          "the certificates of your mail servers");
+      if (name.find('*') == std::string::npos && !name.starts_with('.')) continue;
+      error(path, "'" + name +
+                      "' is a pattern, but a certificate is admitted by its exact name, or by "
+                      "sha256:FINGERPRINT; name the certificates of your mail servers one by one");
     }
   }
 

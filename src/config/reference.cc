@@ -24,17 +24,39 @@ bool is_section(const KeyDescription& key) {
          key.type == "list of sections";
 }
 
-}  // namespace
-
-std::vector<KeyDescription> known_keys() {
+/// With the values of `config` as defaults.
+std::vector<KeyDescription> keys_of(Config config) {
   std::vector<KeyDescription> keys;
   Reading reading;
   reading.check_files = false;
   reading.described = &keys;
-  Config defaults;
   Section root(reading, nullptr, {}, Place{});
-  read_config(root, defaults);
+  read_config(root, config);
   return keys;
+}
+
+/// What a running gateway takes over: these sections, and their keys below.
+bool is_reloaded(std::string_view path) {
+  constexpr std::string_view kSections[] = {"listeners", "tls",     "admission", "limits",
+                                            "routing",   "srs",     "next_hops", "queue",
+                                            "log",       "tracking"};
+  const auto section = path.substr(0, path.find_first_of(".["));
+  return std::find(std::begin(kSections), std::end(kSections), section) != std::end(kSections);
+}
+
+}  // namespace
+
+std::vector<KeyDescription> known_keys() { return keys_of({}); }
+
+std::vector<std::string> needs_restart(const Config& running, const Config& wanted) {
+  const auto before = keys_of(running);
+  const auto after = keys_of(wanted);
+  std::vector<std::string> changed;
+  for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
+    if (before[i].default_value != after[i].default_value && !is_reloaded(before[i].path))
+      changed.push_back(before[i].path);
+  }
+  return changed;
 }
 
 std::string reference_markdown() {

@@ -120,6 +120,11 @@ void read_limits(Section& section, inbound::Limits& options) {
   section.number<std::uint32_t>(
       {"commands_without_mail", "NOOP, RSET, VRFY ... between two messages until it is cut"},
       options.commands_without_mail, Count{1, 100'000});
+  section.number<std::uint32_t>(
+      {"commands_per_message",
+       "commands of any kind for one accepted message until the session is cut; 0: twice "
+       "`recipients`, and 200"},
+      options.commands_per_message, Count{0, 1'000'000});
   section.number<std::uint32_t>({"hops", "Received fields until a message counts as looping"},
                                 options.hops, Count{5, 200});
   section.duration({"idle", "wait this long for the next command (RFC 5321: 5 minutes)"},

@@ -52,6 +52,8 @@ InboundMetrics::InboundMetrics(ops::Metrics& m)
       auth_failed(authentication(m, "failed")),
       auth_busy(authentication(m, "busy")),
       timeouts(m.counter("waypost_inbound_timeouts_total", "Sessions that were too slow")),
+      unanswered(m.counter("waypost_inbound_unanswered_total",
+                           "Messages whose client got no verdict, because the disk hung")),
       connections_refused{&connection(m, "not_admitted"), &connection(m, "client_limit"),
                           &connection(m, "session_limit"), &connection(m, "early_talker"),
                           &connection(m, "shutting_down")},

@@ -5,6 +5,9 @@
 namespace waypost::inbound {
 namespace {
 
+/// RFC 5321 §4.5.3.2.6 lets clients wait for 10 minutes; who is let go sooner tries elsewhere.
+constexpr std::chrono::seconds kStorageTime{120};
+
 smtp::ServerOptions dialogue_options(const Settings& settings, const ListenerOptions& listener) {
   smtp::ServerOptions options;
   options.own_name = settings.options.own_name;
@@ -12,6 +15,9 @@ smtp::ServerOptions dialogue_options(const Settings& settings, const ListenerOpt
   options.max_recipients = settings.options.limits.recipients;
   options.max_errors = settings.options.limits.errors_per_session;
   options.max_commands_without_mail = settings.options.limits.commands_without_mail;
+  const Limits& limits = settings.options.limits;
+  options.max_commands_per_message =
+      limits.commands_per_message != 0 ? limits.commands_per_message : 2 * limits.recipients + 200;
   options.bare_newline = listener.bare_newline;
   options.offer_starttls = listener.tls == ListenerTls::starttls;
   options.require_tls = listener.require_tls;
@@ -135,6 +141,7 @@ net::Task<bool> Session::finish_message() {
   const bool bare = dialogue_.used_bdat() && dialogue_.content_had_bare_newline();
   const ClientFacts client = facts();
   const auto transaction = std::move(transaction_);
+  const StoragePatience patience(*this);
   const smtp::Reply verdict = co_await transaction->commit(client, bare);
   dialogue_.committed(verdict);
   command_deadline_ = door_.timers().in(limits().idle);
@@ -145,6 +152,19 @@ net::Task<bool> Session::finish_message() {
   if (transaction->stored()) transaction->hand_over(client, took);
   if (written) co_return true;
   co_return co_await write_output();
+}
+
+Session::StoragePatience::StoragePatience(Session& session) : deadline_(session.door_.timers()) {
+  deadline_.arm(session.door_.timers().in(kStorageTime), &StoragePatience::on_lost, &session);
+}
+
+void Session::StoragePatience::on_lost(void* argument) {
+  auto& session = *static_cast<Session*>(argument);
+  ops::log().error("{}: the disk has not answered for {} s; closing without a verdict",
+                   session.facts().to_string(), kStorageTime.count());
+  session.door_.metrics.unanswered.add();
+  session.lost_ = "the disk did not answer";
+  session.stream_->close();
 }
 
 ClientFacts Session::facts() const {
@@ -174,7 +194,7 @@ void Session::cut() {
 
 std::optional<smtp::Reply> Session::storage_refusal() const {
   const spool::Spool& spool = door_.server.spool;
-  if (spool.read_only()) {
+  if (spool.read_only() || spool.stuck()) {
     return smtp::Reply{452, mail::status::spool_trouble,
                        "mail can't be stored safely at the moment"};
   }

@@ -46,6 +46,17 @@ class Session final : public smtp::ServerHandler {
     ConnectionRefusal why;
     smtp::Reply reply;
   };
+  /// While it lives the session waits for the spool. The store can't be called back: a client that
+  /// would wait for ever is let go without a verdict. It sends again; what is stored after all is a
+  /// duplicate then, never a loss.
+  class StoragePatience {
+   public:
+    explicit StoragePatience(Session& session);
+
+   private:
+    static void on_lost(void* argument);
+    net::Deadline deadline_;
+  };
   const ListenerOptions& listener() const { return settings_->options.listeners[listener_]; }
   const Limits& limits() const { return settings_->options.limits; }
   const std::string& own_name() const { return settings_->options.own_name; }

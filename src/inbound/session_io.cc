@@ -26,6 +26,7 @@ bool Session::memory_is_short() const {
 net::Task<std::size_t> Session::make_room() {
   const std::size_t all = door_.buffer.size();
   if (transaction_->wants_flush()) {
+    const StoragePatience patience(*this);
     auto refusal = co_await transaction_->flush(facts());
     if (refusal) {  // the rest is read and dropped
       dialogue_.refuse_content(std::move(*refusal));

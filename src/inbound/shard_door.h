@@ -35,7 +35,7 @@ struct InboundMetrics {
 
   ops::Counter &connections, &messages, &octets, &recipients_accepted, &recipients_deferred,
       &recipients_unknown, &recipients_relay_denied, &recipients_other, &abandoned, &tls_sessions,
-      &tls_failures, &auth_good, &auth_failed, &auth_busy, &timeouts;
+      &tls_failures, &auth_good, &auth_failed, &auth_busy, &timeouts, &unanswered;
   std::array<ops::Counter*, 5> connections_refused;
   std::array<ops::Counter*, 3> messages_refused;
   ops::Histogram& time_to_250;

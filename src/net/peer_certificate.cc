@@ -1,5 +1,6 @@
 #include "net/peer_certificate.h"
 
+#include "net/host_name.h"
 #include "net/tls_context.h"
 
 #include <openssl/x509v3.h>
@@ -125,11 +126,14 @@ std::optional<std::string> matching_name(X509& certificate,
     }
     // OpenSSL's word for "any name below" is a leading dot.
     const bool one_label = name.starts_with("*.");
-    const std::string_view asked = std::string_view(name).substr(one_label ? 1 : 0);
+    const auto asked = ascii_host_name(std::string_view(name).substr(one_label ? 2 : 0));
+    if (!asked) continue;
+    const std::string pattern = (one_label ? "." : "") + *asked;
     const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                            (one_label ? X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS : 0u);
     char* found = nullptr;
-    const int matches = ::X509_check_host(&certificate, asked.data(), asked.size(), flags, &found);
+    const int matches =
+        ::X509_check_host(&certificate, pattern.data(), pattern.size(), flags, &found);
     const std::string own = found == nullptr ? name : printable(found);
     ::OPENSSL_free(found);
     if (matches == 1) return own;

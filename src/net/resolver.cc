@@ -3,6 +3,7 @@
 #include "net/dns_answer.h"
 #include "net/dns_cache.h"
 #include "net/dns_channel.h"
+#include "net/host_name.h"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -64,8 +65,12 @@ Error describe(int status, const std::string& what, const std::string& name) {
 
 bool is_negative(const Error& error) { return error.kind == ErrorKind::not_found; }
 
-/// Host names are compared without case (RFC 1035 §2.3.3). Nothing if it can't be a domain name.
-std::optional<std::string> normalised(std::string name) {
+/// Host names are compared without case (RFC 1035 §2.3.3), and asked for in ASCII (RFC 5891).
+/// Nothing if it can't be a domain name.
+std::optional<std::string> normalised(const std::string& written) {
+  auto ascii = ascii_host_name(written);
+  if (!ascii) return std::nullopt;
+  std::string name = std::move(*ascii);
   if (name.ends_with('.')) name.pop_back();
   if (name.empty() || name.size() > 253 || name.find('\0') != std::string::npos)
     return std::nullopt;

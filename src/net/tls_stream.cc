@@ -1,3 +1,4 @@
+#include "net/host_name.h"
 #include "net/peer_certificate.h"
 #include "net/tls_context.h"
 
@@ -232,6 +233,7 @@ void TlsStreamImpl::prepare_connect(const std::string& host, std::string session
   SSL* ssl = ssl_.get();
   ::SSL_set_connect_state(ssl);
   host_ = bare_host(host);
+  if (auto ascii = ascii_host_name(host_)) host_ = std::move(*ascii);
   unsigned char address[16];
   const bool is_ip = ::inet_pton(AF_INET, host_.c_str(), address) == 1 ||
                      ::inet_pton(AF_INET6, host_.c_str(), address) == 1;

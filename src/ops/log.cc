@@ -3,6 +3,7 @@
 #include "ops/json_text.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <cstdlib>
@@ -62,21 +63,12 @@ class JournalFormatter final : public spdlog::formatter {
   }
 };
 
-std::shared_ptr<spdlog::logger>& holder() {
-  static std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>(
-      "waypost", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  return logger;
-}
-
-// Loggers that were replaced stay alive: another thread may be inside one.
-std::vector<std::shared_ptr<spdlog::logger>>& retired() {
-  static std::vector<std::shared_ptr<spdlog::logger>> loggers;
-  return loggers;
-}
-
-std::atomic<spdlog::logger*>& current() {
-  static std::atomic<spdlog::logger*> logger{holder().get()};
-  return logger;
+/// One logger for the life of the process, because any thread may be inside it; what changes is the
+/// sink behind this one, under its lock.
+const std::shared_ptr<spdlog::sinks::dist_sink_mt>& outlet() {
+  static const auto sink = std::make_shared<spdlog::sinks::dist_sink_mt>(
+      std::vector<spdlog::sink_ptr>{std::make_shared<spdlog::sinks::stderr_sink_mt>()});
+  return sink;
 }
 
 }  // namespace
@@ -92,21 +84,21 @@ void configure_log(const LogOptions& options) {
   }
   const bool to_stderr = sink == nullptr;
   if (to_stderr) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("waypost", sink);
   if (options.format == LogFormat::json) {
-    logger->set_formatter(std::make_unique<JsonFormatter>());
+    sink->set_formatter(std::make_unique<JsonFormatter>());
   } else if (to_stderr && std::getenv("JOURNAL_STREAM") != nullptr) {
-    logger->set_formatter(std::make_unique<JournalFormatter>());
+    sink->set_formatter(std::make_unique<JournalFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   }
-  logger->set_level(options.level);
-  logger->flush_on(spdlog::level::info);
-  retired().push_back(holder());
-  holder() = logger;
-  current().store(logger.get(), std::memory_order_release);
+  outlet()->set_sinks({sink});  // closes the file that was in use
+  log().set_level(options.level);
+  log().flush_on(spdlog::level::info);
 }
 
-spdlog::logger& log() { return *current().load(std::memory_order_acquire); }
+spdlog::logger& log() {
+  static spdlog::logger logger("waypost", outlet());
+  return logger;
+}
 
 }  // namespace waypost::ops

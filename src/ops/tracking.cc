@@ -12,6 +12,20 @@
 #include <thread>
 
 namespace waypost::ops {
+
+class TrackingFile {
+ public:
+  TrackingFile(std::string file_path, int descriptor)
+      : path(std::move(file_path)), fd(descriptor) {}
+  ~TrackingFile() {
+    if (fd >= 0) ::close(fd);
+  }
+  TrackingFile(const TrackingFile&) = delete;
+  TrackingFile& operator=(const TrackingFile&) = delete;
+  const std::string path;
+  const int fd;  // -1: nothing is written
+};
+
 namespace {
 
 constexpr std::size_t kBufferLimit = 64 * 1024 * 1024;  // beyond it lines are dropped and counted
@@ -21,8 +35,6 @@ constexpr std::chrono::milliseconds kGather{50};        // and less after this t
 class NoTrackingLog final : public TrackingLog {
  public:
   void write(const TrackingEvent&) override {}
-  void reopen() override {}
-  void flush() override {}
 };
 
 /// Shards append under a mutex that is held for one memcpy; the writer thread gathers what comes
@@ -30,8 +42,8 @@ class NoTrackingLog final : public TrackingLog {
 /// than the mail.
 class FileTrackingLog final : public TrackingLog {
  public:
-  FileTrackingLog(std::string path, int fd)
-      : path_(std::move(path)), fd_(fd), writer_([this] { run(); }) {}
+  explicit FileTrackingLog(std::shared_ptr<TrackingFile> file)
+      : file_(std::move(file)), on_(file_->fd >= 0), writer_([this] { run(); }) {}
   ~FileTrackingLog() override {
     {
       const std::lock_guard lock(mutex_);
@@ -39,10 +51,10 @@ class FileTrackingLog final : public TrackingLog {
     }
     work_.notify_one();
     writer_.join();
-    ::close(fd_);
   }
 
   void write(const TrackingEvent& event) override {
+    if (!on_.load(std::memory_order_relaxed)) return;
     std::string line = to_json_line(event);
     line += '\n';
     bool wake = false;
@@ -59,19 +71,20 @@ class FileTrackingLog final : public TrackingLog {
     if (wake) work_.notify_one();
   }
 
-  void reopen() override {
+  void use(std::shared_ptr<TrackingFile> file) override {
     {
       const std::lock_guard lock(mutex_);
-      reopen_ = true;
+      on_.store(file->fd >= 0, std::memory_order_relaxed);
+      next_ = std::move(file);
     }
     work_.notify_one();
   }
 
-  void flush() override {
+  bool flush(std::chrono::milliseconds at_most) override {
     std::unique_lock lock(mutex_);
     const auto goal = ++flush_wanted_;
     work_.notify_one();
-    flushed_.wait(lock, [&] { return flush_done_ >= goal; });
+    return flushed_.wait_for(lock, at_most, [&] { return flush_done_ >= goal; });
   }
 
  private:
@@ -81,7 +94,7 @@ class FileTrackingLog final : public TrackingLog {
     for (;;) {
       work_.wait(lock, [&] { return urgent() || !buffer_.empty(); });
       work_.wait_for(lock, kGather, [&] { return urgent(); });
-      const bool reopen = std::exchange(reopen_, false);
+      auto next = std::exchange(next_, nullptr);
       const auto goal = flush_wanted_;
       const bool last = stopping_;
       lines.clear();
@@ -90,7 +103,7 @@ class FileTrackingLog final : public TrackingLog {
       lock.unlock();
       if (!lines.empty()) write_lines(lines);
       if (dropped > 0) complain("its buffer is full", dropped);
-      if (reopen) open_again();
+      if (next) file_ = std::move(next);
       lock.lock();
       flush_done_ = goal;
       flushed_.notify_all();
@@ -99,12 +112,12 @@ class FileTrackingLog final : public TrackingLog {
   }
 
   bool urgent() const {
-    return stopping_ || reopen_ || flush_wanted_ != flush_done_ || buffer_.size() >= kWriteAt;
+    return stopping_ || next_ || flush_wanted_ != flush_done_ || buffer_.size() >= kWriteAt;
   }
 
   void write_lines(std::string_view lines) {
-    while (!lines.empty()) {
-      const ssize_t n = ::write(fd_, lines.data(), lines.size());
+    while (!lines.empty() && file_->fd >= 0) {
+      const ssize_t n = ::write(file_->fd, lines.data(), lines.size());
       if (n > 0) {
         lines.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno != EINTR) {
@@ -115,29 +128,18 @@ class FileTrackingLog final : public TrackingLog {
     }
   }
 
-  void open_again() {
-    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (fd < 0) {
-      log().error("tracking log {}: cannot be opened again: {}; the old file stays in use", path_,
-                  describe_errno(errno));
-      return;
-    }
-    ::close(fd_);
-    fd_ = fd;
-  }
-
   /// Once a minute, with what was lost since.
   void complain(const std::string& reason, std::uint64_t lost) {
     lost_ += lost;
     const auto now = Clock::system().steady_now();
     if (complained_at_ != SteadyTime{} && now - complained_at_ < std::chrono::minutes(1)) return;
     complained_at_ = now;
-    log().error("tracking log {}: {} lines lost: {}; mail goes on", path_, std::exchange(lost_, 0),
-                reason);
+    log().error("tracking log {}: {} lines lost: {}; mail goes on", file_->path,
+                std::exchange(lost_, 0), reason);
   }
 
-  const std::string path_;
-  int fd_;  // writer thread only
+  std::shared_ptr<TrackingFile> file_;  // writer thread only
+  std::atomic<bool> on_;
   std::uint64_t lost_ = 0;
   SteadyTime complained_at_{};
 
@@ -145,22 +147,29 @@ class FileTrackingLog final : public TrackingLog {
   std::condition_variable work_, flushed_;
   std::string buffer_;
   std::uint64_t dropped_ = 0, flush_wanted_ = 0, flush_done_ = 0;
-  bool reopen_ = false, stopping_ = false;
+  std::shared_ptr<TrackingFile> next_;
+  bool stopping_ = false;
   std::thread writer_;  // last: it uses everything above
 };
 
 }  // namespace
 
-Result<std::unique_ptr<TrackingLog>> TrackingLog::open(const TrackingOptions& options) {
-  if (options.path.empty()) return std::make_unique<NoTrackingLog>();
+Result<std::shared_ptr<TrackingFile>> TrackingLog::open_file(const TrackingOptions& options) {
+  if (options.path.empty()) return std::make_shared<TrackingFile>(std::string(), -1);
   const int fd = ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd < 0) {
     return fail(
         ErrorKind::io,
         "tracking log " + options.path + ": cannot be opened: " + describe_errno(errno) +
-            "; create its directory and let Waypost's user write there, or change tracking.path");
+            "; create its directory and let Waypost's user write there, or change tracking.file");
   }
-  return std::make_unique<FileTrackingLog>(options.path, fd);
+  return std::make_shared<TrackingFile>(options.path, fd);
+}
+
+Result<std::unique_ptr<TrackingLog>> TrackingLog::open(const TrackingOptions& options) {
+  auto file = open_file(options);
+  if (!file) return fail(std::move(file).error());
+  return std::make_unique<FileTrackingLog>(std::move(*file));
 }
 
 TrackingLog& TrackingLog::none() {

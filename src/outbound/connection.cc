@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kReadOctets = 4096;
 constexpr std::size_t kBlockOctets = 64 * 1024;
+constexpr std::chrono::seconds kLastWords{5};
 
 iovec piece_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
@@ -161,7 +162,7 @@ net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
       }
       const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
                                                    shard_.timers.in(options_.content_timeout));
-      if (!written) co_return written;
+      if (!written) co_return co_await hear_last_words(written.error());
       gather.clear();
     }
   }
@@ -171,7 +172,27 @@ net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
   }
   const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
                                                shard_.timers.in(options_.content_timeout));
-  co_return written;
+  if (!written) co_return co_await hear_last_words(written.error());
+  co_return Result<>();
+}
+
+/// A server that refuses in the middle of the content, and closes or just reads no more, has said
+/// why: its verdict must not be lost with the connection.
+net::Task<Result<>> Connection::hear_last_words(Error why) {
+  if (why.kind == ErrorKind::cancelled) co_return fail(std::move(why));
+  dialogue_.content_cut();
+  const SteadyTime until = shard_.timers.in(kLastWords);
+  char buffer[kReadOctets];
+  for (;;) {
+    std::string_view input(carried_);
+    const smtp::ClientStep step = dialogue_.advance(input);
+    carried_.erase(0, carried_.size() - input.size());
+    if (step != smtp::ClientStep::need_input) break;
+    const auto octets = co_await net::read_some(*stream_, buffer, until);
+    if (!octets) break;
+    carried_.append(buffer, *octets);
+  }
+  co_return fail(std::move(why));
 }
 
 bool Connection::still_silent() {

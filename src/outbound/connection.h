@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace waypost::outbound {
 
@@ -44,7 +45,8 @@ class Connection {
   std::string remote_host() const;
   bool reusable() const { return stream_ != nullptr && dialogue_.reusable(); }
   std::uint32_t messages() const { return messages_; }
-  std::uint64_t repaired_newlines() const { return repaired_; }
+  /// Bare CR and LF that were made CRLF since the last call.
+  std::uint64_t take_repaired_newlines() { return std::exchange(repaired_, 0); }
   net::Deadline& idle_deadline() { return idle_; }
   std::string pool_key;  // the deliverer's: what this connection may be reused for
 
@@ -52,6 +54,7 @@ class Connection {
   net::Task<Result<smtp::ClientStep>> pump();
   net::Task<Result<>> secure();
   net::Task<Result<>> send_content(spool::ContentReader& content);
+  net::Task<Result<>> hear_last_words(Error why);
   Result<> broken(Error error);
   SteadyTime deadline() const;
 

@@ -153,21 +153,28 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
 net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
                                                std::span<const std::size_t> part,
                                                Connection& connection, AttemptResult& result) {
-  auto content = context_.spool.read(input.message);
-  if (!content) {
+  const auto unreadable = [&](const Error& why) {
     for (const std::size_t i : part) {
-      result.outcomes[i] =
-          deferred_because(mail::status::spool_trouble,
-                           "the stored content can't be read: " + content.error().message);
+      result.outcomes[i] = deferred_because(mail::status::spool_trouble,
+                                            "the stored content can't be read: " + why.message);
     }
     ops::log().error("message {}: content can't be read: {}", input.message.id.to_string(),
-                     content.error().message);
+                     why.message);
+  };
+  auto content = context_.spool.read(input.message);
+  if (!content) {
+    unreadable(content.error());
     co_return false;
   }
   const smtp::ClientTransaction transaction = make_transaction(input, part);
   const auto ran = co_await connection.run(transaction, **content);
   Error broken;
   if (!ran) broken = ran.error();
+  if (broken.kind == ErrorKind::io || broken.kind == ErrorKind::corrupt) {
+    unreadable(broken);  // the connection had to end; its server has nothing whole
+    co_return false;
+  }
+  metrics_.repaired.add(connection.take_repaired_newlines());
   const smtp::TransactionOutcome& outcome = connection.dialogue().outcome();
   const bool has_dsn = connection.dialogue().capabilities().dsn;
   for (std::size_t k = 0; k < part.size(); ++k) {

@@ -56,6 +56,18 @@ QueueImpl::QueueImpl(Options options, Context context)
   }
 }
 
+void QueueImpl::replace_options(Options options) {
+  if (options.postmaster.empty()) options.postmaster = "postmaster@" + context_.own_name;
+  const std::uint64_t seed =
+      options.jitter_seed != 0 ? options.jitter_seed : std::random_device()();
+  backoff_ = Backoff(options.jitter, seed);
+  options_ = std::move(options);
+  soonest_ = soonest_of(options_);
+  for (Hop& hop : hops_) hop.policy = options_.policy(hop.name);
+  plan_aging(clock().now());  // a message may be due sooner than was planned
+  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
+}
+
 void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope) {
   const Index message = add_message(ref, *envelope, ref.recipients);
   std::vector<std::uint32_t> all(envelope->recipients.size());

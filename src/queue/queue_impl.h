@@ -30,10 +30,10 @@
 namespace waypost::queue {
 
 struct Hop {
-  Hop(std::string its_name, const Policy& its_policy, Slab<Job>& jobs)
-      : name(std::move(its_name)), policy(its_policy), ready(jobs) {}
+  Hop(std::string its_name, Policy its_policy, Slab<Job>& jobs)
+      : name(std::move(its_name)), policy(std::move(its_policy)), ready(jobs) {}
   std::string name;
-  const Policy& policy;
+  Policy policy;
   ReadyLanes ready;
   Site site;
   std::uint32_t active = 0, waiting = 0;
@@ -51,6 +51,7 @@ class QueueImpl final : public Queue {
   void restore(spool::StoredMessage stored) override;
   void flush(const std::string& next_hop) override;
   void routes_changed() override;
+  void replace_options(Options options) override;
   net::Task<void> run() override;
   void stop() override;
   QueueStats stats() const override;

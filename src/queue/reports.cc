@@ -127,6 +127,7 @@ std::string QueueImpl::original_content(const mail::Envelope& about, const spool
   const std::size_t most = full ? options_.report_full_limit : kMaxHeader;
   while (content.size() < most) {
     const auto piece = (*reader)->next();
+    full = full && piece;
     if (!piece || piece->empty()) break;
     content.append(piece->substr(0, most - content.size()));
   }

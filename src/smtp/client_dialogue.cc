@@ -163,6 +163,13 @@ void ClientDialogue::content_sent() {
   if (s.form == ContentForm::data) s.expected.push_back(State::Expect::verdict);
 }
 
+void ClientDialogue::content_cut() {
+  State& s = *state_;
+  if (s.step != ClientStep::send_content) return;
+  content_sent();
+  s.content_cut = s.broken = true;
+}
+
 void ClientDialogue::quit() {
   State& s = *state_;
   if (s.step == ClientStep::failed) return;

@@ -11,6 +11,7 @@ void ClientDialogue::State::begin(const ClientTransaction& wanted) {
   transaction = wanted;
   outcome = {};
   outcome.recipients.resize(wanted.recipients.size());
+  content_cut = false;
   recipients_sent = recipients_answered = recipients_accepted = 0;
   if (broken || lost) {
     return break_off(lost ? loss.kind : ErrorKind::protocol,
@@ -115,13 +116,17 @@ void ClientDialogue::State::on_transaction_reply(Expect expect, Reply reply) {
       on_data(std::move(reply));
       break;
     default:
+      if (content_cut && reply.positive()) {
+        return break_off(ErrorKind::protocol,
+                         "the server took a message that it had not got: " + reply.to_line());
+      }
       outcome.content = std::move(reply);
       break;
   }
   if (!broken) {
     progress();
   } else if (expected.empty() && outcome.content.code != 0) {
-    step = ClientStep::done;  // 421 as the verdict: all is said
+    step = ClientStep::done;  // 421 as the verdict, or a cut content's: all is said
   }
 }
 

@@ -52,6 +52,9 @@ void ServerDialogue::State::data_octets(std::string_view& input) {
 
 namespace {
 
+/// Exim sends 40 MiB in chunks of 8 KiB; nobody sends them octet by octet.
+constexpr std::uint64_t kUsefulChunk = 1024;
+
 struct Chunk {
   std::uint64_t size = 0;
   bool last = false;
@@ -87,6 +90,7 @@ void ServerDialogue::State::bdat(std::string_view arguments) {
                         ? Reply{554, mail::status::invalid_command, "there is no valid recipient"}
                         : Reply{503, mail::status::invalid_command, "say MAIL first"};
   } else {
+    if (chunk->size >= kUsefulChunk && commands_since_message > 0) --commands_since_message;
     if (!content_started) {
       content_started = bdat_used = true;
       if (auto no_room = handler.on_content_start()) refusal = std::move(*no_room);

@@ -223,6 +223,7 @@ void ServerDialogue::committed(const Reply& reply) {
   State& s = *state_;
   if (s.mode != State::Mode::commit_pending) return;
   s.mode = State::Mode::command;
+  if (reply.positive()) s.commands_since_message = 0;
   s.reply(reply);
   s.end_transaction(false);
 }

@@ -56,6 +56,7 @@ struct ServerDialogue::State {
   // server_verbs.cc
   static std::span<const Verb> verbs();
   void command(std::string_view line);
+  bool one_too_many();
   bool always(std::string_view arguments);
   bool no_arguments(std::string_view arguments);
   bool may_start_tls(std::string_view arguments);
@@ -104,6 +105,7 @@ struct ServerDialogue::State {
   Credentials credentials;
   std::uint32_t errors = 0;
   std::uint32_t idle_commands = 0;
+  std::uint32_t commands_since_message = 0;
   std::optional<Reply> shutdown;
 
   std::string line;             // an unfinished line

@@ -49,7 +49,16 @@ std::span<const ServerDialogue::State::Verb> ServerDialogue::State::verbs() {
   return kVerbs;
 }
 
+/// A client that never gets a message through, such as one that asks for addresses, must end.
+bool ServerDialogue::State::one_too_many() {
+  const std::uint32_t most = options.max_commands_per_message;
+  if (most == 0 || ++commands_since_message <= most) return false;
+  close_with({421, {4, 7, 0}, options.own_name + " too many commands for one message, closing"});
+  return true;
+}
+
 void ServerDialogue::State::command(std::string_view text) {
+  if (one_too_many()) return;
   const std::string_view word = text.substr(0, text.find_first_of(" \t"));
   const std::string_view arguments = trimmed(text.substr(word.size()));
   for (const Verb& verb : verbs()) {

@@ -85,7 +85,20 @@ void Committer::run() {
   refuse_the_rest();
 }
 
+bool Committer::stuck() const {
+  const std::int64_t began = turn_began_ns_.load(std::memory_order_relaxed);
+  return began != 0 &&
+         clock_.steady_now() - SteadyTime(std::chrono::nanoseconds(began)) > Spool::kPatience;
+}
+
 std::optional<Committer::Pause> Committer::turn() {
+  turn_began_ns_.store(clock_.steady_now().time_since_epoch().count(), std::memory_order_relaxed);
+  const auto pause = take_turn();
+  turn_began_ns_.store(0, std::memory_order_relaxed);
+  return pause;
+}
+
+std::optional<Committer::Pause> Committer::take_turn() {
   order_spares();
   const bool closing = closing_.load();
   taken_.clear();
@@ -207,6 +220,7 @@ void Committer::look_at_disk() {
   const SteadyTime now = clock_.steady_now();
   if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return;
   looked_at_ = now;
+  log_.try_again();
   const auto free = disk_.free_octets(options_.directory);
   if (free) free_octets_.store(*free, std::memory_order_relaxed);
   room_.store(free && *free >= options_.minimum_free_octets, std::memory_order_relaxed);

@@ -28,6 +28,8 @@ class Committer {
   /// See Spool::step().
   SteadyTime step();
   void close();
+  /// Any thread. See Spool::stuck().
+  bool stuck() const;
   bool has_room() const { return room_.load(std::memory_order_relaxed); }
   std::uint64_t free_octets() const { return free_octets_.load(std::memory_order_relaxed); }
 
@@ -41,6 +43,7 @@ class Committer {
   void run();
   /// Does what is due now; nullopt: closed, and nothing is left to do.
   std::optional<Pause> turn();
+  std::optional<Pause> take_turn();
   bool closed_for_good();
   void wait(State how, std::chrono::nanoseconds at_most);
   void wake();
@@ -72,6 +75,7 @@ class Committer {
   std::atomic<std::uint32_t> word_{0};
   std::atomic<bool> closing_{false}, finished_{false}, room_{true};
   std::atomic<std::uint64_t> free_octets_{0};
+  std::atomic<std::int64_t> turn_began_ns_{0};  // 0: no turn runs
   SteadyTime looked_at_{};
   std::optional<std::chrono::steady_clock::time_point> settle_by_;
   std::size_t left_before_ = std::numeric_limits<std::size_t>::max();  // settlements, at close

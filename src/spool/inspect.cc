@@ -12,7 +12,7 @@ namespace {
 struct Opened {
   std::string name;
   std::unique_ptr<File> file;
-  SegmentBlock block;
+  Result<SegmentBlock> block;
 };
 
 Result<std::vector<Opened>> open_all(const std::string& directory, Disk& disk) {
@@ -25,11 +25,10 @@ Result<std::vector<Opened>> open_all(const std::string& directory, Disk& disk) {
     if (!file && file.error().kind == ErrorKind::not_found) continue;  // the daemon just freed it
     if (!file) return fail(file.error());
     auto block = read_segment_block(**file);
-    if (!block) return fail(block.error());
-    opened.push_back({name, std::move(*file), *block});
+    opened.push_back({name, std::move(*file), std::move(block)});
   }
   const auto sequence = [](const Opened& o) {
-    return o.block.header ? o.block.header->sequence : 0;
+    return o.block && o.block->header ? o.block->header->sequence : 0;
   };
   std::sort(opened.begin(), opened.end(),
             [&](const Opened& a, const Opened& b) { return sequence(a) < sequence(b); });
@@ -72,13 +71,18 @@ Result<bool> verify(const std::string& directory, Disk& disk,
   if (!segments) return fail(segments.error());
   bool sound = true;
   for (Opened& segment : *segments) {
-    if (segment.block.foreign_version != 0 && !segment.block.header) {
-      line(segment.name + ": format version " + std::to_string(segment.block.foreign_version) +
+    if (!segment.block) {
+      line(segment.name + ": its header can't be read: " + segment.block.error().message);
+      sound = false;
+      continue;
+    }
+    if (segment.block->foreign_version != 0 && !segment.block->header) {
+      line(segment.name + ": format version " + std::to_string(segment.block->foreign_version) +
            " is not ours");
       sound = false;
       continue;
     }
-    if (!segment.block.header || segment.block.freed()) {
+    if (!segment.block->header || segment.block->freed()) {
       line(segment.name + ": spare");
       continue;
     }
@@ -89,15 +93,15 @@ Result<bool> verify(const std::string& directory, Disk& disk,
       // A running daemon may be writing there: look once more at the header before accusing.
       const auto now = read_segment_block(*segment.file);
       if (now && (now->freed() || !now->header ||
-                  now->header->sequence != segment.block.header->sequence)) {
+                  now->header->sequence != segment.block->header->sequence)) {
         return;
       }
       sound = false;
       line(segment.name + ": offset " + std::to_string(damage.offset) + ": " + damage.why);
     };
-    const auto read = scan_segment(*segment.file, *segment.block.header, true, visit);
+    const auto read = scan_segment(*segment.file, *segment.block->header, true, visit);
     if (!read) return fail(read.error());
-    line(segment.name + ": sequence " + std::to_string(segment.block.header->sequence) + ", " +
+    line(segment.name + ": sequence " + std::to_string(segment.block->header->sequence) + ", " +
          std::to_string(records) + " records");
   }
   return sound;
@@ -109,7 +113,11 @@ Result<> dump(const std::string& directory, Disk& disk,
   auto segments = open_all(directory, disk);
   if (!segments) return fail(segments.error());
   for (Opened& segment : *segments) {
-    if (!segment.block.header || segment.block.freed()) continue;
+    if (!segment.block) {
+      line(segment.name + " 0 damaged: its header can't be read: " + segment.block.error().message);
+      continue;
+    }
+    if (!segment.block->header || segment.block->freed()) continue;
     ScanVisitor visit;
     visit.record = [&](const RecordHeader& header, std::uint64_t offset, std::string_view head) {
       line(segment.name + " " + std::to_string(offset) + " " +
@@ -118,7 +126,7 @@ Result<> dump(const std::string& directory, Disk& disk,
     visit.damage = [&](const Damage& damage) {
       line(segment.name + " " + std::to_string(damage.offset) + " damaged: " + damage.why);
     };
-    const auto read = scan_segment(*segment.file, *segment.block.header, false, visit);
+    const auto read = scan_segment(*segment.file, *segment.block->header, false, visit);
     if (!read) return fail(read.error());
   }
   return {};

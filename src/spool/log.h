@@ -31,7 +31,7 @@ struct Segment {
   std::uint32_t live_pieces = 0;   // messages and chunks
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
   std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
-  bool unmovable = false;          // an evacuation found something unreadable
+  bool unmovable = false;          // an evacuation found something damaged or unreadable
   IndexPieces records;             // for its index, until that is written
   bool indexed = false;            // an index has been ordered or found
 };
@@ -89,6 +89,9 @@ class Log {
   void run_batch(std::deque<Request*>& requests);
   /// One bounded step of reclaiming space; true if there is more to do at once.
   bool reclaim();
+  /// Reclaiming that failed for a reason that may have passed, such as a full disk, begins again.
+  /// Now and then.
+  void try_again();
   std::vector<WaitingRequest*>& done() { return done_; }
   /// Spare segments that the background worker should make now, by number. In steady state a sealed
   /// segment soon becomes a spare by itself, so only a shortage that lasts is made good.
@@ -154,11 +157,12 @@ class Log {
   bool free_if_possible(Segment& segment);
   Segment* choose_victim();
   bool evacuate_step();
-  bool move_message(Batch& batch, std::uint32_t slot, Segment& victim);
+  enum class Moved : std::uint8_t { yes, not_now, never };
+  Moved move_message(Batch& batch, std::uint32_t slot, Segment& victim);
   Result<std::vector<Extent>> move_extents(const std::vector<Extent>& extents, Segment& victim);
   Result<std::string> read_sound(File& file, std::uint64_t offset, std::uint64_t octets,
                                  std::uint32_t seed, std::uint32_t crc);
-  void relog_settlements(Segment& victim);
+  bool relog_settlements(Segment& victim);
   Segment& add_segment(std::uint32_t number, std::shared_ptr<File> file);
   void count_segments();
 
@@ -184,6 +188,7 @@ class Log {
   std::vector<RecoveredSegment> recovered_;                     // until they are handed over
   std::uint64_t released_octets_ = 0;  // since reclaim() last looked for a segment to evacuate
   bool look_for_free_ = true;          // one of them may have lost its last message
+  bool held_up_ = false;               // something may succeed later
   Segment* victim_ = nullptr;
   std::uint32_t victim_cursor_ = 0;
   std::vector<Entry> to_relog_;

@@ -50,6 +50,7 @@ class Recovery {
       log_.next_number_ = std::max(log_.next_number_, *number + 1);
       if (auto opened = open_segment(*number); !opened) return opened;
     }
+    log_.last_sequence_ += unknown_sequences_;
     std::sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
       return log_.segments_[a]->header.sequence < log_.segments_[b]->header.sequence;
     });
@@ -65,7 +66,7 @@ class Recovery {
     if (auto synced = (*file)->sync_data(); !synced) return synced;
     (*file)->forget_cached();
     const auto block = read_segment_block(**file);
-    if (!block) return fail(block.error());
+    if (!block) return put_aside(number, block.error().message);
     const auto size = (*file)->size();
     if (!size) return fail(size.error());
     if (*size > kMostAddressable) {
@@ -103,21 +104,29 @@ class Recovery {
     if (!block.header) {
       std::string start(kPage, '\0');
       const auto got = file->read_at(0, {start.data(), start.size()});
-      if (!got) return fail(got.error());
+      if (!got) return put_aside(number, got.error().message);
       // Both copies of the header torn: either never activated (nothing in it was acknowledged) or
       // damaged beyond reading. A person may want to look.
       if (std::any_of(start.begin(), start.end(), [](char c) { return c != '\0'; }) &&
           block.mark == 0) {
-        const std::string name = segment_name(number);
-        report_.set_aside.push_back("segment " + name +
-                                    ": its header is unreadable; the file was "
-                                    "moved to set-aside");
-        return log_.disk_.rename(log_.path(number), aside_directory() + "/" + name);
+        return put_aside(number, "no sound copy of it");
       }
     }
     if (size != log_.options_.segment_octets) return log_.disk_.remove(log_.path(number));
     Segment& segment = log_.add_segment(number, std::move(file));
     segment.mark = block.mark;
+    return {};
+  }
+
+  /// The rest is served. Its sequence is not known and must not be used again.
+  Result<> put_aside(std::uint32_t number, const std::string& why) {
+    const std::string name = segment_name(number);
+    ++unknown_sequences_;
+    auto moved = log_.disk_.rename(log_.path(number), aside_directory() + "/" + name);
+    report_.set_aside.push_back(
+        "segment " + name + ": its header can't be read (" + why +
+        "): " + (moved ? "the file was moved to set-aside" : "it stays: " + moved.error().message) +
+        "; mail that it held is not delivered");
     return {};
   }
 
@@ -156,8 +165,8 @@ class Recovery {
     };
     visit.damage = [&](const Damage& damage) {
       set_aside(segment, damage);
-      if (last) torn.push_back(damage);
-      damaged = damaged || !last;
+      if (last && !damage.unreadable) torn.push_back(damage);
+      damaged = damaged || !last || damage.unreadable;
     };
     const auto octets = scan_segment(*segment.file, segment.header, last, visit);
     if (!octets) return fail(octets.error());
@@ -356,6 +365,7 @@ class Recovery {
   std::vector<Entry> early_entries_;
   std::set<Reference> references_;
   std::uint64_t top_stamp_ = 0;
+  std::uint64_t unknown_sequences_ = 0;
 };
 
 Result<> Log::recover(RecoveryReport& report) {

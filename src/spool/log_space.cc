@@ -13,6 +13,11 @@ constexpr std::uint64_t kMoveStep = 1024 * 1024;
 constexpr std::uint32_t kSlotsPerStep = 4096;
 constexpr auto kShortageLasts = std::chrono::seconds(2);
 
+/// Unlike damage, and a message that is too large for the segments of today.
+bool may_pass(const Error& error) {
+  return error.kind != ErrorKind::corrupt && error.kind != ErrorKind::invalid;
+}
+
 }  // namespace
 
 Segment& Log::add_segment(std::uint32_t number, std::shared_ptr<File> file) {
@@ -118,7 +123,7 @@ std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
 }
 
 bool Log::free_if_possible(Segment& segment) {
-  if (segment.state != Segment::State::sealed || segment.live_pieces != 0 || segment.unmovable) {
+  if (segment.state != Segment::State::sealed || segment.live_pieces != 0) {
     return false;
   }
   if (segment.header.sequence == newest_written_) return false;  // it tells the highest id
@@ -129,7 +134,7 @@ bool Log::free_if_possible(Segment& segment) {
   std::string mark = encode_mark(segment.header.sequence);
   const iovec piece{mark.data(), mark.size()};
   if (!segment.file->write_at(kMarkOffset, {&piece, 1})) {
-    segment.unmovable = true;  // it stays occupied until a restart
+    held_up_ = true;
     return false;
   }
   if (auto synced = segment.file->sync_data(); !synced) {
@@ -173,6 +178,12 @@ bool Log::reclaim() {
   return victim_ != nullptr && evacuate_step();
 }
 
+void Log::try_again() {
+  if (!std::exchange(held_up_, false)) return;
+  look_for_free_ = true;
+  released_octets_ = options_.segment_octets;
+}
+
 Segment* Log::choose_victim() {
   std::uint64_t live = 0;
   std::size_t sealed = 0;
@@ -202,29 +213,31 @@ Segment* Log::choose_victim() {
 bool Log::evacuate_step() {
   Batch batch;
   const std::uint32_t until = std::min(slots_.capacity(), victim_cursor_ + kSlotsPerStep);
+  Moved moved = Moved::yes;
   while (victim_->live_pieces != 0 && victim_cursor_ < until && batch.octets < kMoveStep) {
-    if (!move_message(batch, victim_cursor_, *victim_)) {
-      if (batch.octets == 0) victim_->unmovable = true;
-      break;
-    }
+    moved = move_message(batch, victim_cursor_, *victim_);
+    if (moved != Moved::yes) break;
     ++victim_cursor_;
   }
+  if (moved == Moved::never) victim_->unmovable = true;
+  bool held_up = moved == Moved::not_now && batch.octets == 0;
   if (batch.octets != 0) {
     if (auto written = write_and_sync(batch); !written) {
       fail_batch(batch, written.error());
-      victim_->unmovable = true;
+      held_up = true;
     } else {
       finish(batch);
     }
   }
-  if (victim_->unmovable || read_only()) {
+  held_up_ = held_up_ || held_up;
+  if (victim_->unmovable || held_up || read_only()) {
     victim_ = nullptr;
     return false;
   }
   const bool scanned = victim_->live_pieces == 0 || victim_cursor_ >= slots_.capacity();
   if (!scanned) return true;
   if (victim_->live_pieces == 0) {
-    relog_settlements(*victim_);
+    held_up_ = !relog_settlements(*victim_) || held_up_;
     look_for_free_ = true;
   }
   // Octets that no slot owns belong to messages still arriving: they end by themselves.
@@ -236,7 +249,7 @@ Result<std::string> Log::read_sound(File& file, std::uint64_t offset, std::uint6
                                     std::uint32_t seed, std::uint32_t crc) {
   std::string bytes(octets, '\0');
   const auto got = file.read_at(offset, {bytes.data(), bytes.size()});
-  if (!got) return fail(got.error());
+  if (!got) return fail(ErrorKind::corrupt, got.error().message);
   if (*got != octets || crc32c(seed, bytes) != crc) {
     return fail(ErrorKind::corrupt, "content does not match its checksum");
   }
@@ -267,20 +280,20 @@ Result<std::vector<Extent>> Log::move_extents(const std::vector<Extent>& extents
   return moved;
 }
 
-bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
+Log::Moved Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
   Slot copy;
   std::string states;
   std::shared_ptr<const std::vector<Extent>> extents;
   {
     const std::lock_guard lock(slots_.mutex(number));
     const Slot& slot = *slots_.find(number);
-    if (slot.id == 0 || slot.open == 0) return true;
+    if (slot.id == 0 || slot.open == 0) return Moved::yes;
     if (slot.extra) extents = slot.extra->extents;
     const bool inside = segments_[slot.segment].get() == &victim;
     const bool streamed = extents && std::any_of(extents->begin(), extents->end(), [&](auto& e) {
                             return e.sequence == victim.header.sequence;
                           });
-    if (!inside && !streamed) return true;
+    if (!inside && !streamed) return Moved::yes;
     copy.id = slot.id;
     copy.set_place(slot.segment, slot.offset());
     copy.head_octets = slot.head_octets;
@@ -298,23 +311,27 @@ bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
   Segment& home = *segments_[copy.segment];
   const std::uint64_t octets =
       sizeof(RecordHeader) + copy.head_octets + 8 + copy.recipients + copy.inline_octets + 8;
-  if (extents && batch.octets != 0) return false;  // its chunks are written by themselves first
+  if (extents && batch.octets != 0) return Moved::not_now;  // its chunks go first, by themselves
   std::vector<Extent> moved;
   if (extents) {
     auto result = move_extents(*extents, victim);
-    if (!result) return false;
+    if (!result) return may_pass(result.error()) ? Moved::not_now : Moved::never;
     moved = std::move(*result);
   }
-  if (!fits(batch, octets) && (batch.octets != 0 || !ensure_active(octets))) return false;
+  if (!fits(batch, octets)) {
+    if (batch.octets != 0) return Moved::not_now;
+    const auto ready = ensure_active(octets);
+    if (!ready) return may_pass(ready.error()) ? Moved::not_now : Moved::never;
+  }
   std::string bytes(sizeof(RecordHeader) + copy.head_octets, '\0');
   const auto got = home.file->read_at(copy.offset(), {bytes.data(), bytes.size()});
-  if (!got || *got != bytes.size()) return false;
+  if (!got || *got != bytes.size()) return Moved::never;
   const auto header = peek_record(bytes, home.header.sequence, options_.segment_octets);
   const std::string_view head = std::string_view(bytes).substr(sizeof(RecordHeader));
-  if (!header || !head_is_sound(*header, head, home.seed)) return false;
+  if (!header || !head_is_sound(*header, head, home.seed)) return Moved::never;
   auto content = read_sound(*home.file, copy.offset() + sizeof(RecordHeader) + copy.head_octets,
                             copy.inline_octets, home.seed, copy.content_crc);
-  if (!content) return false;
+  if (!content) return Moved::never;
   RecordHeader fresh = *header;
   fresh.sequence = active_->header.sequence;
   fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held != 0 ? kFlagHeld : 0));
@@ -334,7 +351,7 @@ bool Log::move_message(Batch& batch, std::uint32_t number, Segment& victim) {
   if (extents) move.extents = std::make_shared<const std::vector<Extent>>(std::move(moved));
   move.offset = append(batch, std::move(record), nullptr);
   batch.moves.push_back(std::move(move));
-  return true;
+  return Moved::yes;
 }
 
 void Log::finish_move(const Batch::Move& move) {
@@ -350,7 +367,8 @@ void Log::finish_move(const Batch::Move& move) {
   if (move.from_sequence != active_->header.sequence) active_->copies.insert(move.from_sequence);
 }
 
-void Log::relog_settlements(Segment& victim) {
+/// False if it may succeed later. What can't be read keeps the older segments that it speaks of.
+bool Log::relog_settlements(Segment& victim) {
   std::vector<Entry> needed;
   const auto keep = [&](const RecordHeader& header, std::uint64_t, std::string_view head) {
     if (header.type != RecordType::settle) return;
@@ -361,7 +379,7 @@ void Log::relog_settlements(Segment& victim) {
     }
   };
   if (!visit_records(victim.number, *victim.file, victim.header, keep)) victim.unmovable = true;
-  if (victim.unmovable) return;
+  if (victim.unmovable) return true;
   const std::size_t most = std::min<std::size_t>(4096, options_.segment_octets / 4 / sizeof(Entry));
   for (std::size_t at = 0; at < needed.size(); at += most) {
     Batch batch;
@@ -369,12 +387,13 @@ void Log::relog_settlements(Segment& victim) {
     batch.relogged.assign(first,
                           first + static_cast<std::ptrdiff_t>(std::min(most, needed.size() - at)));
     const std::uint64_t octets = sizeof(RecordHeader) + batch.relogged.size() * sizeof(Entry) + 8;
-    if (!fits(batch, octets) && !ensure_active(octets)) return;
+    if (!fits(batch, octets) && !ensure_active(octets)) return false;
     place_entries(batch, batch.relogged);
-    if (!write_and_sync(batch)) return;
+    if (!write_and_sync(batch)) return false;
     finish(batch);
   }
   victim.refers.clear();
+  return true;
 }
 
 }  // namespace waypost::spool

@@ -12,7 +12,11 @@ namespace {
 
 constexpr std::size_t kWindow = 256 * 1024;
 
-/// A sliding view of the file.
+struct Range {
+  std::uint64_t from = 0, to = 0;
+};
+
+/// A sliding view of the file. What the disk refuses to read is seen as zeros, page by page.
 class Window {
  public:
   explicit Window(File& file) : file_(file) {}
@@ -24,7 +28,13 @@ class Window {
     return {buffer_.data() + skip, std::min(octets, filled_ - skip)};
   }
   std::uint64_t octets_read() const { return read_; }
-  const std::optional<Error>& trouble() const { return trouble_; }
+  /// True if some of this range could not be read.
+  bool lost(std::uint64_t from, std::uint64_t to) const {
+    return std::any_of(lost_.begin(), lost_.end(),
+                       [&](const Range& range) { return range.from < to && from < range.to; });
+  }
+  const std::vector<Range>& lost() const { return lost_; }
+  const std::string& why() const { return why_; }
 
  private:
   void fill(std::uint64_t offset, std::size_t octets) {
@@ -32,13 +42,37 @@ class Window {
     if (buffer_.size() < wanted) buffer_.resize(wanted);
     base_ = offset;
     filled_ = 0;
-    auto got = file_.read_at(offset, {buffer_.data(), wanted});
-    if (!got) {
-      trouble_ = std::move(got).error();
-      return;
+    const auto got = file_.read_at(offset, {buffer_.data(), wanted});
+    filled_ = got ? *got : fill_by_pages(offset, wanted);
+    read_ += filled_;
+  }
+
+  std::size_t fill_by_pages(std::uint64_t offset, std::size_t wanted) {
+    const auto size = file_.size();
+    if (!size || *size <= offset) return 0;
+    const std::uint64_t end = std::min<std::uint64_t>(offset + wanted, *size);
+    for (std::uint64_t at = offset; at < end;) {
+      const std::uint64_t page_end = std::min(round_up(at + 1, kPage), end);
+      const std::span<char> piece(buffer_.data() + (at - offset), page_end - at);
+      const auto got = file_.read_at(at, piece);
+      if (!got || *got != piece.size()) {
+        std::fill(piece.begin(), piece.end(), '\0');
+        lose(page_end - piece.size(), page_end);
+        if (!got) why_ = got.error().message;
+      }
+      at = page_end;
     }
-    filled_ = *got;
-    read_ += *got;
+    return end - offset;
+  }
+
+  void lose(std::uint64_t from, std::uint64_t to) {
+    from -= from % kPage;
+    if (lost(from, to)) return;  // seen before
+    if (!lost_.empty() && lost_.back().to == from) {
+      lost_.back().to = to;
+    } else {
+      lost_.push_back({from, to});
+    }
   }
 
   File& file_;
@@ -46,7 +80,8 @@ class Window {
   std::uint64_t base_ = 0;
   std::size_t filled_ = 0;
   std::uint64_t read_ = 0;
-  std::optional<Error> trouble_;
+  std::vector<Range> lost_;
+  std::string why_;
 };
 
 bool all_zero(std::string_view bytes) {
@@ -79,7 +114,9 @@ class Scan {
       if (!next) break;
       at = *next;
     }
-    if (window_.trouble()) return fail(*window_.trouble());
+    for (const Range& range : window_.lost()) {
+      visit_.damage({range.from, range.to - range.from, "can't be read: " + window_.why(), true});
+    }
     return window_.octets_read();
   }
 
@@ -98,7 +135,10 @@ class Scan {
 
   void deliver(const RecordHeader& header, std::uint64_t at) {
     const std::uint64_t head_at = at + sizeof(RecordHeader);
-    if (check_content_ && !content_is_sound(header, head_at + header.head_octets)) {
+    const std::uint64_t content_at = head_at + header.head_octets;
+    const bool sound = !check_content_ || content_is_sound(header, content_at);
+    // What can't be read now may have been acknowledged: its message stays.
+    if (!sound && !window_.lost(content_at, content_at + header.content_octets)) {
       visit_.damage({at, record_span(header), "content does not match its checksum"});
       return;
     }
@@ -130,7 +170,7 @@ class Scan {
       if (magic != kRecordMagic) continue;
       if (at != start && sound_at(at)) {
         if (!zero_between(start, at)) {
-          visit_.damage({start, at - start, "no sound record here"});
+          damage({start, at - start, "no sound record here"});
         }
         return at;
       }
@@ -139,8 +179,13 @@ class Scan {
       if (bytes.size() >= 16) std::memcpy(&sequence, bytes.data() + 8, 8);
       if (sequence == segment_.sequence && !torn) torn = at;
     }
-    if (torn) visit_.damage({*torn, size_ - *torn, "torn at the end of what was written"});
+    if (torn) damage({*torn, size_ - *torn, "torn at the end of what was written"});
     return std::nullopt;
+  }
+
+  void damage(Damage what) {
+    what.unreadable = window_.lost(what.offset, what.offset + what.octets);
+    visit_.damage(what);
   }
 
   bool zero_between(std::uint64_t from, std::uint64_t to) {

@@ -17,6 +17,7 @@ struct Damage {
   std::uint64_t offset = 0;
   std::uint64_t octets = 0;
   std::string why;
+  bool unreadable = false;  // the disk refused to read some of it: nobody knows what it holds
 };
 
 struct ScanVisitor {
@@ -25,9 +26,12 @@ struct ScanVisitor {
   std::function<void(const Damage&)> damage;
 };
 
-/// Returns the octets read. Fails only when the file cannot be read at all.
+/// Returns the octets read. Pages that the disk refuses to read are damage like any other; what
+/// stands behind them is found. A record whose head is sound but whose content can't be read is
+/// told of as a record and as damage.
 Result<std::uint64_t> scan_segment(File& file, const SegmentHeader& segment, bool check_content,
                                    const ScanVisitor& visit);
+/// Fails when the disk refuses to read it.
 Result<SegmentBlock> read_segment_block(File& file);
 /// "00000012.log"
 std::string segment_name(std::uint32_t number);

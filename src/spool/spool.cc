@@ -160,6 +160,7 @@ class SegmentSpool final : public Spool {
   }
   bool has_room() const override { return committer_->has_room() && !log_.read_only(); }
   bool read_only() const override { return log_.read_only(); }
+  bool stuck() const override { return committer_->stuck(); }
   std::unique_ptr<IncomingMessage> begin(net::Executor executor) override {
     return std::make_unique<Arriving>(log_, *committer_, budget_, options_.stream_threshold,
                                       std::move(executor));
@@ -215,6 +216,7 @@ class SegmentSpool final : public Spool {
   SpoolHealth health() const override {
     SpoolHealth health;
     health.read_only = log_.read_only();
+    health.stuck = committer_->stuck();
     health.reason = log_.read_only_reason();
     health.free_octets = committer_->free_octets();
     health.used_octets = log_.used_octets();

@@ -114,13 +114,14 @@ class SystemDisk final : public Disk {
   }
   Result<> make_directory(const std::string& directory) override {
     std::error_code error;
-    if (std::filesystem::is_directory(directory, error)) return {};
+    if (directory.empty() || std::filesystem::is_directory(directory, error)) return {};
     const auto parent = std::filesystem::path(directory).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    if (auto made = make_directory(parent.string()); !made) return made;
     if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
       return failed("cannot create", directory, errno);
     }
-    return {};
+    // What is acknowledged below a name is lost with the name.
+    return sync_directory(parent.empty() ? "." : parent.string());
   }
   Result<> rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) != 0) return failed("cannot rename", from, errno);

@@ -45,6 +45,22 @@ TEST_F(AuditTest, FindsEveryWayOfAdmittingEverybody) {
   }
 }
 
+TEST_F(AuditTest, ALargePublicNetworkWithAWayToEverybodyIsAnOpenRelayToo) {
+  for (const std::vector<std::string>& networks : {std::vector<std::string>{"52.0.0.0/10"},
+                                                   {"52.0.0.0/15"},
+                                                   {"2600::/28"},
+                                                   {"52.0.0.0/16", "54.0.0.0/16"}}) {
+    config.inbound.admission.networks = networks;
+    config.routing.default_next_hop = "out";
+    EXPECT_THAT(said(), HasSubstr("error: open relay: '" + networks[0])) << networks[0];
+    config.routing.default_next_hop.clear();
+    EXPECT_THAT(said(), HasSubstr("warning: ")) << networks[0];
+  }
+  config.routing.default_next_hop = "out";
+  config.inbound.admission.networks = {"52.0.0.0/16"};
+  EXPECT_EQ(said(), "");
+}
+
 TEST_F(AuditTest, WarnsAboutStrangersWhoMayWriteToUs) {
   config.inbound.admission.networks = {"0.0.0.0/0"};
   EXPECT_THAT(
@@ -62,12 +78,12 @@ TEST_F(AuditTest, ProxyHeadersFromEverywhereAreAnOpenRelayEvenWithoutDefault) {
 }
 
 TEST_F(AuditTest, WildcardCertificateNames) {
-  for (const std::string name : {"*", "*.", ".", ".com", "*.com"}) {
+  // Admission compares whole names (inbound's AdmissionTest): what looks like more is a mistake.
+  for (const std::string name :
+       {"*", "*.", ".", ".com", "*.com", "*.corp.example", ".corp.example", "ex*.corp.example"}) {
     config.inbound.admission.client_certificate_names = {name};
-    EXPECT_THAT(said(), HasSubstr("error: open relay: '" + name + "'"));
+    EXPECT_THAT(said(), HasSubstr("error: '" + name + "' is a pattern"));
   }
-  config.inbound.admission.client_certificate_names = {"*.corp.example"};
-  EXPECT_THAT(said(), HasSubstr("warning: '*.corp.example'"));
   config.inbound.admission.client_certificate_names = {"ex1.corp.example", "sha256:00ff"};
   EXPECT_EQ(said(), "");
 }

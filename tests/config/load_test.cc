@@ -11,6 +11,28 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
+TEST(NeedsRestart, NamesWhatNoReloadTakesOver) {
+  Config running;
+  running.inbound.own_name = "gw.corp.example";
+  Config wanted = running;
+  EXPECT_TRUE(needs_restart(running, wanted).empty());
+  wanted.queue.expiry = std::chrono::hours(1);
+  wanted.tracking.path = "/other";
+  wanted.inbound.limits.idle = std::chrono::seconds(7);
+  wanted.routing.default_next_hop = "elsewhere";
+  wanted.next_hops.emplace_back().name = "more";
+  EXPECT_TRUE(needs_restart(running, wanted).empty());
+  wanted.inbound.own_name = "other.corp.example";
+  wanted.shards = 3;
+  wanted.spool.directory = "/elsewhere";
+  wanted.dns.servers = {"10.0.0.53"};
+  wanted.admin.socket = "/run/other.sock";
+  wanted.memory_for_content = 1ull << 30;
+  EXPECT_EQ(needs_restart(running, wanted),
+            (std::vector<std::string>{"own_name", "shards", "memory_for_content", "spool.directory",
+                                      "dns.servers", "admin.socket"}));
+}
+
 TEST(Load, MinimalFileHasNoComplaints) {
   const auto loaded = load_minimal_and("");
   EXPECT_EQ(listed(loaded.diagnostics), "");

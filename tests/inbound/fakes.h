@@ -21,8 +21,6 @@ class RecordingTracking final : public ops::TrackingLog {
     const std::lock_guard lock(mutex_);
     lines_.push_back(ops::to_json_line(event));
   }
-  void reopen() override {}
-  void flush() override {}
   /// Lines that contain every one of `words`.
   std::size_t count(const std::vector<std::string>& words) const {
     const std::lock_guard lock(mutex_);
@@ -53,7 +51,9 @@ class FakeSpool final : public spool::Spool {
   };
   explicit FakeSpool(MemoryBudget& budget) : budget_(budget) {}
 
-  bool room = true, sick = false;
+  bool room = true, sick = false, hangs = false;
+  net::Timers::Sleeper* waiting =
+      nullptr;  // commits and flushes end when it wakes and hangs is off
   std::optional<Error> flush_error, commit_error;
   std::uint64_t threshold = 1024 * 1024;
   bool keep_content = true;  // false: only counts octets
@@ -63,6 +63,7 @@ class FakeSpool final : public spool::Spool {
 
   bool has_room() const override { return room && !sick; }
   bool read_only() const override { return sick; }
+  bool stuck() const override { return hangs; }
   std::unique_ptr<spool::IncomingMessage> begin(net::Executor) override {
     return std::make_unique<Incoming>(*this);
   }
@@ -95,6 +96,7 @@ class FakeSpool final : public spool::Spool {
              (content_.size() >= kBlockSize && spool_.budget_.exhausted());
     }
     net::Task<Result<>> flush() override {
+      while (spool_.hangs) (void)co_await spool_.waiting->sleep_until(SteadyTime::max());
       if (spool_.flush_error) co_return fail(*spool_.flush_error);
       ++spool_.flushes;
       take();
@@ -102,6 +104,7 @@ class FakeSpool final : public spool::Spool {
     }
     net::Task<Result<spool::MessageRef>> commit(QueueId id, std::string envelope,
                                                 std::uint32_t recipients) override {
+      while (spool_.hangs) (void)co_await spool_.waiting->sleep_until(SteadyTime::max());
       if (spool_.commit_error) co_return fail(*spool_.commit_error);
       take();
       committed_ = true;

@@ -52,6 +52,35 @@ TEST_F(SessionFixture, MessageIsStoredHandedOverAndTracked) {
   EXPECT_TRUE(client.ended());
 }
 
+TEST_F(SessionFixture, AHungDiskRefusesNewMailAndLetsGoWhoWaits) {
+  net::Timers::Sleeper sleeper(shard.timers);
+  spool.waiting = &sleeper;
+  spool.threshold = 1000;
+  for (const bool streaming : {false, true}) {
+    Client waits = enter();
+    Client later = enter();
+    waits.say(kToBob);
+    const std::string chunk = bdat(std::string(streaming ? 100'000 : 500, 'x'));
+    waits.say(chunk.substr(0, 400));  // from here on it can't be refused any more
+    spool.hangs = true;
+    EXPECT_EQ(waits.say(chunk.substr(400)), "");
+    EXPECT_TRUE(later.say("MAIL FROM:<ann@ext.example>\r\n").starts_with("452 4.3.0 "));
+    advance(seconds(119));
+    EXPECT_FALSE(waits.ended());
+    advance(seconds(2));
+    EXPECT_EQ(waits.hear(), "");  // no verdict is no acknowledgement: it will send again
+    EXPECT_TRUE(waits.ended());
+    spool.hangs = false;
+    sleeper.wake();
+    poll();
+    // What is stored after all is delivered: a duplicate perhaps, never a loss.
+    EXPECT_EQ(handed_over.size(), 1u);
+    EXPECT_TRUE(later.say("MAIL FROM:<ann@ext.example>\r\n").starts_with("250 "));
+    later.say("QUIT\r\n");
+  }
+  EXPECT_EQ(counted("waypost_inbound_unanswered_total"), 2u);
+}
+
 TEST_F(SessionFixture, ConversationIsTheSameHoweverItIsCut) {
   const std::string conversation = "EHLO ex1.corp.example\r\n" + std::string(kToBob) +
                                    bdat(kMessage) + std::string(kToBob) +

@@ -249,6 +249,20 @@ TEST_F(Mx, CaseAndFinalDotAreTheSameName) {
   EXPECT_EQ(server.asked("corp.example", kTypeMx), 1);
 }
 
+TEST_F(Mx, InternationalNamesAreAskedForInAscii) {
+  server.set_mx("xn--bcher-kva.example", {mx_record(10, "mx.xn--bcher-kva.example")});
+  for (const char* name : {"bücher.example", "BÜCHER.example", "xn--bcher-kva.example"})
+    EXPECT_EQ(names_of(mx(name)), Names{"mx.xn--bcher-kva.example"}) << name;
+  EXPECT_EQ(server.asked("xn--bcher-kva.example", kTypeMx), 1);
+  server.set("xn--mller-kva.example", kTypeMx, {});
+  EXPECT_EQ(names_of(mx("müller.example")), Names{"xn--mller-kva.example"});  // the implicit MX
+  for (const std::string name : {"\xFF\xFE.example", "\xC3.example", "\u200B.example"}) {
+    const auto answer = mx(name);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::not_found) << answer.error().message;
+  }
+}
+
 TEST_F(Mx, AddressLiteralNeedsNoServer) {
   const auto answer = mx("[192.0.2.7]");
   ASSERT_TRUE(answer);

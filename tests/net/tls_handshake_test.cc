@@ -57,6 +57,19 @@ TEST_F(TlsHandshake, ConfiguredNamesReplaceTheHostName) {
   expect_refused(pair.client, "expected was nobody.example, no.example");
 }
 
+TEST_F(TlsHandshake, InternationalNamesAreComparedInAscii) {
+  const auto server = server_context(leaf("xn--bcher-kva.example"));
+  TlsPair by_host = shake(server, client_context(), "Bücher.example");
+  expect_talk(by_host);
+  TlsPair by_name = shake(server, client_context({"bücher.example"}));
+  expect_talk(by_name);
+  TlsPair by_pattern = shake(server_context(leaf("mx1.xn--bcher-kva.example")),
+                             client_context({"*.bücher.example"}));
+  expect_talk(by_pattern);
+  TlsPair wrong = shake(server, client_context(), "bucher.example");
+  expect_refused(wrong.client, "hostname mismatch");
+}
+
 TEST_F(TlsHandshake, PatternsOfNames) {
   const auto one = server_context(leaf("a.corp.example"));
   const auto two = server_context(leaf("b.a.corp.example"));

@@ -5,8 +5,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace waypost::ops {
 namespace {
@@ -36,6 +38,35 @@ TEST(Log, TheLevelIsRespected) {
   const std::string text = logged(LogFormat::text, spdlog::level::warn);
   EXPECT_EQ(text.find("workmail"), std::string::npos);
   EXPECT_NE(text.find("warning second"), std::string::npos);
+}
+
+TEST(Log, AReplacedFileIsClosed) {
+  const auto open_files = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  const auto before = open_files();
+  for (int i = 0; i < 20; ++i) logged(LogFormat::text, spdlog::level::info);
+  EXPECT_EQ(open_files(), before);
+}
+
+TEST(Log, OtherThreadsWriteWhileItIsReplaced) {
+  const auto path =
+      std::filesystem::temp_directory_path() / ("waypost-log-" + std::to_string(::getpid()));
+  std::filesystem::remove(path);
+  constexpr int kLines = 2000;
+  configure_log({LogFormat::text, spdlog::level::info, LogTarget::file, path.string()});
+  std::thread writer([] {
+    for (int i = 0; i < kLines; ++i) log().info("line {}", i);
+  });
+  for (int i = 0; i < 20; ++i)
+    configure_log({LogFormat::text, spdlog::level::info, LogTarget::file, path.string()});
+  writer.join();
+  configure_log({});
+  std::ifstream in(path);
+  const auto lines = std::count(std::istreambuf_iterator<char>(in), {}, '\n');
+  std::filesystem::remove(path);
+  EXPECT_EQ(lines, kLines);
 }
 
 }  // namespace

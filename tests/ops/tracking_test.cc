@@ -3,6 +3,8 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -12,7 +14,10 @@
 namespace waypost::ops {
 namespace {
 
-class TrackingFile : public ::testing::Test {
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class TrackingFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
     directory_ = std::filesystem::temp_directory_path() /
@@ -52,7 +57,7 @@ TEST(TrackingEvent, HostileTextStaysValidJson) {
             "\xF0\x9F\x98\x80 \xEF\xBF\xBD");
 }
 
-TEST_F(TrackingFile, LinesOfAllThreadsArriveWholeAndInOrder) {
+TEST_F(TrackingFileTest, LinesOfAllThreadsArriveWholeAndInOrder) {
   auto log = TrackingLog::open({path_.string()});
   ASSERT_TRUE(log) << log.error().message;
   std::vector<std::thread> threads;
@@ -67,7 +72,7 @@ TEST_F(TrackingFile, LinesOfAllThreadsArriveWholeAndInOrder) {
     });
   }
   for (auto& thread : threads) thread.join();
-  (*log)->flush();
+  ASSERT_TRUE((*log)->flush(seconds(20)));
   std::map<std::string, std::int64_t> last;
   const auto lines = lines_of(path_);
   ASSERT_EQ(lines.size(), 2000u);
@@ -79,21 +84,58 @@ TEST_F(TrackingFile, LinesOfAllThreadsArriveWholeAndInOrder) {
   }
 }
 
-TEST_F(TrackingFile, ReopenGoesOnInANewFile) {
+TEST_F(TrackingFileTest, AfterRotationItGoesOnInANewFile) {
   auto log = TrackingLog::open({path_.string()});
   ASSERT_TRUE(log);
   (*log)->write({});
-  (*log)->flush();
+  ASSERT_TRUE((*log)->flush(seconds(20)));
   std::filesystem::rename(path_, directory_ / "tracking.log.1");
-  (*log)->reopen();
-  (*log)->flush();
+  auto fresh = TrackingLog::open_file({path_.string()});
+  ASSERT_TRUE(fresh);
+  (*log)->use(*fresh);
+  ASSERT_TRUE((*log)->flush(seconds(20)));
   (*log)->write({});
-  (*log)->flush();
+  ASSERT_TRUE((*log)->flush(seconds(20)));
   EXPECT_EQ(lines_of(directory_ / "tracking.log.1").size(), 1u);
   EXPECT_EQ(lines_of(path_).size(), 1u);
 }
 
-TEST_F(TrackingFile, AMissingDirectoryIsAnErrorThatNamesThePath) {
+TEST_F(TrackingFileTest, AnotherFileAndNoneAtAll) {
+  auto log = TrackingLog::open({});
+  ASSERT_TRUE(log);
+  (*log)->write({});
+  (*log)->use(*TrackingLog::open_file({path_.string()}));
+  ASSERT_TRUE((*log)->flush(seconds(20)));
+  (*log)->write({});
+  (*log)->use(*TrackingLog::open_file({(directory_ / "other").string()}));
+  ASSERT_TRUE((*log)->flush(seconds(20)));
+  (*log)->write({});
+  (*log)->write({});
+  (*log)->use(*TrackingLog::open_file({}));
+  ASSERT_TRUE((*log)->flush(seconds(20)));
+  (*log)->write({});
+  ASSERT_TRUE((*log)->flush(seconds(20)));
+  EXPECT_EQ(lines_of(path_).size(), 1u);
+  EXPECT_EQ(lines_of(directory_ / "other").size(), 2u);
+}
+
+TEST_F(TrackingFileTest, FlushingWaitsForAHungDiskOnlySoLong) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  const int reader = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  auto log = TrackingLog::open({path_.string()});
+  ASSERT_TRUE(log);
+  for (int i = 0; i < 4000; ++i) (*log)->write({});  // more than the pipe holds
+  EXPECT_FALSE((*log)->flush(milliseconds(100)));
+  char octets[4096];
+  while (!(*log)->flush(milliseconds(1))) {
+    while (::read(reader, octets, sizeof octets) > 0) {
+    }
+  }
+  ::close(reader);
+}
+
+TEST_F(TrackingFileTest, AMissingDirectoryIsAnErrorThatNamesThePath) {
   const auto log = TrackingLog::open({(directory_ / "missing" / "t.log").string()});
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().message.find("missing/t.log"), std::string::npos);

@@ -23,27 +23,33 @@ struct Host {
   std::string ehlo = "250-mx.example\r\n250 ENHANCEDSTATUSCODES\r\n";
   std::map<std::string, std::string> replies;  // by verb; "." is the verdict
   Duration reads_every{};                      // content: so long between two reads of 4 KiB
-  std::string drips_at;  // answers this verb octet by octet, a second each, for ever
-  std::string cut_at;    // closes instead of answering this verb
-  int closes_after = 0;  // so many messages: then closes silently
+  std::string drips_at;    // answers this verb octet by octet, a second each, for ever
+  std::string cut_at;      // closes instead of answering this verb
+  std::string last_words;  // says this in the middle of the content
+  bool stays = false;      // and does not close, but reads no more
+  int closes_after = 0;    // so many messages: then closes silently
 };
 
 class Content final : public spool::ContentReader {
  public:
-  explicit Content(const std::string& text) : text_(text) {}
+  Content(const std::string& text, bool unreadable) : text_(text), unreadable_(unreadable) {}
   std::uint64_t size() const override { return text_.size(); }
   Result<std::string_view> next() override {
-    return std::exchange(done_, true) ? std::string_view() : std::string_view(text_);
+    if (!std::exchange(done_, true)) return std::string_view(text_);
+    if (unreadable_) return fail(ErrorKind::io, "bad sector");
+    return std::string_view();
   }
 
  private:
   const std::string& text_;
+  bool unreadable_;
   bool done_ = false;
 };
 
 class ReadOnlySpool final : public spool::Spool {
  public:
   std::string content = "Subject: x\r\n\r\nbody\r\n";
+  bool unreadable = false;  // behind that
   bool has_room() const override { return true; }
   bool read_only() const override { return false; }
   std::unique_ptr<spool::IncomingMessage> begin(net::Executor) override { return nullptr; }
@@ -53,7 +59,7 @@ class ReadOnlySpool final : public spool::Spool {
     return fail(ErrorKind::not_found, "not kept");
   }
   Result<std::unique_ptr<spool::ContentReader>> read(const spool::MessageRef&) override {
-    return std::unique_ptr<spool::ContentReader>(std::make_unique<Content>(content));
+    return std::unique_ptr<spool::ContentReader>(std::make_unique<Content>(content, unreadable));
   }
   void forget_content(const spool::MessageRef&) override {}
   spool::SpoolHealth health() const override { return {}; }
@@ -141,6 +147,11 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
       for (auto end = unread.find("\r\n"); end != std::string::npos; end = unread.find("\r\n")) {
         const std::string line = unread.substr(0, end);
         unread.erase(0, end + 2);
+        if (content && !host->last_words.empty()) {
+          const auto said = co_await say(*stream, host->last_words);
+          if (said && host->stays) (void)co_await shard.timers.sleep_until(SteadyTime::max());
+          co_return stream->close();
+        }
         if (content && line != ".") continue;
         const std::string verb = content ? "." : line.substr(0, 4);
         content = false;

@@ -81,6 +81,63 @@ TEST_F(DelivererTest, CutAtEachStageDefers) {
   }
 }
 
+TEST_F(DelivererTest, ARefusalInTheMiddleOfTheContentIsTheVerdict) {
+  spool.content = std::string(500'000, 'x') + "\r\n";
+  spool.content.replace(998, 2, "\r\n");
+  for (auto& host : hosts) host.second.last_words = "552 5.3.4 too big for us\r\n";
+  const auto closed = attempt().outcomes.at(0);
+  EXPECT_EQ(closed.fate, mail::Fate::failed);
+  EXPECT_EQ(closed.status.to_string(), "5.3.4");
+  EXPECT_EQ(closed.reply, "552 5.3.4 too big for us");
+  // It may also keep the connection and read no more.
+  for (auto& host : hosts) host.second.stays = true;
+  options.content_timeout = seconds(2);
+  patience = 100;
+  deliverer.reset();
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::failed);
+}
+
+TEST_F(DelivererTest, NoOtherWordsInTheMiddleOfTheContentCount) {
+  spool.content = std::string(500'000, 'x') + "\r\n";
+  spool.content.replace(998, 2, "\r\n");
+  options.content_timeout = seconds(2);
+  patience = 200;
+  for (const char* words : {"250 2.0.0 taken\r\n", "552 5.3.4", "", "nonsense\r\n", "354 more\r\n",
+                            "421 4.3.2 closing\r\n", "452 4.3.1 full\r\n"}) {
+    for (const bool stays : {false, true}) {
+      for (auto& host : hosts) {
+        host.second.last_words = words;
+        host.second.stays = stays;
+        if (host.second.last_words.empty()) host.second.cut_at = ".";
+      }
+      deliverer.reset();
+      EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::deferred) << words << stays;
+    }
+  }
+}
+
+TEST_F(DelivererTest, ContentThatCanNotBeReadDefersAndNothingArrives) {
+  spool.unreadable = true;
+  const auto result = attempt();
+  EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::deferred);
+  EXPECT_NE(result.outcomes.at(0).reply.find("bad sector"), std::string::npos);
+  EXPECT_FALSE(result.site_trouble);
+  EXPECT_EQ(said("."), 0u);
+  spool.unreadable = false;
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+}
+
+TEST_F(DelivererTest, RepairedNewlinesAreCounted) {
+  spool.content = "Subject: x\n\nbare\rand\r\n";
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+  spool.content = "Subject: x\r\n\r\nnone\r\n";
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+  EXPECT_NE(
+      metrics.serialize().find("waypost_outbound_bare_newlines_repaired_total{next_hop=\"hop\"} 3"),
+      std::string::npos)
+      << metrics.serialize();
+}
+
 TEST_F(DelivererTest, MalformedRepliesDefer) {
   for (const char* reply : {"what?\r\n", "25\r\n", "999 no\r\n", "250-a\r\n550 b\r\n"}) {
     hosts["10.0.0.1"].replies["MAIL"] = reply;

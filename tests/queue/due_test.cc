@@ -32,6 +32,45 @@ TEST_F(QueueTest, RetriesExactlyBySchedule) {
   }
 }
 
+TEST_F(QueueTest, ReplacedOptionsGoForWhatIsQueued) {
+  h0.judge = h1.judge = [](const std::string&) { return deferred(); };
+  start();
+  const auto slow = submit(envelope({0}));
+  const auto other = submit(envelope({1}));
+  Options changed = options;
+  changed.backoff = {minutes(1)};
+  changed.next_hops["h1"].backoff = {seconds(5)};
+  changed.next_hops["h1"].expiry = hours(1);
+  changed.next_hops["h1"].delay_notice = Duration::zero();
+  queue->replace_options(changed);
+  advance(seconds(31));  // a wait that runs already ends when it was to
+  EXPECT_EQ(h0.seen.size(), 2u);
+  EXPECT_EQ(h1.seen.size(), 2u);
+  advance(seconds(20));
+  EXPECT_EQ(h0.seen.size(), 2u);
+  EXPECT_EQ(h1.seen.size(), 6u);
+  advance(minutes(59));
+  EXPECT_EQ(state(other), spool::Settlement::reported);  // though two days were planned
+  EXPECT_EQ(state(slow), spool::Settlement::open);
+  advance(minutes(30));
+  changed.expiry = hours(1);
+  queue->replace_options(changed);
+  advance(minutes(1));
+  EXPECT_EQ(state(slow), spool::Settlement::reported);
+}
+
+TEST_F(QueueTest, AWiderWindowIsUsedAtOnceAfterReplacedOptions) {
+  h0.blocked = true;
+  options.concurrency = 1;
+  start();
+  for (int n = 0; n < 5; ++n) submit(envelope({0}));
+  EXPECT_EQ(h0.running, 1u);
+  options.concurrency = 4;
+  queue->replace_options(options);
+  settle();
+  EXPECT_EQ(h0.running, 4u);
+}
+
 TEST_F(QueueTest, TroubleOfASiteCountsOnceAndOneProbeGoesFirst) {
   h0.blocked = true;
   h0.site_trouble = true;

@@ -59,6 +59,7 @@ class FakeSpool final : public spool::Spool {
   std::vector<std::uint64_t> committed;  // reports, in order
   std::uint32_t refuse_commits = 0, settled_twice = 0, forgotten = 0;
   bool unreadable = false;
+  bool unreadable_content = false;
 
   bool has_room() const override { return true; }
   bool read_only() const override { return false; }
@@ -80,7 +81,7 @@ class FakeSpool final : public spool::Spool {
   }
   Result<std::unique_ptr<spool::ContentReader>> read(const spool::MessageRef& ref) override {
     return std::unique_ptr<spool::ContentReader>(
-        std::make_unique<Reader>(kept.at(ref.id.value).content));
+        std::make_unique<Reader>(kept.at(ref.id.value).content, unreadable_content));
   }
   void forget_content(const spool::MessageRef&) override { ++forgotten; }
   spool::SpoolHealth health() const override { return {}; }
@@ -106,14 +107,18 @@ class FakeSpool final : public spool::Spool {
  private:
   class Reader final : public spool::ContentReader {
    public:
-    explicit Reader(std::string content) : content_(std::move(content)) {}
+    Reader(std::string content, bool unreadable)
+        : content_(std::move(content)), unreadable_(unreadable) {}
     std::uint64_t size() const override { return content_.size(); }
     Result<std::string_view> next() override {
-      return std::exchange(done_, true) ? std::string_view() : std::string_view(content_);
+      if (!std::exchange(done_, true)) return std::string_view(content_);
+      if (unreadable_) return fail(ErrorKind::io, "bad sector");
+      return std::string_view();
     }
 
    private:
     std::string content_;
+    bool unreadable_;
     bool done_ = false;
   };
   class Incoming final : public spool::IncomingMessage {
@@ -217,8 +222,6 @@ class Tracked final : public ops::TrackingLog {
   void write(const ops::TrackingEvent& event) override {
     lines.push_back(ops::to_json_line(event));
   }
-  void reopen() override {}
-  void flush() override {}
   std::size_t count(const std::string& word) const {
     return static_cast<std::size_t>(std::count_if(
         lines.begin(), lines.end(),

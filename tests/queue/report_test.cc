@@ -52,6 +52,21 @@ TEST_F(QueueTest, NobodyIsToldOfANullSendersMail) {
   EXPECT_EQ(queue->stats().messages, 0u);
 }
 
+TEST_F(QueueTest, AMessageWhoseContentCanNotBeReadExpiresWithAReportOfItsHeader) {
+  h0.judge = [](const std::string&) { return deferred("the stored content can't be read"); };
+  start();
+  auto what = envelope({0});
+  what.ret = mail::Ret::full;
+  const auto id = submit(what);
+  spool.unreadable_content = true;
+  advance(hours(49));
+  EXPECT_EQ(state(id), spool::Settlement::reported);
+  ASSERT_FALSE(spool.committed.empty());
+  EXPECT_NE(report().find("can't be read"), std::string::npos);
+  EXPECT_NE(report().find("Subject: hello"), std::string::npos);
+  EXPECT_EQ(report().find("message/rfc822\r\n"), std::string::npos);  // a part is not the whole
+}
+
 TEST_F(QueueTest, NeverAReportAboutAReport) {
   h0.judge = refuse_all;
   reports.judge = refuse_all;

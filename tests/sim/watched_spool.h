@@ -80,8 +80,6 @@ class WatchedTracking final : public ops::TrackingLog {
   void write(const ops::TrackingEvent& event) override {
     if (!silent) ledger_.tracked(event);
   }
-  void reopen() override {}
-  void flush() override {}
 
  private:
   Ledger& ledger_;

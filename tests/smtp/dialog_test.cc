@@ -48,6 +48,9 @@ class Player {
         options_.max_commands_without_mail =
             static_cast<std::uint32_t>(number("max-idle-commands="));
       }
+      if (word.starts_with("max-commands=")) {
+        options_.max_commands_per_message = static_cast<std::uint32_t>(number("max-commands="));
+      }
     }
     connect();
   }

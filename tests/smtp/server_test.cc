@@ -92,6 +92,33 @@ TEST(ServerDialogue, SaysThatContentWasLostWhereTheVerdictBelongs) {
   }
 }
 
+TEST(ServerDialogue, AMessageInManyUsefulChunksIsNotTooManyCommands) {
+  Server s;
+  s.options.max_commands_per_message = 20;
+  s.open();
+  s.hear("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(s.hear("BDAT 1024\r\n" + std::string(1024, 'x')), Step::need_input);
+  EXPECT_EQ(s.said().find("421"), std::string::npos);
+  Step step = Step::need_input;
+  for (int i = 0; i < 20 && step == Step::need_input; ++i) step = s.hear("BDAT 1\r\nx");
+  EXPECT_EQ(step, Step::close);
+  EXPECT_THAT(s.said(), HasSubstr("421 4.7.0"));
+  EXPECT_EQ(s.abandoned, 1);
+}
+
+TEST(ServerDialogue, AMessageThatWasNotStoredDoesNotBeginANewCount) {
+  Server s;
+  s.options.max_commands_per_message = 20;
+  s.open();
+  Step step = Step::need_input;
+  for (int i = 0; i < 20 && step != Step::close; ++i) {
+    step = s.hear("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 0 LAST\r\n");
+    if (step == Step::commit) s.dialogue.committed({452, mail::status::disk_full, "no room"});
+  }
+  EXPECT_EQ(step, Step::close);
+}
+
 TEST(ServerDialogue, TakesTheNullReversePathWithAnAuthParameter) {
   Server s;
   s.dialogue.assume_tls();

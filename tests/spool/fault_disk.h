@@ -7,6 +7,7 @@
 #include "waypost/spool/disk.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
@@ -38,9 +39,36 @@ class FaultDisk final : public Disk {
     operations_ = fail_at_ = stop_at_ = 0;
     fault_ = Fault::none;
   }
+  /// While it lasts, syncs of files wait.
+  void hang_syncs(bool hang) {
+    const std::lock_guard lock(mutex_);
+    hang_ = hang;
+    hanging_.notify_all();
+  }
+  void wait_for_hanging_sync() {
+    std::unique_lock lock(mutex_);
+    hanging_.wait(lock, [this] { return waiting_syncs_ > 0; });
+  }
+  /// While it lasts, whatever takes space fails; syncs succeed.
+  void set_full(bool full) {
+    const std::lock_guard lock(mutex_);
+    full_ = full;
+  }
+  /// From now on reads that touch these octets of a file fail, as of a bad sector.
+  void fail_reads(const std::string& path, std::uint64_t offset, std::uint64_t octets) {
+    const std::lock_guard lock(mutex_);
+    nodes_.at(path)->unreadable.emplace_back(offset, octets);
+  }
   void set_free(std::uint64_t octets) {
     const std::lock_guard lock(mutex_);
     free_ = octets;
+  }
+
+  /// An empty disk again.
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    nodes_.clear();
+    changes_.clear();
   }
 
   /// True once nothing reaches the disk any more.
@@ -95,7 +123,7 @@ class FaultDisk final : public Disk {
     auto found = nodes_.find(path);
     if (found == nodes_.end()) {
       if (!create) return fail(ErrorKind::not_found, path + " does not exist");
-      if (auto turn = step(); !turn) return fail(turn.error());
+      if (auto turn = step(true); !turn) return fail(turn.error());
       found = nodes_.emplace(path, std::make_shared<Node>()).first;
       changes_.push_back({"", path, found->second});
     }
@@ -154,6 +182,7 @@ class FaultDisk final : public Disk {
     std::string seen, durable;
     std::vector<std::pair<std::size_t, std::size_t>> unsynced;
     std::vector<std::pair<std::size_t, std::size_t>> doubtful;  // their sync has failed
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> unreadable;
   };
   /// A name that came, went or moved since its directory was synced.
   struct Change {
@@ -170,7 +199,7 @@ class FaultDisk final : public Disk {
       for (const iovec& piece : from) {
         all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
       }
-      const auto turn = disk_.step();
+      const auto turn = disk_.step(true);
       if (disk_.stopped()) return turn;
       if (!turn) all.resize(all.size() / 2);  // a failed write may have written some of it
       if (node_->seen.size() < offset + all.size()) node_->seen.resize(offset + all.size(), '\0');
@@ -180,12 +209,21 @@ class FaultDisk final : public Disk {
     }
     Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
       const std::lock_guard lock(disk_.mutex_);
+      for (const auto& [bad, octets] : node_->unreadable) {
+        if (bad < offset + into.size() && offset < bad + octets) {
+          return fail(ErrorKind::io, "bad sector");
+        }
+      }
       if (offset >= node_->seen.size()) return std::size_t{0};
       return node_->seen.copy(into.data(), into.size(), offset);
     }
     /// As on Linux: after a failed sync its octets count as written, and no later sync tries again.
     Result<> sync_data() override {
-      const std::lock_guard lock(disk_.mutex_);
+      std::unique_lock lock(disk_.mutex_);
+      ++disk_.waiting_syncs_;
+      disk_.hanging_.notify_all();
+      disk_.hanging_.wait(lock, [this] { return !disk_.hang_; });
+      --disk_.waiting_syncs_;
       const auto turn = disk_.step();
       if (disk_.stopped()) return turn;
       for (const auto& [offset, octets] : node_->unsynced) {
@@ -208,7 +246,7 @@ class FaultDisk final : public Disk {
     }
     Result<> preallocate(std::uint64_t octets) override {
       const std::lock_guard lock(disk_.mutex_);
-      const auto turn = disk_.step();
+      const auto turn = disk_.step(true);
       if (!turn || disk_.stopped()) return turn;
       if (node_->seen.size() < octets) node_->seen.resize(octets, '\0');
       node_->durable.resize(node_->seen.size(), '\0');
@@ -246,9 +284,10 @@ class FaultDisk final : public Disk {
   }
 
   bool stopped() const { return stop_at_ != 0 && operations_ >= stop_at_; }
-  Result<> step() {
+  Result<> step(bool takes_space = false) {
     ++operations_;
     if (stopped()) return fail(ErrorKind::io, "the power is gone");
+    if (full_ && takes_space) return fail(ErrorKind::exhausted, "no space left");
     if (fault_ != Fault::none && operations_ == fail_at_) {
       return fail(fault_ == Fault::full ? ErrorKind::exhausted : ErrorKind::io, "made to fail");
     }
@@ -256,10 +295,14 @@ class FaultDisk final : public Disk {
   }
 
   mutable std::mutex mutex_;
+  std::condition_variable hanging_;
+  bool hang_ = false;
+  unsigned waiting_syncs_ = 0;
   std::map<std::string, std::shared_ptr<Node>> nodes_;
   std::vector<Change> changes_;
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;
   Fault fault_ = Fault::none;
+  bool full_ = false;
   std::uint64_t free_ = std::uint64_t{1} << 40;
 };
 

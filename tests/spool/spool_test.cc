@@ -6,6 +6,8 @@
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace waypost::spool {
 namespace {
 
@@ -35,7 +37,7 @@ class SpoolTest : public testing::Test {
     report_ = {};
     found_.clear();
     auto opened = Spool::open(
-        options_, disk_, clock_, budget_, metrics_,
+        options_, disk_, *clock_, budget_, metrics_,
         [this](StoredMessage m) { found_.push_back(std::move(m)); }, report_);
     ASSERT_TRUE(opened) << opened.error().message;
     spool_ = std::move(*opened);
@@ -62,9 +64,20 @@ class SpoolTest : public testing::Test {
     return all;
   }
 
+  /// The page of the first segment that holds `text`.
+  std::uint64_t page_of(const std::string& text) {
+    return disk_.bytes(kFirst)->find(text) / kPage * kPage;
+  }
+  bool is_set_aside(const std::string& what) const {
+    return std::any_of(report_.set_aside.begin(), report_.set_aside.end(),
+                       [&](const std::string& line) { return line.find(what) != line.npos; });
+  }
+  static constexpr const char* kFirst = "/spool/00000001.log";
+  static constexpr std::uint64_t kPage = 4096;
+
   Options options_;
   FaultDisk disk_;
-  Clock& clock_ = Clock::system();
+  Clock* clock_ = &Clock::system();
   MemoryBudget budget_{64 * 1024 * 1024};
   ops::Metrics metrics_;
   RecoveryReport report_;
@@ -196,6 +209,122 @@ TEST_F(SpoolTest, HasNoRoomBelowTheFreeSpaceLimit) {
   disk_.set_free(1000);
   open();
   EXPECT_FALSE(spool_->has_room());
+}
+
+TEST_F(SpoolTest, WhatIsBehindAnUnreadablePageIsFound) {
+  for (const bool indexed : {false, true}) {
+    disk_.forget();
+    options_.spare_segments = 0;
+    open();
+    ASSERT_TRUE(commit(16, "first " + std::string(20'000, 'a')));
+    ASSERT_TRUE(commit(32, "second " + std::string(20'000, 'b')));
+    ASSERT_TRUE(commit(48, "third " + std::string(20'000, 'c')));
+    spool_.reset();
+    if (!indexed) ASSERT_TRUE(disk_.remove("/spool/00000001.idx"));
+    disk_.fail_reads(kFirst, page_of("second "), kPage);
+    open();
+    ASSERT_EQ(found_.size(), indexed ? 3u : 2u);
+    EXPECT_EQ(found_.front().ref.id.value, 16u);
+    EXPECT_EQ(found_.back().ref.id.value, 48u);
+    EXPECT_EQ(content_of(found_.back().ref), "third " + std::string(20'000, 'c'));
+    EXPECT_EQ(is_set_aside("00000001.log offset " + std::to_string(page_of("second "))), !indexed);
+    ASSERT_TRUE(commit(64, "fourth"));
+    if (indexed) {
+      const auto reader = spool_->read(found_[1].ref);
+      ASSERT_TRUE(reader);
+      const auto piece = (*reader)->next();
+      ASSERT_FALSE(piece);
+      EXPECT_NE(piece.error().message.find("bad sector"), std::string::npos);
+    }
+    const auto sound = verify("/spool", disk_, [](std::string) {});
+    ASSERT_TRUE(sound) << sound.error().message;
+    EXPECT_FALSE(*sound);
+    spool_.reset();
+  }
+}
+
+TEST_F(SpoolTest, AMessageWhoseContentCannotBeReadStaysUntilItIsSettled) {
+  options_.spare_segments = 0;
+  open();
+  ASSERT_TRUE(
+      commit(16, std::string(20'000, 'a') + "the page in the middle" + std::string(9'000, 'b')));
+  spool_.reset();
+  ASSERT_TRUE(disk_.remove("/spool/00000001.idx"));
+  disk_.fail_reads(kFirst, page_of("the page in the middle"), kPage);
+  for (int start = 0; start < 3; ++start) {  // the last segment, then one before it
+    open();
+    ASSERT_EQ(found_.size(), 1u) << start;
+    EXPECT_EQ(found_[0].envelope, "envelope");
+    EXPECT_TRUE(is_set_aside("can't be read: bad sector") || start > 0);
+    const auto reader = spool_->read(found_[0].ref);
+    ASSERT_TRUE(reader);
+    Result<std::string_view> piece = (*reader)->next();
+    while (piece && !piece->empty()) piece = (*reader)->next();
+    EXPECT_FALSE(piece) << start;
+    const auto other = commit(static_cast<std::uint64_t>(start + 2) * 16, "other", 1);
+    ASSERT_TRUE(other);
+    spool_->settle(*other, 0, Settlement::delivered);
+    spool_.reset();
+  }
+  open();
+  spool_->settle(found_.at(0).ref, 0, Settlement::reported);
+  spool_->settle(found_.at(0).ref, 1, Settlement::reported);
+  spool_.reset();
+  open();
+  EXPECT_TRUE(found_.empty());
+}
+
+TEST_F(SpoolTest, ASegmentWhoseHeaderCannotBeReadIsSetAsideAndTheRestIsServed) {
+  options_.spare_segments = 0;
+  open();
+  ASSERT_TRUE(commit(16, std::string(50'000, 'a')));
+  for (std::uint64_t id = 32; id < 32 + 16 * 40; id += 16) {
+    ASSERT_TRUE(commit(id, std::string(50'000, 'b')));
+  }
+  spool_.reset();
+  disk_.fail_reads(kFirst, 0, kPage);
+  const auto sound = verify("/spool", disk_, [](std::string) {});
+  ASSERT_TRUE(sound) << sound.error().message;
+  EXPECT_FALSE(*sound);
+  open();
+  EXPECT_TRUE(is_set_aside("segment 00000001.log: its header can't be read (bad sector)"));
+  ASSERT_FALSE(found_.empty());
+  EXPECT_GT(found_.front().ref.id.value, 16u);
+  EXPECT_EQ(found_.back().ref.id.value, 32u + 16 * 39);
+  for (const auto& message : found_) EXPECT_EQ(content_of(message.ref), std::string(50'000, 'b'));
+  EXPECT_EQ(disk_.bytes(kFirst), nullptr);
+  EXPECT_NE(disk_.bytes("/spool/set-aside/00000001.log"), nullptr);
+  ASSERT_TRUE(commit(16'000, "new"));
+}
+
+TEST_F(SpoolTest, ASyncThatHangsIsSeenAndPasses) {
+  ManualClock clock;
+  clock_ = &clock;
+  options_.spare_segments = 0;
+  open();
+  ASSERT_TRUE(commit(16, "before"));
+  disk_.hang_syncs(true);
+  std::optional<Result<MessageRef>> out;
+  io_.restart();
+  boost::asio::co_spawn(io_.get_executor(),
+                        commit_one(spool_.get(), io_.get_executor(), 32, "waits", 1, &out),
+                        boost::asio::detached);
+  io_.poll();
+  disk_.wait_for_hanging_sync();
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_FALSE(spool_->stuck());
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(spool_->stuck());
+  EXPECT_TRUE(spool_->health().stuck);
+  EXPECT_FALSE(spool_->read_only());
+  EXPECT_FALSE(out);
+  disk_.hang_syncs(false);
+  io_.run_for(std::chrono::seconds(20));
+  ASSERT_TRUE(out);
+  EXPECT_TRUE(*out);  // it was slow, and it is safe
+  while (spool_->stuck()) std::this_thread::yield();
+  EXPECT_TRUE(commit(48, "after"));
+  spool_.reset();  // before its clock
 }
 
 TEST_F(SpoolTest, VerifyAndDumpReadARunningSpool) {

@@ -57,7 +57,7 @@ def set_the_stage(world, dialog):
         gateway.config["admission"]["networks"] = ["192.0.2.1"]
     limits = gateway.config.setdefault("limits", {})
     for word, key in [("max-size", "message_size"), ("max-errors", "errors_per_session"),
-                      ("max-idle-commands", "commands_without_mail")]:
+                      ("max-idle-commands", "commands_without_mail"), ("max-commands", "commands_per_message")]:
         if word in words:
             limits[key] = int(words[word])
     if not limits:

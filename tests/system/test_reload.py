@@ -77,3 +77,47 @@ def test_new_certificate_is_used_after_reload(world):
     gateway.write_config()
     assert gateway.run("reload").returncode == 0
     assert world.exchange(ca_file=fresh.ca).tls_version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_retries_and_the_tracking_file_are_taken_over(world):
+    gateway = world.gateway(world.sink(rules=["at=rcpt;reply=451 4.7.1 later"]), users=["bob"],
+                            queue={"backoff": ["1h"]})
+    assert rcpt(world, "bob@corp.example").code == 250
+    gateway.wait_event("deferred")
+    old_file = gateway.tracking_file
+    gateway.tracking_file = world.directory / "other.jsonl"
+    gateway.change({"queue": {"backoff": ["1s"]}, "tracking": {"file": str(gateway.tracking_file)}}).write_config()
+    answer = gateway.run("reload")
+    assert answer.returncode == 0 and "restart" not in answer.stdout, answer.stdout
+    before = old_file.read_bytes()
+    gateway._tracked, gateway._events = 0, []
+    assert rcpt(world, "bob@corp.example").code == 250
+    gateway.wait_event("deferred", count=3)  # within an hour
+    assert old_file.read_bytes() == before
+
+
+def test_a_tracking_file_that_can_not_be_opened_refuses_the_reload(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    gateway.change({"tracking": {"file": str(world.directory / "missing" / "t.jsonl")}}).write_config()
+    answer = gateway.run("reload")
+    assert answer.returncode == 1 and "nothing changed: tracking log" in answer.stdout, answer.stdout
+    assert rcpt(world, "bob@corp.example").code == 250
+    gateway.wait_event("received")
+
+
+def test_what_needs_a_restart_is_named_and_the_rest_is_taken_over(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    gateway.change({"own_name": "other.corp.example", "shards": 1, "dns": {"tries": 7},
+                    "admin": {"http_port": 1}, "spool": {"minimum_free": "2 MiB"}}).write_config()
+    gateway.write_table([("carol@corp.example", "carol@orgname.awsapps.com")])
+    answer = gateway.run("reload")
+    assert answer.returncode == 0, answer.stdout
+    for key in ("own_name", "shards", "dns.tries", "admin.http_port", "spool.minimum_free"):
+        assert f"warning: needs a restart: {key}\n" in answer.stdout, answer.stdout
+    assert answer.stdout.count("needs a restart") == 5, answer.stdout
+    exchange = world.exchange()
+    assert exchange.send("ann@ext.example", ["carol@corp.example"], message()).accepted
+    gateway.wait_event("received")
+    assert "gw.corp.example" in exchange.command("EHLO ex1.corp.example").text  # never half a new name
+    # A second reload still says so; a restart takes it over.
+    assert gateway.run("reload").stdout.count("needs a restart") == 5

@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ REPORTS = ROOT / "build" / "reports"
 FUZZ_SECONDS = os.environ.get("WAYPOST_FUZZ_SECONDS", "20")
 SIM_SCHEDULES = os.environ.get("WAYPOST_SIM_SCHEDULES", "2000")
 TIDY_SECONDS = os.environ.get("WAYPOST_TIDY_SECONDS", "240")
+TSAN_ROOMS = ["base", "ops", "net", "spool", "queue", "inbound"]
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider"]
 
 
@@ -119,6 +121,37 @@ def simulation():
     return Count(0, 1, "waypost-sim is not built")
 
 
+ROW = re.compile(r"^    (WRONG  )?because ")
+WHOLE = re.compile(r"^\d+ messages, (\d+) recipients: all as they should be$", re.MULTILINE)
+ARRIVED = re.compile(r"TLSv1\.[23], certificate verified +yes$", re.MULTILINE)
+
+
+def quickstart():
+    """What a newcomer runs first, on the release that is built already; its table is counted, row by row."""
+    ran = subprocess.run([ROOT / "tools" / "quickstart"], cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE)
+    table = ran.stdout.partition("what Exchange sent")[2]
+    say(ran.stdout)
+    rows = [found for line in table.splitlines() if (found := ROW.match(line))]
+    wrong = sum(bool(row[1]) for row in rows)
+    whole = WHOLE.search(table)
+    good = ran.returncode == 0 and not wrong and whole and int(whole[1]) == len(rows)
+    if not good or len(ARRIVED.findall(table)) < 10:
+        return Count(len(rows) - wrong, max(wrong, 1), "the table is not whole")
+    return Count(len(rows), 0)
+
+
+def build_tsan():
+    good = build("tsan", *[f"{room}_test" for room in TSAN_ROOMS])
+    return Count(int(good), int(not good))
+
+
+def thread_sanitizer():
+    """Where threads meet: not part of a usual run, because it takes a build of its own."""
+    counts = [one_check([ROOT / "build" / "tsan" / "bin" / f"{room}_test", "--gtest_brief=1"])
+              for room in TSAN_ROOMS]
+    return Count(sum(c.passed for c in counts), sum(c.failed for c in counts))
+
+
 def fetch_peers():
     return one_check([ROOT / "tools" / "fetch-peers"])
 
@@ -145,19 +178,22 @@ def fuzzing():
 
 STEPS = {
     "format": check_format, "coroutines": check_coroutines, "layers": check_layers, "build-dev": build_dev,
-    "unit": unit_tests, "build-release": build_release, "sim": simulation, "peers": fetch_peers, "dialogues": dialogues,
-    "system": system_tests, "crash": crash_and_memory, "tidy": clang_tidy, "fuzz": fuzzing,
+    "unit": unit_tests, "build-release": build_release, "sim": simulation, "quickstart": quickstart, "peers": fetch_peers,
+    "dialogues": dialogues, "system": system_tests, "crash": crash_and_memory, "tidy": clang_tidy, "fuzz": fuzzing,
+    "build-tsan": build_tsan, "tsan": thread_sanitizer,
 }
+NOT_USUAL = ["build-tsan", "tsan"]
 QUICK = ["format", "coroutines", "layers", "build-dev", "unit", "dialogues"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/run-tests", description="Steps: " + " ".join(STEPS))
     parser.add_argument("--quick", action="store_true", help="only: " + " ".join(QUICK))
-    parser.add_argument("--only", nargs="+", choices=list(STEPS), metavar="STEP")
+    parser.add_argument("--only", nargs="+", choices=list(STEPS), metavar="STEP",
+                        help="these; only in this way: " + " ".join(NOT_USUAL))
     options = parser.parse_args()
     REPORTS.mkdir(parents=True, exist_ok=True)
-    chosen = options.only or (QUICK if options.quick else list(STEPS))
+    chosen = options.only or (QUICK if options.quick else [step for step in STEPS if step not in NOT_USUAL])
     started, results = time.monotonic(), {}
     for name in chosen:
         say(f"\n== {name} ({time.monotonic() - started:.0f} s)")

@@ -94,6 +94,8 @@ struct KeyDescription {
 };
 /// Every known key, in the order of docs/configuration.md.
 std::vector<KeyDescription> known_keys();
+/// Keys whose values differ and which only a restart takes over, as SECTION.KEY.
+std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
 /// The tables of docs/configuration.md.
 std::string reference_markdown();
 

@@ -41,6 +41,7 @@ struct Limits {
   std::uint64_t message_size = 40ull * 1024 * 1024;
   std::uint32_t errors_per_session = 20;
   std::uint32_t commands_without_mail = 100;
+  std::uint32_t commands_per_message = 0;  // 0: twice `recipients`, and 200
   // Received fields; then 554 5.4.6. Also when three of them name us: a message may rightly come
   // back twice (WorkMail forwards to Exchange, whose rule forwards again).
   std::uint32_t hops = 30;

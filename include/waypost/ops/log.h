@@ -22,8 +22,8 @@ struct LogOptions {
   std::string path;  // for LogTarget::file; reopened on reload
 };
 
-/// Replaces the logger. Under journald (JOURNAL_STREAM set) text lines carry the <N> priority
-/// prefix and no time.
+/// Changes where and how the one logger writes; the file that it wrote to is closed. Under journald
+/// (JOURNAL_STREAM set) text lines carry the <N> priority prefix and no time.
 void configure_log(const LogOptions& options);
 spdlog::logger& log();
 

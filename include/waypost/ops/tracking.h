@@ -10,6 +10,7 @@
 #include "waypost/base/queue_id.h"
 #include "waypost/base/result.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -69,15 +70,21 @@ struct TrackingOptions {
   std::string path;  // empty: no tracking log
 };
 
+/// An open tracking file, or none.
+class TrackingFile;
+
 class TrackingLog {
  public:
   static Result<std::unique_ptr<TrackingLog>> open(const TrackingOptions& options);
+  /// For use(): what can fail, before anything is changed.
+  static Result<std::shared_ptr<TrackingFile>> open_file(const TrackingOptions& options);
   virtual ~TrackingLog() = default;
   virtual void write(const TrackingEvent& event) = 0;
-  /// Closes and opens the file again (log rotation).
-  virtual void reopen() = 0;
-  /// Returns when everything written so far is in the file (not synced).
-  virtual void flush() = 0;
+  /// Later lines go to this file: the same name once more (log rotation), another one, or none.
+  virtual void use(std::shared_ptr<TrackingFile> /*file*/) {}
+  /// Returns when everything written so far is in the file (not synced). False if that takes longer
+  /// than `at_most`: its disk hangs.
+  virtual bool flush(std::chrono::milliseconds /*at_most*/) { return true; }
 
   /// Swallows everything; for tests and tools.
   static TrackingLog& none();

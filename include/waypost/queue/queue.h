@@ -98,6 +98,8 @@ class Queue {
   virtual void flush(const std::string& next_hop) = 0;
   /// Mail that was held for a migrating wave is asked again. Called after each reload.
   virtual void routes_changed() = 0;
+  /// Retries, expiry and the rest from now on; waits that run already end when they were to.
+  virtual void replace_options(Options options) = 0;
   /// Runs until stop() and until its attempts have ended. Spawn once.
   virtual net::Task<void> run() = 0;
   /// No new attempts; running ones may finish.

@@ -114,6 +114,9 @@ class ClientDialogue {
   void begin(const ClientTransaction& transaction);
   static constexpr std::uint64_t kSpeculativeOctets = 256 * 1024;
   void content_sent();
+  /// Instead of content_sent(): the stream takes no more. What the server said before it closed may
+  /// still be fed; a refusal is its verdict, a positive reply is not (it has not got all).
+  void content_cut();
   void quit();
   /// The stream ended or broke. Gives done/failed on the next advance.
   void connection_lost(const Error& error);

@@ -43,6 +43,9 @@ struct ServerOptions {
   std::uint32_t max_errors = 20;        // 4xx/5xx replies to commands, then 421
   std::uint32_t max_commands_without_mail =
       100;  // NOOP, RSET, VRFY ... between two transactions, then 421
+  /// All commands since the last message that was accepted, then 421; 0: no limit. Chunks of a
+  /// useful size don't count: the content has limits of its own.
+  std::uint32_t max_commands_per_message = 0;
   BareNewline bare_newline = BareNewline::normalise;
   bool offer_starttls = true;
   bool offer_auth = false;    // only ever offered under TLS

@@ -106,6 +106,7 @@ struct RecoveryReport {
 
 struct SpoolHealth {
   bool read_only = false;
+  bool stuck = false;  // see Spool::stuck()
   std::string reason;  // why read-only
   std::uint64_t free_octets = 0, used_octets = 0;
   std::uint64_t messages = 0;
@@ -131,6 +132,10 @@ class Spool {
   /// False below the free-space limit or when read-only; a relaxed atomic read. Ask before 354.
   virtual bool has_room() const = 0;
   virtual bool read_only() const = 0;
+  /// The disk has not answered the committer for kPatience: whoever asks for a commit now may wait
+  /// for ever. A relaxed atomic read; passes when the disk answers.
+  virtual bool stuck() const { return false; }
+  static constexpr std::chrono::seconds kPatience{30};
   /// REQUIRES: used on the shard that runs `executor`.
   virtual std::unique_ptr<IncomingMessage> begin(net::Executor executor) = 0;
   /// Records ends of recipients; durable with the next batch, at the latest after settle_delay.
