@@ -51,7 +51,7 @@ class CpuGroup:
             except OSError:
                 continue
             self.folder, self.file = folder, folder / file
-            atexit.register(self._remove)
+            atexit.register(self._remove_empty)
             break
 
     def add(self, *pids):
@@ -65,9 +65,11 @@ class CpuGroup:
         text = self.file.read_text(encoding="ascii")
         return int(text) / 1e9 if self.file.name == "cpuacct.usage" else int(text.split()[1]) / 1e6
 
-    def _remove(self):
-        with contextlib.suppress(OSError):  # not while one of them is still ending
-            self.folder.rmdir()
+    def _remove_empty(self):
+        """Those of earlier runs too, which were broken off or whose last process was still ending."""
+        for folder in self.folder.parent.glob("waypost-bench-*"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def pss_of_all(pid):
