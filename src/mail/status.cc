@@ -2,6 +2,8 @@
 
 #include "mail/text.h"
 
+#include <charconv>
+
 namespace waypost::mail {
 namespace {
 
@@ -28,7 +30,14 @@ bool take_dot(std::string_view& text) {
 
 std::string EnhancedStatus::to_string() const {
   if (klass == 0) return {};
-  return std::to_string(klass) + "." + std::to_string(subject) + "." + std::to_string(detail);
+  char text[3 * 5 + 2];  // each number has at most five digits
+  char* const end = text + sizeof text;
+  char* at = std::to_chars(text, end, klass).ptr;
+  *at++ = '.';
+  at = std::to_chars(at, end, subject).ptr;
+  *at++ = '.';
+  at = std::to_chars(at, end, detail).ptr;
+  return {text, at};
 }
 
 std::optional<EnhancedStatus> EnhancedStatus::parse_prefix(std::string_view& text) {

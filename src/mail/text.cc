@@ -2,12 +2,6 @@
 
 namespace waypost::mail {
 
-bool is_atext(unsigned char c) {
-  return is_alpha(c) || is_digit(c) ||
-         (c != 0 && std::string_view("!#$%&'*+-/=?^_`{|}~").find(static_cast<char>(c)) !=
-                        std::string_view::npos);
-}
-
 std::size_t utf8_length(std::string_view text) {
   if (text.empty()) return 0;
   const auto octet = [&](std::size_t i) -> unsigned { return static_cast<unsigned char>(text[i]); };

@@ -1,6 +1,7 @@
 // Classes of octets and UTF-8, shared by the grammars of this room.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string_view>
 
@@ -10,7 +11,24 @@ inline bool is_alpha(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= '
 inline bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 inline bool is_control(unsigned char c) { return c < 0x20 || c == 0x7F; }
 /// RFC 5322 §3.2.3.
-bool is_atext(unsigned char c);
+inline constexpr std::array<bool, 256> kAtext = [] {
+  std::array<bool, 256> atext{};
+  for (unsigned c = 'a'; c <= 'z'; ++c) atext[c] = atext[c - 32] = true;
+  for (unsigned c = '0'; c <= '9'; ++c) atext[c] = true;
+  for (const char c : std::string_view("!#$%&'*+-/=?^_`{|}~")) {
+    atext[static_cast<unsigned char>(c)] = true;
+  }
+  return atext;
+}();
+inline bool is_atext(unsigned char c) { return kAtext[c]; }
+
+/// All octets are ' ' to '~'.
+inline bool is_printable_ascii(std::string_view text) {
+  for (const char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
+}
 
 /// Length of the valid UTF-8 sequence at the front of `text` (RFC 3629 §4); 0: none. C1 controls
 /// (U+0080..U+009F) count as invalid: terminals obey them.

@@ -77,9 +77,22 @@ Result<std::string> decode_utf8_address(std::string_view encoded) {
   return out;
 }
 
+/// Nearly every address: nothing in it needs encoding.
+bool stands_for_itself(std::string_view text) {
+  for (const char c : text) {
+    if (c < '!' || c > '~' || c == '+' || c == '=') return false;
+  }
+  return true;
+}
+
+bool is_utf8_type(std::string_view type) {
+  return type.size() == 5 && ascii_lower(type) == "utf-8";
+}
+
 }  // namespace
 
 Result<std::string> decode_xtext(std::string_view encoded) {
+  if (stands_for_itself(encoded)) return std::string(encoded);
   std::string plain;
   plain.reserve(encoded.size());
   for (std::size_t i = 0; i < encoded.size(); ++i) {
@@ -103,6 +116,7 @@ Result<std::string> decode_xtext(std::string_view encoded) {
 }
 
 std::string encode_xtext(std::string_view plain) {
+  if (stands_for_itself(plain)) return std::string(plain);
   std::string encoded;
   encoded.reserve(plain.size());
   for (const char ch : plain) {
@@ -132,14 +146,15 @@ Result<std::string> decode_orcpt(std::string_view parameter, bool smtputf8) {
     }
   }
   const std::string_view encoded = parameter.substr(semicolon + 1);
-  const bool utf8 = ascii_lower(type) == "utf-8";
+  const bool utf8 = is_utf8_type(type);
   const bool raw = utf8 && smtputf8;
   auto address = utf8 && (raw || encoded.find('\\') != std::string_view::npos)
                      ? decode_utf8_address(encoded)
                      : decode_xtext(encoded);
   if (!address) return address;
   if (address->empty()) return fail(ErrorKind::invalid, "ORCPT: the address is empty");
-  return std::string(type) + ";" + *address;
+  address->insert(0, parameter.substr(0, semicolon + 1));
+  return address;
 }
 
 std::string encode_orcpt(std::string_view decoded, bool smtputf8) {
@@ -147,9 +162,10 @@ std::string encode_orcpt(std::string_view decoded, bool smtputf8) {
   if (semicolon == std::string_view::npos) return "rfc822;" + encode_xtext(decoded);
   const std::string_view type = decoded.substr(0, semicolon);
   const std::string_view address = decoded.substr(semicolon + 1);
+  if (!is_utf8_type(type) && stands_for_itself(address)) return std::string(decoded);
   std::string out(type);
   out += ';';
-  if (ascii_lower(type) != "utf-8") return out + encode_xtext(address);
+  if (!is_utf8_type(type)) return out + encode_xtext(address);
   constexpr std::string_view special = "\\+= ";
   for (std::size_t i = 0; i < address.size();) {
     const std::size_t length = std::max<std::size_t>(utf8_length(address.substr(i)), 1);
@@ -180,6 +196,7 @@ std::string encode_orcpt(std::string_view decoded, bool smtputf8) {
 }
 
 std::string printable(std::string_view text, std::size_t max_octets) {
+  if (text.size() <= max_octets && is_printable_ascii(text)) return std::string(text);
   std::string out;
   out.reserve(std::min(text.size(), max_octets));
   while (!text.empty()) {

@@ -55,7 +55,9 @@ class FileTrackingLog final : public TrackingLog {
 
   void write(const TrackingEvent& event) override {
     if (!on_.load(std::memory_order_relaxed)) return;
-    std::string line = to_json_line(event);
+    static thread_local std::string line;  // keeps its room
+    line.clear();
+    append_json_line(line, event);
     line += '\n';
     bool wake = false;
     {

@@ -2,6 +2,7 @@
 
 #include "waypost/mail/xtext.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace waypost::smtp {
@@ -69,7 +70,11 @@ void read_line(std::string_view line, Capabilities& offer) {
 /// The wire form in brackets. A control character can't be in there; should one be, it stays here.
 void append_path(std::string& out, std::string_view address) {
   out += '<';
-  for (const char c : address) {
+  const bool clean = std::none_of(address.begin(), address.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+  if (clean) out += address;
+  for (const char c : clean ? std::string_view() : address) {
     const auto octet = static_cast<unsigned char>(c);
     if (octet >= 0x20 && octet != 0x7F) out += c;
   }

@@ -182,6 +182,29 @@ TEST_F(AccountingTest, UnsentIsWrong) {
   expect_wrong("unsent");
 }
 
+TEST_F(AccountingTest, AMissingGroupMemberIsLostOrFailedInSilence) {
+  const std::string member = "ag\tann@corp.example\tann@org.example";
+  send(0, 'a', member + "\tak\tbob@corp.example\tbob@org.example", "AAA");
+  send(1, 'a', member, "BBB");
+  arrive(0, "bob@org.example");
+  arrive(1, "ann@org.example");
+  EXPECT_EQ(settle().arrived_once, 2u);
+  EXPECT_EQ(settle().unreported, 1u);
+  EXPECT_EQ(settle().lost, 0u);
+  EXPECT_EQ(settle().examples.front(),
+            "missing, no report asked for: message 0 to ann@corp.example, queue id AAA");
+  expect_wrong("unreported");
+  rules.queued.add("AAA", "ann@corp.example");
+  expect_wrong("queued");
+}
+
+TEST_F(AccountingTest, AReportThatWasNotAskedForIsABounce) {
+  send(0, 'a', "ag\tann@corp.example\tann@org.example");
+  report(0, "ann@corp.example");
+  EXPECT_NE(settle().examples.front().find("NOTIFY=NEVER"), std::string::npos);
+  expect_wrong("bounced");
+}
+
 TEST_F(AccountingTest, QueuedByIdIsTheOneMeant) {
   send(0, 'a', ann, "AAA");
   send(1, 'a', ann, "BBB");
@@ -189,6 +212,19 @@ TEST_F(AccountingTest, QueuedByIdIsTheOneMeant) {
   const auto sum = settle();
   EXPECT_EQ(sum.queued, 1u);
   EXPECT_EQ(sum.lost, 1u);
+}
+
+TEST_F(AccountingTest, QueuedByIdAndRecipientCoversNobodyElse) {
+  send(0, 'a', ann + "\tak\tbob@corp.example\tbob@org.example", "AAA");
+  send(1, 'a', ann, "BBB");
+  rules.queued.add("AAA", "Bob@corp.example");
+  rules.queued.add("CCC", "ann@corp.example");  // of somebody else
+  rules.queued.add("CCC", "bob@corp.example");
+  const auto sum = settle();
+  EXPECT_EQ(sum.queued, 1u);
+  EXPECT_EQ(sum.lost, 2u);
+  rules.allowed = {"queued"};
+  EXPECT_FALSE(settle().good()) << "queued mail of others hides no loss";
 }
 
 TEST_F(AccountingTest, QueuedByNumberCoversThatManyMessages) {

@@ -13,6 +13,12 @@
 namespace waypost::load {
 namespace {
 
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
 struct SenderTest : ::testing::Test {
   Folder folder;
   sink::StandInOptions sink_options;
@@ -67,6 +73,43 @@ TEST_F(SenderTest, EveryShapeArrivesUnchanged) {
       options.use_bdat = bdat;
       expect_all_arrived();
     }
+  }
+}
+
+TEST_F(SenderTest, SaysWhatExchangeSaysAboutReports) {
+  sink_options.record = folder.path("record.jsonl");
+  options.recipients.addresses = {"ann@org.example", "bob+x=y@org.example"};
+  options.recipients.group_share = 0.3;
+  expect_all_arrived();
+  const std::string said = folder.read("record.jsonl");
+  EXPECT_EQ(count_of(said, "\"ret\":\"HDRS\""), 200u);
+  EXPECT_EQ(count_of(said, "\"envid\":\"0000000000000007."), 200u);
+  EXPECT_EQ(count_of(said, "\"body\":\"8BITMIME\""), 200u);
+  EXPECT_EQ(count_of(said, "\"size\":2048,\"body\""), 200u);
+  EXPECT_EQ(count_of(said, "\"orcpt\":\"rfc822;ann@org.example\"") +
+                count_of(said, "\"orcpt\":\"rfc822;bob+x=y@org.example\""),
+            200u)
+      << said.substr(0, 2'000);
+  const std::size_t silent = count_of(said, "\"notify\":[\"NEVER\"]");
+  EXPECT_GT(silent, 40u);
+  EXPECT_LT(silent, 80u);
+  EXPECT_EQ(silent, count_of(folder.read("send.log"), "\tag\t"));
+  EXPECT_EQ(count_of(said, "violations"), 0u);
+}
+
+TEST_F(SenderTest, SaysNothingAboutReportsIfItShallNotOrCannot) {
+  options.recipients.group_share = 0.3;
+  sink_options.record = folder.path("record.jsonl");
+  for (const bool offered : {true, false}) {
+    options.exchange_parameters = !offered;
+    if (!offered) sink_options.hide = {"DSN"};
+    expect_all_arrived();
+    const std::string said = folder.read("record.jsonl");
+    for (const char* word : {"\"ret\"", "\"envid\"", "\"orcpt\"", "\"notify\"", "violations"}) {
+      EXPECT_EQ(count_of(said, word), 0u) << word;
+    }
+    EXPECT_GT(count_of(said, "\"body\":\"8BITMIME\""), 0u);
+    EXPECT_EQ(count_of(folder.read("send.log"), "\tag\t"), 0u) << "a failure would be reported";
   }
 }
 

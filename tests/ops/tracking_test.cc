@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 namespace waypost::ops {
@@ -55,6 +56,49 @@ TEST(TrackingEvent, HostileTextStaysValidJson) {
   EXPECT_EQ(reply,
             "451 \"quoted\\\" \x01\n \xEF\xBF\xBD\xC3\xA9 \xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD "
             "\xF0\x9F\x98\x80 \xEF\xBF\xBD");
+}
+
+TEST(TrackingEvent, EveryOctetAtEveryPlaceIsWrittenAsItShould) {
+  for (unsigned octet = 0; octet < 256; ++octet) {
+    for (std::size_t place = 0; place < 40; ++place) {
+      TrackingEvent event;
+      std::string reply(40, 'x');
+      reply[place] = static_cast<char>(octet);
+      event.reply = reply;
+      const auto value = boost::json::parse(to_json_line(event));
+      std::string wanted = reply;
+      if (octet >= 0x80) wanted.replace(place, 1, "\xEF\xBF\xBD");
+      EXPECT_EQ(std::string(value.at("reply").as_string()), wanted) << octet << " at " << place;
+    }
+  }
+}
+
+TEST(TrackingEvent, TextThatGrowsSixfoldHasRoom) {
+  TrackingEvent event;
+  const std::string all_control(5'000, '\x01'), all_broken(5'000, '\xFF');
+  event.message_id = event.sender = event.rewritten_sender = event.recipient = event.target =
+      event.next_hop = event.remote_host = event.client = event.tls = all_control;
+  event.reply = event.status = event.why = event.wave = event.by = event.action =
+      event.original_queue_id = all_broken;
+  event.next_attempt = WallTime::max();
+  event.size = event.recipients = event.attempt = ~0u;
+  event.delay_us = event.took_us = std::numeric_limits<std::int64_t>::max();
+  const auto value = boost::json::parse(to_json_line(event));
+  EXPECT_EQ(value.at("sender").as_string().size(), 5'000u);
+  EXPECT_EQ(value.at("by").as_string().size(), 15'000u);
+}
+
+TEST(TrackingEvent, TimesAreRightOnBothSidesOfASecond) {
+  const auto text = [](std::int64_t us) {
+    TrackingEvent event;
+    event.at = WallTime(std::chrono::microseconds(us));
+    return to_json_line(event).substr(9, 27);
+  };
+  EXPECT_EQ(text(1'764'547'199'999'999), "2025-11-30T23:59:59.999999Z");
+  EXPECT_EQ(text(1'764'547'200'000'000), "2025-12-01T00:00:00.000000Z");
+  EXPECT_EQ(text(1'764'547'199'999'999), "2025-11-30T23:59:59.999999Z");
+  EXPECT_EQ(text(-1), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(text(951'782'400'000'007), "2000-02-29T00:00:00.000007Z");
 }
 
 TEST_F(TrackingFileTest, LinesOfAllThreadsArriveWholeAndInOrder) {

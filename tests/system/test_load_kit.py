@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SINK_NAME, program
 from rig.gateway import OWN_NAME, TARGET_DOMAIN
-from rig.processes import free_port
+from rig.processes import free_port, wait_for
 
 USERS = [f"user{n}" for n in range(50)]
 
@@ -33,8 +33,7 @@ def kit(world):
 
         def send(self, *arguments):
             return load("send", "--target", f"127.0.0.1:{self.gateway.smtp_port}", "--tls-name", OWN_NAME,
-                        "--ca-file", world.gateway_certificates.ca, "--table", self.gateway.table_file,
-                        "--from", "ann@corp.example", "--size", "2KiB", "--log", self.send_log,
+                        "--ca-file", world.gateway_certificates.ca, *([] if "--table" in arguments else ["--table", self.gateway.table_file]), "--from", "ann@corp.example", "--size", "2KiB", "--log", self.send_log,
                         "--json", self.report, *arguments)
 
         def verify(self, *arguments):
@@ -76,13 +75,17 @@ def test_a_burst_to_many_arrives_once_each(kit):
 
 def test_what_bounces_is_found_in_the_reports(kit):
     kit.sink.rules("at=rcpt;match=user7@*;reply=550 5.1.1 nobody here")
-    assert kit.send("--count", 200).returncode == 0
+    assert kit.send("--count", 400, "--group-share", 0.3).returncode == 0
     verified = kit.verify()
     assert verified.returncode == 1, verified.stdout
     found = figures(verified.stdout)
-    assert found["bounced"] > 0 and found["bounced"] + found["arrived once"] == 200
+    silent = found.get("missing, no report asked for", 0)  # members of groups: NOTIFY=NEVER
+    assert found["bounced"] > 0 and found["bounced"] + silent + found["arrived once"] == 400
     assert found["lost"] == 0
-    assert kit.verify("--allow", "bounced").returncode == 0
+    said = [one for record in kit.sink.records() if record["sender"] for one in record["recipients"]]
+    assert 60 < sum(one.get("notify") == ["NEVER"] for one in said) < 180
+    assert all(one["orcpt"] == "rfc822;" + one["address"].replace(TARGET_DOMAIN, "corp.example") for one in said)
+    assert kit.verify("--allow", "bounced", "--allow", "unreported").returncode == 0
 
 
 def test_what_is_still_queued_is_asked_from_the_gateway(kit):
@@ -98,9 +101,25 @@ def test_what_is_still_queued_is_asked_from_the_gateway(kit):
     assert kit.verify().returncode == 0
 
 
+def test_queued_mail_of_others_hides_no_loss(kit):
+    kit.sink.rules("at=rcpt;match=user0@*;reply=451 4.3.0 not now", "at=end;reply=250 2.0.0 Ok;skip=5;times=7")
+    others = load("send", "--target", f"127.0.0.1:{kit.gateway.smtp_port}", "--plain", "--to", "user0@corp.example", "--count", 30)
+    assert others.returncode == 0, others.stdout
+    kit.gateway.wait_event("deferred")
+    few = kit.directory / "few.csv"
+    few.write_text("address,target\n" + "".join(f"{u}@corp.example,{u}@{TARGET_DOMAIN}\n" for u in USERS[1:9]))
+    assert kit.send("--table", few, "--count", 50, "--group-share", 0).returncode == 0
+    wait_for(lambda: kit.gateway.queued() == 30, "only the others' mail in the queue")
+    verified = load("verify", "--sent", kit.send_log, "--received", kit.sink_log, "--admin-socket", kit.gateway.socket,
+                    "--allow", "queued", "--wait", "1s")
+    assert verified.returncode == 1, verified.stdout
+    found = figures(verified.stdout)
+    assert found["lost"] == 7 and found["still queued"] == 0 and found["arrived once"] == 43
+
+
 def test_a_sink_that_loses_is_found_out(kit):
     kit.sink.rules("at=end;reply=250 2.0.0 Ok;skip=5;times=7")  # says 250 and keeps nothing
-    assert kit.send("--count", 100).returncode == 0
+    assert kit.send("--count", 100, "--group-share", 0).returncode == 0
     verified = kit.verify()
     assert verified.returncode == 1, verified.stdout
     assert figures(verified.stdout)["lost"] == 7

@@ -20,8 +20,11 @@ with_tls = pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
 
 @as_root
 @pytest.mark.parametrize(("name", "tls"), [("postfix", True), ("postfix", False), ("exim", True), ("exim", False),
-                                           ("opensmtpd", False)])  # Debian 12's can't be a server of TLS
+                                           ("opensmtpd", False)])
 def test_as_server(world, name, tls):
+    # OpenSMTPD with TLS is missing: Debian 12's (6.8.0p2, with OpenSSL 3) fails in every handshake as a server. Tried: RSA and P-256 keys, TLS
+    # 1.3 and 1.2, and RSA as the key exchange; its log says "EVP lib", "internal error" and "decryption failed". All are uses of the private
+    # key, which a process of its own holds there; smtpd.conf has no setting that goes around it.
     certificates = world.sink_certificates if tls else None
     peer = world.peer(SERVERS[name](world.folder("peer"), certificates)).start()
     gateway = world.gateway(users=["bob"], start=False)

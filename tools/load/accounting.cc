@@ -1,6 +1,7 @@
 #include "load/accounting.h"
 
 #include "load/identity.h"
+#include "load/recipient_mix.h"
 #include "load/units.h"
 
 #include <algorithm>
@@ -98,7 +99,8 @@ bool Ledger::take_sent(Run& run, const Fields& f) {
     if (f[i].size() != 2) return false;
     Recipient one;
     one.fate = f[i][0];
-    one.kind = f[i][1];
+    one.silent = f[i][1] == kGroupMember;
+    one.kind = one.silent ? letter(RecipientKind::known) : f[i][1];
     one.address = f[i + 1];
     one.expected = f[i + 2] == "=" ? one.address : f[i + 2];
     run.recipients.push_back(one);

@@ -8,6 +8,7 @@
 
 #include "load/histogram.h"
 #include "load/journal.h"
+#include "load/queued_mail.h"
 
 #include <cstdint>
 #include <deque>
@@ -27,8 +28,8 @@ struct Accounting {
                 unacknowledged_arrived = 0, unacknowledged_missing = 0;
   // Wrong, unless allowed.
   std::uint64_t arrived_twice = 0, wrong_address = 0, changed = 0, bounced = 0, refused = 0,
-                queued = 0, lost = 0, unsent = 0, uninvited = 0, unknown_delivered = 0,
-                foreign_delivered = 0, foreign_refused = 0;
+                queued = 0, lost = 0, unreported = 0, unsent = 0, uninvited = 0,
+                unknown_delivered = 0, foreign_delivered = 0, foreign_refused = 0;
   std::uint64_t other_mail = 0;  // at the sink, of no run or of another
   Histogram delivery;            // from when the message was due to its arrival
   std::vector<std::string> examples;
@@ -42,7 +43,8 @@ struct VerifyRules {
   std::unordered_set<std::string> allowed;  // words of wrong_words(): figures that may be above 0
   ForeignRule foreign = ForeignRule::either;
   std::uint64_t queued_messages = 0;           // by number: which ones is not known
-  std::unordered_set<std::string> queued_ids;  // by queue id
+  std::unordered_set<std::string> queued_ids;  // by queue id, with all their recipients
+  QueuedMail queued;                           // by queue id and recipient
 };
 /// "twice", "wrong-address", "changed", "bounced", "refused", "queued", "lost", "unsent", ...
 const std::vector<std::string>& wrong_words();
@@ -60,6 +62,7 @@ class Ledger {
     std::string_view address, expected;
     char fate = 'n', kind = 'k';
     bool changed = false, bounced = false;
+    bool silent = false;  // NOTIFY=NEVER: a failure is told to nobody
     std::uint32_t arrivals = 0;
   };
   struct Message {

@@ -16,6 +16,8 @@ struct Figure {
 const std::vector<Figure>& wrong_figures() {
   static const std::vector<Figure> figures = {
       {"lost", &Accounting::lost, "accepted, but neither arrived nor reported nor queued"},
+      {"unreported", &Accounting::unreported,
+       "did not arrive, and NOTIFY=NEVER asked for no report: failed or lost"},
       {"twice", &Accounting::arrived_twice, "arrived more than once"},
       {"wrong-address", &Accounting::wrong_address, "arrived at an address that they were not for"},
       {"changed", &Accounting::changed, "arrived, but not as they were sent"},
@@ -61,7 +63,11 @@ void Ledger::settle_accepted(Accounting& sum, const VerifyRules& rules, const Me
   }
   if (one.bounced) {
     ++(one.kind == 'u' ? sum.bounced_as_expected : sum.bounced);
-    if (one.kind != 'u') note(one.arrivals > 0 ? "arrived and was bounced too" : "bounced");
+    if (one.kind != 'u') {
+      note(one.arrivals > 0 ? "arrived and was bounced too"
+           : one.silent     ? "bounced, although NOTIFY=NEVER asked for no report"
+                            : "bounced");
+    }
     return;
   }
   if (one.arrivals == 1) {
@@ -69,7 +75,8 @@ void Ledger::settle_accepted(Accounting& sum, const VerifyRules& rules, const Me
     if (one.changed) note("changed");
     return;
   }
-  if (rules.queued_ids.contains(std::string(message.queue_id))) {
+  if (rules.queued_ids.contains(std::string(message.queue_id)) ||
+      rules.queued.holds(message.queue_id, one.address)) {
     ++sum.queued;
     return;
   }
@@ -114,30 +121,28 @@ void Ledger::settle_one(Accounting& sum, const VerifyRules& rules, const Message
 Accounting Ledger::settle(const VerifyRules& rules) {
   Accounting sum = sum_;
   std::uint64_t queue_left = rules.queued_messages;
+  std::vector<const Recipient*> missing;
   for (const auto& [id, run] : runs_) {
     for (std::uint64_t sequence = 0; sequence < run.messages.size(); ++sequence) {
       const Message& message = run.messages[sequence];
       if (message.outcome == 0) continue;
       ++sum.messages;
-      std::uint64_t missing_here = 0;
-      std::string_view missing_address;
+      missing.clear();
       for (std::uint32_t i = 0; i < message.count; ++i) {
         const Recipient& one = run.recipients[message.first + i];
-        bool missing = false;
-        settle_one(sum, rules, message, sequence, one, missing);
-        if (missing) {
-          ++missing_here;
-          missing_address = one.address;
-        }
+        bool is_missing = false;
+        settle_one(sum, rules, message, sequence, one, is_missing);
+        if (is_missing) missing.push_back(&one);
       }
-      if (missing_here == 0) continue;
+      if (missing.empty()) continue;
       if (queue_left > 0) {
         --queue_left;
-        sum.queued += missing_here;
-      } else {
-        sum.lost += missing_here;
-        example(sum, "lost", missing_address, sequence, message.queue_id);
+        sum.queued += missing.size();
+        continue;
       }
+      for (const Recipient* one : missing) ++(one->silent ? sum.unreported : sum.lost);
+      example(sum, missing.back()->silent ? "missing, no report asked for" : "lost",
+              missing.back()->address, sequence, message.queue_id);
     }
   }
   for (const auto& figure : wrong_figures()) {

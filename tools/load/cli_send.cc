@@ -49,6 +49,11 @@ void add_shape(CLI::App& app, SendArguments& a) {
                  "exchange: MAIL and RCPTs in one go, then the content; full: all in one go; off")
       ->check(CLI::IsMember({"exchange", "full", "off"}))
       ->capture_default_str();
+  app.add_option("--shape", a.shape,
+                 "exchange: RET, ENVID, ORCPT and, for --group-share, NOTIFY=NEVER if DSN is "
+                 "offered; plain: none of them. SIZE and BODY go with both")
+      ->check(CLI::IsMember({"exchange", "plain"}))
+      ->capture_default_str();
   app.add_flag("--data", a.data, "DATA even if the server offers CHUNKING (BDAT)");
   app.add_option("--timeout", a.timeout, "For each reply")->capture_default_str();
   app.add_option("--give-up", a.give_up, "End the run when nothing has worked for so long")
@@ -86,6 +91,10 @@ void add_mail(CLI::App& app, SendArguments& a) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--foreign-share", r.foreign_share, "Share of addresses of --foreign-domain, 0..1")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--group-share", r.group_share,
+                 "Share of known addresses that are sent to as members of a group, 0..1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--foreign-domain", r.foreign_domain, "A domain that is not ours")
       ->capture_default_str();
   app.add_option("--recipients", r.per_message, "Recipients of each message")
@@ -165,6 +174,7 @@ Result<SendOptions> finish_options(const SendArguments& a) {
     o.recipients.waves.push_back(std::move(*wave));
   }
   o.use_bdat = !a.data;
+  o.exchange_parameters = a.shape == "exchange";
   o.tls_resumption = !a.no_resumption;
   o.pipelining = a.pipelining == "full"  ? Pipelining::full
                  : a.pipelining == "off" ? Pipelining::off
@@ -207,6 +217,7 @@ std::string shape_in_words(const SendOptions& o) {
   out += o.pipelining == Pipelining::full  ? ", all in one go"
          : o.pipelining == Pipelining::off ? ", no pipelining"
                                            : ", pipelined";
+  if (!o.exchange_parameters) out += ", no DSN parameters";
   return out + ", " + std::to_string(o.threads) + (o.threads == 1 ? " thread" : " threads");
 }
 

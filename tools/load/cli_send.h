@@ -15,8 +15,8 @@ namespace waypost::load {
 
 struct SendArguments {
   SendOptions options;
-  std::string rate, ramp_up, duration, timeout = "5m", give_up = "30s", shape = "exchange";
-  std::string pipelining = "exchange", tls = "verify", auth, run_id;
+  std::string rate, ramp_up, duration, timeout = "5m", give_up = "30s";
+  std::string shape = "exchange", pipelining = "exchange", tls = "verify", auth, run_id;
   std::vector<std::string> waves;
   std::uint64_t count = 0;
   bool plain = false, data = false, insecure = false, no_resumption = false;

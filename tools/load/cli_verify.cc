@@ -1,10 +1,6 @@
 #include "load/cli_verify.h"
 
-#include "waypost/admin/server.h"
-
 #include "load/units.h"
-
-#include <boost/json.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -26,23 +22,6 @@ Result<std::string> read_whole(const std::string& path) {
   if (!file) return fail(ErrorKind::not_found, path + ": can't be read");
   std::string text((std::istreambuf_iterator<char>(file)), {});
   return text;
-}
-
-/// Messages that the gateway holds.
-Result<std::uint64_t> ask_gateway(const std::string& socket) {
-  const auto answer = admin::request(socket, "GET", "/v1/status");
-  if (!answer) return fail(ErrorKind::network, "--admin-socket: " + answer.error().message);
-  boost::system::error_code error;
-  const auto value = boost::json::parse(answer->body, error);
-  if (!error && answer->status == 200 && value.is_object()) {
-    const auto* queue = value.as_object().if_contains("queue");
-    const auto* messages = queue != nullptr && queue->is_object()
-                               ? queue->as_object().if_contains("messages")
-                               : nullptr;
-    if (messages != nullptr && messages->is_number()) return messages->to_number<std::uint64_t>();
-  }
-  return fail(ErrorKind::protocol,
-              "--admin-socket " + socket + ": no answer of waypost to /v1/status");
 }
 
 Result<VerifyRules> rules_of(const VerifyArguments& arguments) {
@@ -68,9 +47,9 @@ Result<Accounting> verify_once(const VerifyArguments& arguments) {
   if (!rules) return fail(std::move(rules).error());
   if (!arguments.admin_socket.empty()) {
     // Before the logs are read: what leaves the queue meanwhile is found in them.
-    const auto held = ask_gateway(arguments.admin_socket);
-    if (!held) return fail(held.error());
-    rules->queued_messages += *held;
+    auto held = ask_queued_mail(arguments.admin_socket);
+    if (!held) return fail(std::move(held).error());
+    rules->queued = std::move(*held);
   }
   Ledger ledger;
   for (const auto& path : arguments.sent) {
@@ -98,8 +77,9 @@ void add_rule_options(CLI::App& app, VerifyArguments& arguments) {
                  "What must become of foreign addresses: deliver, refuse or either")
       ->check(CLI::IsMember({"deliver", "refuse", "either"}))
       ->capture_default_str();
-  app.add_option("--admin-socket", arguments.admin_socket,
-                 "Admin socket of the gateway: how many messages are still queued");
+  app.add_option(
+      "--admin-socket", arguments.admin_socket,
+      "Admin socket of the gateway: which recipients of which messages are still queued");
   app.add_option("--wait", arguments.wait, "Look again for so long until nothing is missing")
       ->capture_default_str();
 }
@@ -109,7 +89,9 @@ void add_verify_options(CLI::App& app, VerifyArguments& arguments) {
   app.add_option("--received", arguments.received, "Log of waypost-load sink; may be repeated")
       ->required();
   add_rule_options(app, arguments);
-  app.add_option("--queued", arguments.queued, "So many messages are known to be still queued");
+  app.add_option(
+      "--queued", arguments.queued,
+      "So many messages are still queued, whichever they are (for servers that tell no ids)");
   app.add_option("--queued-ids", arguments.queued_ids_file,
                  "File with the queue ids of those messages, one a line");
   app.add_option("--report", arguments.report_file,
@@ -124,7 +106,10 @@ Result<Accounting> verify_logs(const VerifyArguments& arguments) {
   std::chrono::milliseconds pause{250};
   for (;;) {
     auto accounting = verify_once(arguments);
-    if (!accounting || (accounting->lost == 0 && accounting->queued == 0)) return accounting;
+    if (!accounting ||
+        (accounting->lost == 0 && accounting->unreported == 0 && accounting->queued == 0)) {
+      return accounting;
+    }
     if (Clock::system().steady_now() + pause > until) return accounting;
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(5000));

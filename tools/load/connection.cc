@@ -1,5 +1,7 @@
 #include "load/connection.h"
 
+#include "waypost/mail/xtext.h"
+
 #include "load/identity.h"
 
 #include <algorithm>
@@ -22,6 +24,23 @@ void append_number(std::string& out, std::uint64_t number) {
   char digits[20];
   out.append(digits, static_cast<std::size_t>(
                          std::to_chars(digits, digits + sizeof digits, number).ptr - digits));
+}
+
+/// The address as it was before anybody rewrote it. Nearly all need no encoding.
+void append_orcpt(std::string& out, const std::string& address) {
+  const bool plain = std::all_of(address.begin(), address.end(), [](char c) {
+    return c > ' ' && c <= '~' && c != '+' && c != '=';
+  });
+  const bool ascii = plain || std::none_of(address.begin(), address.end(), [](char c) {
+                       return static_cast<unsigned char>(c) > 127;
+                     });
+  out += " ORCPT=";
+  if (plain) {
+    out += "rfc822;";
+    out += address;
+  } else {
+    out += mail::encode_orcpt((ascii ? "rfc822;" : "utf-8;") + address, false);
+  }
 }
 
 std::string_view queue_id_in(std::string_view reply) {
@@ -90,8 +109,8 @@ void Connection::prepare(Schedule::Slot slot) {
   content_began_ = false;
   code_ = 0;
   queue_id_.clear();
-  message_octets_ = content_->text.size() + kIdentityLine;
-  if (!content_->own_message_id) message_octets_ += kMessageIdLine;
+  write_head();
+  message_octets_ = content_->text.size() + head_.size();
 }
 
 net::Task<void> Connection::deliver(Schedule::Slot slot) {
@@ -145,28 +164,43 @@ void Connection::append_mail() {
     append_number(out_, message_octets_);
   }
   if (eight_bit_) out_ += " BODY=8BITMIME";
+  if (dsn_) {
+    out_ += " RET=HDRS ENVID=";
+    out_ += message_name();
+  }
   out_ += "\r\n";
 }
 
 void Connection::append_rcpt(std::size_t index) {
+  const Recipient& one = recipients_[index];
   out_ += "RCPT TO:<";
-  out_ += recipients_[index].address;
-  out_ += ">\r\n";
+  out_ += one.address;
+  out_ += '>';
+  if (dsn_) {
+    if (one.group_member) out_ += " NOTIFY=NEVER";
+    append_orcpt(out_, one.address);
+  }
+  out_ += "\r\n";
 }
 
-void Connection::append_identity() {
-  const std::uint64_t run = context_.options.run_id;
-  const Identity identity{run, slot_.sequence, content_->digest};
-  char line[kIdentityLine];
-  write_identity(line, identity);
+/// "RUN.SEQUENCE"
+std::string Connection::message_name() const {
+  return hex(context_.options.run_id) + "." + hex(slot_.sequence, 12);
+}
+
+void Connection::write_head() {
+  head_.clear();
+  BodyDigest above;
   if (!content_->own_message_id) {
-    out_ += "Message-ID: <";
-    out_.append(line + kIdentityField.size() + 1, 16);  // the run
-    out_ += '.';
-    out_.append(line + kIdentityField.size() + 18, 12);  // the sequence
-    out_ += "@waypost-load>\r\n";
+    head_ += "Message-ID: <";
+    head_ += message_name();
+    head_ += "@waypost-load>\r\n";
+    above.feed(head_);
   }
-  out_.append(line, kIdentityLine);
+  digest_ = message_digest(above, content_->digest);
+  char line[kIdentityLine];
+  write_identity(line, {context_.options.run_id, slot_.sequence, digest_});
+  head_.append(line, kIdentityLine);
 }
 
 bool Connection::take_rcpt_reply(std::size_t index, const ReplyView& reply) {
@@ -193,7 +227,7 @@ net::Task<bool> Connection::in_one_go() {
   out_ += "BDAT ";
   append_number(out_, message_octets_);
   out_ += " LAST\r\n";
-  append_identity();
+  out_ += head_;
   content_began_ = true;
   bool good = co_await send_content();
   if (good) good = co_await reply();
@@ -292,7 +326,7 @@ net::Task<bool> Connection::send_content() {
       out_ += "BDAT ";
       append_number(out_, message_octets_);
       out_ += " LAST\r\n";
-      append_identity();
+      out_ += head_;
     }
   } else {
     out_ = "DATA\r\n";
@@ -301,7 +335,7 @@ net::Task<bool> Connection::send_content() {
     if (!good) co_return false;
     if (reply_.code != 354) co_return true;  // take_verdict() sees it
     out_.clear();
-    append_identity();
+    out_ += head_;
     text = content_->for_data();
     end = ".\r\n";
   }

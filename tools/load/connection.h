@@ -68,7 +68,8 @@ class Connection {
   void prepare(Schedule::Slot slot);
   void append_mail();
   void append_rcpt(std::size_t index);
-  void append_identity();
+  std::string message_name() const;
+  void write_head();
   bool take_rcpt_reply(std::size_t index, const ReplyView& reply);
   void finish(Outcome outcome);
   void log_message(Outcome outcome, SteadyTime end);
@@ -89,6 +90,7 @@ class Connection {
   std::string helo_;
   std::unique_ptr<net::Stream> stream_;
   bool secured_ = false, chunking_ = false, pipelining_ = false, size_ = false, eight_bit_ = false;
+  bool dsn_ = false;
   bool starttls_ = false, auth_plain_ = false, auth_login_ = false;
   ReplyReader replies_;
   ReplyView reply_;
@@ -108,6 +110,8 @@ class Connection {
   std::uint64_t message_octets_ = 0;
   bool content_began_ = false;
   int code_ = 0;
+  std::string head_;  // what is put above the content: Message-ID, if it has none, and the identity
+  std::uint64_t digest_ = 0;
   std::string queue_id_, line_;
 };
 

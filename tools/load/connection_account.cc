@@ -61,7 +61,7 @@ void Connection::log_message(Outcome outcome, SteadyTime end) {
   add_field(line_, positive(at));
   add_field(line_, positive(latency));
   add_field(line_, message_octets_);
-  add_field(line_, hex(content_->digest));
+  add_field(line_, hex(digest_));
   line_ += '\t';
   line_ += static_cast<char>(outcome);
   add_field(line_, static_cast<std::uint64_t>(code_));
@@ -70,7 +70,7 @@ void Connection::log_message(Outcome outcome, SteadyTime end) {
     const Recipient& one = recipients_[i];
     line_ += '\t';
     line_ += fates_[i];
-    line_ += letter(one.kind);
+    line_ += dsn_ && one.group_member ? kGroupMember : letter(one.kind);
     add_field(line_, one.address);
     add_field(line_,
               one.expected == one.address ? std::string_view("=") : std::string_view(one.expected));

@@ -134,7 +134,8 @@ net::Task<bool> Connection::ehlo() {
     error_ = refused("EHLO", reply_);
     co_return false;
   }
-  chunking_ = pipelining_ = size_ = eight_bit_ = starttls_ = auth_plain_ = auth_login_ = false;
+  chunking_ = pipelining_ = size_ = eight_bit_ = dsn_ = starttls_ = auth_plain_ = auth_login_ =
+      false;
   for (const auto line : split(replies_.lines(), '\n')) {
     const std::string words = mail::ascii_lower(line);
     const std::string_view word = std::string_view(words).substr(0, words.find(' '));
@@ -142,12 +143,14 @@ net::Task<bool> Connection::ehlo() {
     pipelining_ = pipelining_ || word == "pipelining";
     size_ = size_ || word == "size";
     eight_bit_ = eight_bit_ || word == "8bitmime";
+    dsn_ = dsn_ || word == "dsn";
     starttls_ = starttls_ || word == "starttls";
     if (word == "auth") {
       auth_plain_ = words.find("plain") != std::string::npos;
       auth_login_ = words.find("login") != std::string::npos;
     }
   }
+  dsn_ = dsn_ && context_.options.exchange_parameters;
   chunking_ = chunking_ && context_.options.use_bdat;
   pipelining_ = pipelining_ && context_.options.pipelining != Pipelining::off;
   co_return true;

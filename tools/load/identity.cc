@@ -1,7 +1,5 @@
 #include "load/identity.h"
 
-#include "waypost/mail/address.h"
-
 #include <algorithm>
 #include <bit>
 #include <charconv>
@@ -16,11 +14,16 @@ void put_hex(char* into, std::uint64_t value, unsigned digits) {
   for (unsigned i = digits; i-- > 0; value >>= 4) into[i] = kDigits[value & 15];
 }
 
-bool is_identity_line(std::string_view line) {
-  if (line.size() < kIdentityField.size()) return false;
-  if ((line.front() | 0x20) != 'x') return false;  // nearly all lines end here
-  static const std::string wanted = mail::ascii_lower(kIdentityField);
-  return mail::ascii_lower(line.substr(0, kIdentityField.size())) == wanted;
+constexpr std::string_view kReceivedField = "Received:";
+
+bool is_field(std::string_view line, std::string_view field) {
+  if (line.size() < field.size()) return false;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    const char c = line[i], wanted = field[i];
+    const bool letter = (wanted | 0x20) >= 'a' && (wanted | 0x20) <= 'z';
+    if (c != wanted && !(letter && (c ^ 0x20) == wanted)) return false;
+  }
+  return true;
 }
 
 constexpr std::uint64_t kP1 = 0x9E3779B185EBCA87, kP2 = 0xC2B2AE3D27D4EB4F,
@@ -82,7 +85,7 @@ std::optional<Identity> find_identity(std::string_view text) {
   while (!text.empty()) {
     const auto end = text.find('\n');
     const std::string_view line = text.substr(0, end);
-    if (is_identity_line(line)) {
+    if (is_field(line, kIdentityField)) {
       if (auto found = parse_identity(line.substr(kIdentityField.size()))) return found;
     }
     if (end == std::string_view::npos) break;
@@ -155,33 +158,57 @@ std::uint64_t BodyDigest::of(std::string_view bytes) {
   return digest.value();
 }
 
+std::uint64_t message_digest(const BodyDigest& above, std::uint64_t below) {
+  return above.octets() == 0 ? below : mix(above.value(), below);
+}
+
 void IdentityScan::restart() {
-  at_ = At::header;
+  at_ = At::top;
+  inside_line_ = false;
   line_.clear();
   identity_.reset();
-  digest_.restart();
+  above_.restart();
+  below_.restart();
+}
+
+/// A line of the header, or a piece of one that is too long to wait for its end.
+void IdentityScan::take_line(std::string_view line, bool whole) {
+  const bool begins = !inside_line_;
+  inside_line_ = !whole;
+  if (begins && (at_ == At::top || at_ == At::received)) {
+    const bool folded = at_ == At::received && (line.front() == ' ' || line.front() == '\t');
+    if (!folded) at_ = is_field(line, kReceivedField) ? At::received : At::header;
+  }
+  if (at_ == At::received) return;
+  if (begins && whole && is_field(line, kIdentityField)) {
+    identity_ = parse_identity(line.substr(kIdentityField.size()));
+    if (identity_) {
+      char written[kIdentityLine];
+      write_identity(written, *identity_);
+      if (line != std::string_view(written, kIdentityLine)) above_.feed(line);
+      at_ = At::body;
+      return;
+    }
+  }
+  above_.feed(line);
+  if (begins && (line == "\r\n" || line == "\n")) at_ = At::nothing;
 }
 
 void IdentityScan::feed(std::string_view bytes) {
-  while (at_ == At::header && !bytes.empty()) {
+  while (at_ < At::body && !bytes.empty()) {
     const auto end = bytes.find('\n');
     const bool whole = end != std::string_view::npos;
     std::string_view line = bytes.substr(0, whole ? end + 1 : bytes.size());
     bytes.remove_prefix(line.size());
     if (!line_.empty() || !whole) {
-      if (line_.size() < kLongestHeaderLine) line_ += line;
+      line_ += line;
       line = line_;
     }
-    if (!whole) return;
-    if (is_identity_line(line)) {
-      identity_ = parse_identity(line.substr(kIdentityField.size()));
-      at_ = identity_ ? At::body : At::header;
-    } else if (line == "\r\n" || line == "\n") {
-      at_ = At::nothing;
-    }
+    if (!whole && line_.size() < kLongestHeaderLine) return;
+    take_line(line, whole);
     line_.clear();
   }
-  if (at_ == At::body) digest_.feed(bytes);
+  if (at_ == At::body) below_.feed(bytes);
 }
 
 }  // namespace waypost::load

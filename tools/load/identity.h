@@ -1,8 +1,8 @@
 // What makes each message of a run recognisable, wherever it turns up.
 //
-// The header field `X-Waypost-Load: RUN-SEQUENCE-DIGEST` (hex, fixed width). DIGEST is that of all
-// octets below the field: relays put fields on top, so they do not disturb it. It guards against
-// accidents, not against forgery.
+// The header field `X-Waypost-Load: RUN-SEQUENCE-DIGEST` (hex, fixed width). DIGEST covers all
+// octets above and below the field but the Received fields that relays put on top of everything. It
+// guards against accidents, not against forgery.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,7 @@ class BodyDigest {
   void restart();
   void feed(std::string_view bytes);
   std::uint64_t value() const;
+  std::uint64_t octets() const { return total_; }
   static std::uint64_t of(std::string_view bytes);
 
  private:
@@ -49,21 +50,26 @@ class BodyDigest {
   std::uint64_t total_ = 0;
 };
 
-/// Finds the identity in a message that arrives in pieces, and the digest of what is below it.
+/// The digest of a message from those of its octets above and below the identity line.
+std::uint64_t message_digest(const BodyDigest& above, std::uint64_t below);
+
+/// Finds the identity in a message that arrives in pieces, and the digest of what is around it.
 class IdentityScan {
  public:
   void restart();
   void feed(std::string_view bytes);
   /// After the last piece. `identity` is what the field says, `digest` what the octets say.
   const std::optional<Identity>& identity() const { return identity_; }
-  std::uint64_t digest() const { return digest_.value(); }
+  std::uint64_t digest() const { return message_digest(above_, below_.value()); }
 
  private:
-  enum class At : std::uint8_t { header, body, nothing };
-  At at_ = At::header;
-  std::string line_;  // an unfinished header line
+  enum class At : std::uint8_t { top, received, header, body, nothing };
+  void take_line(std::string_view line, bool whole);
+  At at_ = At::top;
+  bool inside_line_ = false;  // its beginning has been taken already
+  std::string line_;          // an unfinished header line
   std::optional<Identity> identity_;
-  BodyDigest digest_;
+  BodyDigest above_, below_;
 };
 
 }  // namespace waypost::load

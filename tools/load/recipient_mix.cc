@@ -157,6 +157,7 @@ void RecipientMix::draw_one(Random& random, Recipient& into, std::uint16_t& wave
   const Person& person = from.people[random.below(from.people.size())];
   wave = from.wave;
   into.kind = RecipientKind::known;
+  into.group_member = false;
   if (options_.unknown_share > 0 || options_.foreign_share > 0) {
     const double chance = random.unit();
     if (chance < options_.unknown_share) into.kind = RecipientKind::unknown;
@@ -166,6 +167,7 @@ void RecipientMix::draw_one(Random& random, Recipient& into, std::uint16_t& wave
     case RecipientKind::known:
       into.address = person.address;
       into.expected = person.target;
+      into.group_member = options_.group_share > 0 && random.unit() < options_.group_share;
       break;
     case RecipientKind::unknown:
       into.address = "nobody-" + std::to_string(random.next() % 1'000'000'007) + "@" +

@@ -20,6 +20,8 @@ namespace waypost::load {
 enum class RecipientKind : std::uint8_t { known, unknown, foreign };
 char letter(RecipientKind kind);
 std::optional<RecipientKind> kind_of(char letter);
+/// In logs, instead of the letter of a known address: no report was to be sent (NOTIFY=NEVER).
+inline constexpr char kGroupMember = 'g';
 
 struct WaveWeight {
   std::string wave;
@@ -34,6 +36,7 @@ struct RecipientOptions {
   std::vector<WaveWeight> waves;    // empty: every entry the same chance; "-": entries of no wave
   std::vector<std::string> states;  // entries that are drawn; empty: active
   double unknown_share = 0, foreign_share = 0;
+  double group_share = 0.05;  // of the known ones
   std::string foreign_domain = "elsewhere.example";
   std::uint32_t per_message = 1;
   std::uint64_t burst_every = 0;  // every Nth message goes to burst_recipients; 0: none
@@ -45,6 +48,7 @@ struct Recipient {
   std::string address;
   std::string expected;  // where it must arrive; empty for unknown
   RecipientKind kind = RecipientKind::known;
+  bool group_member = false;  // a group was expanded to it, and the group wants no reports
 };
 
 class RecipientMix {

@@ -48,6 +48,7 @@ constexpr Named<Accounting> kFates[] = {
     {"refused", &Accounting::refused},
     {"queued", &Accounting::queued},
     {"lost", &Accounting::lost},
+    {"unreported", &Accounting::unreported},
     {"unsent", &Accounting::unsent},
     {"uninvited", &Accounting::uninvited},
     {"unknown_delivered", &Accounting::unknown_delivered},

@@ -129,6 +129,7 @@ std::string to_text(const Accounting& a) {
   count("refused", a.refused, true);
   count("still queued", a.queued, true);
   count("lost", a.lost, true);
+  count("missing, no report asked for", a.unreported);
   count("never sent", a.unsent);
   count("delivered although not accepted", a.uninvited);
   count("unknown address, delivered", a.unknown_delivered);

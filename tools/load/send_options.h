@@ -29,6 +29,7 @@ struct SendOptions {
   std::string helo = "ex%.rehearsal.example";  // '%' is the server's number
   Pipelining pipelining = Pipelining::exchange;
   bool use_bdat = true;
+  bool exchange_parameters = true;  // RET, ENVID, NOTIFY and ORCPT, if DSN is offered
   bool implicit_tls = false;
   net::ClientTlsOptions tls;
   bool tls_resumption = true;

@@ -92,5 +92,6 @@ class TrackingLog {
 
 /// One event as its JSON line without line break. Exposed for tests.
 std::string to_json_line(const TrackingEvent& event);
+void append_json_line(std::string& out, const TrackingEvent& event);
 
 }  // namespace waypost::ops

@@ -1,6 +1,7 @@
-"""D1 to D3: what a deep queue costs, how fast it drains, and how fair it is."""
+"""D1 to D4: what a deep queue costs, how fast it drains, how fair it is, and what a drain costs others."""
 
 import os
+import pathlib
 import subprocess
 import time
 from datetime import datetime
@@ -8,7 +9,7 @@ from datetime import datetime
 from ..exchange import Exchange
 from ..programs import program
 from .lab import Row, idle
-from .measure import Disk, Series, count, cpu_seconds, ratios
+from .measure import Disk, Series, count, cpu_seconds, microseconds, percentile, ratios
 from .relays import Waypost, entries
 from .standing import start_to_ready
 
@@ -22,10 +23,14 @@ def resident_octets(pid):
         return int(sizes.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-def forget_cached():
-    os.sync()
-    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as drop:
-        drop.write("3\n")
+def forget_cached(folder):
+    """Nothing of the files below `folder` is in memory any more; other programs keep theirs."""
+    for path in pathlib.Path(folder).rglob("*"):
+        if path.is_file():
+            file = os.open(path, os.O_RDONLY)
+            os.fsync(file)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(file)
 
 
 def d1(lab):
@@ -41,8 +46,9 @@ def d1(lab):
             fresh = (resident_octets(relay.pid) - empty) / messages
             lab.say(f"  {count(messages)} messages are waiting; as they came in, {fresh:.0f} octets each")
         seconds, each = [], []
-        for death in ("stopped", "killed", "stopped")[:lab.rounds]:
-            forget_cached()
+        for turn in range(lab.rounds):
+            death = "killed" if turn % 2 == 1 else "stopped"
+            forget_cached(relay.gateway.spool_directory)
             seconds.append(start_to_ready(lab, relay))
             idle(relay.pid)
             each.append((resident_octets(relay.pid) - empty) / messages)
@@ -55,7 +61,7 @@ def d1(lab):
             else:
                 relay.stop()
     rows.append(Row(f"D1 restart with {messages:,} messages: s", Series(seconds).show(lambda v: f"{v:.2f}"), str(MOST_SECONDS),
-                    Series(v / MOST_SECONDS for v in seconds), at_most=1, note="caches dropped; one of them after kill -9"))
+                    Series(v / MOST_SECONDS for v in seconds), at_most=1, note="nothing cached; every other one after kill -9"))
     rows.append(Row("D1 resident memory as they came in: octets each", f"{fresh:.0f}", str(MOST_OCTETS_EACH),
                     Series([fresh / MOST_OCTETS_EACH]), at_most=1, note="over the empty process"))
     rows.append(Row("D1 resident memory after a restart: octets each", Series(each).show(lambda v: f"{v:.0f}"), str(MOST_OCTETS_EACH),
@@ -80,40 +86,113 @@ def listing(lab, relay, messages):
             f"a dry run over all of them: {time.monotonic() - begun:.1f} s")
 
 
+OCTETS = 75_000
+
+
+def wait_with_mail(lab, relay, sink, messages):
+    """Fills the queue while the next hop is away, and brings the next hop back."""
+    port = sink.port
+    sink.stop()
+    lab.send_only(relay, messages, ["--size", str(OCTETS), *HELD])
+    idle(relay.pid)
+    sink.start()
+    assert sink.port == port
+
+
+def drain(lab, relay, sink, messages, cold):
+    """Seconds, and processors in use by relay and sink."""
+    wait_with_mail(lab, relay, sink, messages)
+    if cold:
+        forget_cached(relay.gateway.spool_directory)
+    cpu, sink_cpu = relay.cpu(), cpu_seconds(sink.process.pid)
+    begun = time.monotonic()
+    relay.gateway.run("queue", "flush", "--all")
+    while sink.counters()["recipients"] < messages:
+        time.sleep(0.02)
+    took = time.monotonic() - begun
+    used = (relay.cpu() - cpu) / took, (cpu_seconds(sink.process.pid) - sink_cpu) / took
+    relay.wait_queue()
+    lab.say(f"  {'content from the disk' if cold else 'content in memory'}: {messages / took:.0f} messages/s, "
+            f"{messages * OCTETS / took / 1e6:.0f} MB/s; processors in use: relay {used[0]:.2f}, sink {used[1]:.2f}")
+    return messages / took
+
+
 def d2(lab):
-    """The next hop comes back, and 100,000 messages of 75 KB go out. Against the sender alone, straight to the sink."""
-    messages, octets = lab.many(100_000), 75_000
+    """The next hop comes back, and 40,000 messages of 75 KB go out. Against the sender alone, straight to the sink."""
+    messages, cold, warm, straight, read = lab.many(40_000), [], [], [], []
+    disk = Disk(lab.folder("d2-disk"))
     with lab.running(lab.sink("sink-d2")) as sink:
         relay = Waypost(lab.folder("waypost-d2"), sink, entries(1000))
         with lab.running(relay):
-            port = sink.port
-            sink.stop()
-            begun = time.monotonic()
-            lab.send_only(relay, messages, ["--size", str(octets), *HELD])
-            lab.say(f"  {count(messages)} messages are waiting, after {time.monotonic() - begun:.0f} s")
-            idle(relay.pid)
-            forget_cached()
-            sink.start()
-            assert sink.port == port
-            cpu, sink_cpu = relay.cpu(), cpu_seconds(sink.process.pid)
-            begun = time.monotonic()
+            for _ in range(lab.rounds):
+                cold.append(drain(lab, relay, sink, messages, cold=True))
+                warm.append(drain(lab, relay, sink, messages, cold=False))
+                straight.append(lab.send(None, sink, messages, table=False, options=["--size", str(OCTETS)]).rate)
+                read.append(disk.cold_octets_per_second() / OCTETS)
+    disk.close()
+    megabytes = lambda rate: f"{rate * OCTETS / 1e6:.0f}"
+    return [Row(f"D2 drain of {messages:,} messages of 75 KB: messages/s", Series(cold).show(count), Series(straight).show(count),
+                ratios(cold, straight), note="against the sender straight to the sink; content read from the disk"),
+            Row("D2 the same with all content in memory", Series(warm).show(count), Series(straight).show(count), ratios(warm, straight),
+                note="against the sender straight to the sink"),
+            Row("D2 from the disk, in MB/s", Series(cold).show(megabytes), Series(read).show(megabytes), ratios(cold, read),
+                note="against reading 2 GiB in sequence, nothing cached")]
+
+
+def latencies(lab, relay, rate, seconds, between=lambda: None):
+    """Seconds from when a message was due to its 250, of messages that were due while between() ran."""
+    log = lab.directory / "send.log"
+    sender = subprocess.Popen([str(a) for a in [
+        program("waypost-load"), "send", "--target", f"127.0.0.1:{relay.port}", "--plain", "--quiet", "--rate", rate, "--duration",
+        f"{seconds}s", "--size", "10KiB", "--to", "user1@corp.example", "--log", log]])
+    time.sleep(0.5)  # until its connections are there
+    begun = time.time()
+    between()
+    ended = time.time()
+    assert sender.poll() is None, "the sender ended before what it was to be measured beside"
+    sender.terminate()
+    sender.wait()
+    found = []
+    for line in log.read_text(encoding="utf-8").splitlines()[1:]:
+        fields = line.split("\t")
+        at, latency = int(fields[2]) / 1e6, int(fields[3]) / 1e6
+        if fields[6] == "a" and begun <= at - latency and at <= ended:
+            found.append(latency)
+    return found
+
+
+def d4(lab):
+    """Time to 250 at 500 messages/s, while 20,000 messages of 75 KB go out: read from the disk, or, to tell what the disk has to do
+    with it, from memory."""
+    messages, rate, found = lab.many(20_000), 500, {"quiet": [], "from memory": [], "from the disk": []}
+    with lab.running(lab.sink("sink-d4")) as sink:
+        relay = Waypost(lab.folder("waypost-d4"), sink, entries(1000))
+
+        def flush():
+            arrived = sink.counters()["recipients"]
             relay.gateway.run("queue", "flush", "--all")
-            while sink.counters()["recipients"] < messages:
-                time.sleep(0.05)
-            took = time.monotonic() - begun
-            cpu, sink_cpu = relay.cpu() - cpu, cpu_seconds(sink.process.pid) - sink_cpu
-            relay.wait_queue()
-        lab.say(f"  drained in {took:.1f} s: {messages / took:.0f} messages/s, {messages * octets / took / 1e6:.0f} MB/s; "
-                f"processors in use: relay {cpu / took:.2f}, sink {sink_cpu / took:.2f}")
-        straight = lab.send(None, sink, messages, table=False, options=["--size", str(octets)])
-        disk = Disk(lab.folder("d2-disk"))
-        read = disk.cold_octets_per_second()
-        disk.close()
-    rate = messages / took
-    return [Row(f"D2 drain of {messages:,} messages of 75 KB: messages/s", count(rate), count(straight.rate),
-                ratios([rate], [straight.rate]), note="against the sender straight to the sink; content read from the disk"),
-            Row("D2 the same in MB/s", f"{rate * octets / 1e6:.0f}", f"{read / 1e6:.0f}", ratios([rate * octets], [read]),
-                note="against reading 2 GiB in sequence, caches dropped")]
+            while sink.counters()["recipients"] < arrived + messages:
+                time.sleep(0.02)
+
+        with lab.running(relay):
+            for _ in range(lab.rounds):
+                for name, series in found.items():
+                    if name != "quiet":
+                        wait_with_mail(lab, relay, sink, messages)
+                    if name == "from the disk":
+                        forget_cached(relay.gateway.spool_directory)
+                    series.append(latencies(lab, relay, rate, 600, flush if name != "quiet" else lambda: time.sleep(4)))
+                    relay.wait_queue()
+                    lab.say(f"  {name}: p50 {microseconds(percentile(series[-1], 50))}, p99 {microseconds(percentile(series[-1], 99))} "
+                            f"({len(series[-1])} messages)")
+    rows = []
+    for name, target in [("from memory", None), ("from the disk", 5)]:
+        for percent in (50, 99):
+            ours, theirs = [[percentile(v, percent) for v in values] for values in (found[name], found["quiet"])]
+            rows.append(Row(f"D4 {rate} messages/s beside a drain {name}: time to 250, p{percent}", Series(ours).show(microseconds),
+                            Series(theirs).show(microseconds), ratios(ours, theirs), at_most=target if percent == 99 else None,
+                            note="against the same without the drain"))
+    return rows
 
 
 def d3(lab):

@@ -106,6 +106,10 @@ class PostfixRelay:
     def port(self):
         return self.postfix.port
 
+    @property
+    def process_id(self):
+        return self.postfix.process.pid
+
     def cpu(self):
         return cpu_seconds(self.postfix.process.pid)
 

@@ -1,5 +1,6 @@
 """S5, S8, S9: how long a sender waits, and what Waypost costs while nothing happens."""
 
+import contextlib
 import os
 import socket
 import ssl
@@ -7,11 +8,12 @@ import threading
 import time
 
 from ..gateway import OWN_NAME
+from . import peer_relays
 from .lab import TABLE, Row, idle
-from .measure import Disk, Series, count, microseconds, percentile, pss_kib, ratios
-from .relays import Waypost, entries
+from .measure import Disk, Series, microseconds, percentile, pss_kib, pss_of_all, ratios
+from .relays import PostfixRelay, Waypost, entries
 
-SESSIONS = 10_000
+SESSIONS, PEER_SESSIONS = 10_000, 100
 
 
 def s5(lab):
@@ -92,31 +94,59 @@ class Sessions:
 
 
 def s8(lab):
-    """Memory of sessions that are open and silent."""
+    """Memory of sessions that are open and silent, in each peer too (fewer there: Postfix and Exim have a process for each)."""
     number, rows = lab.many(SESSIONS), []
     wide = {"limits": {"sessions": number + 100, "sessions_per_client": number}}
-    with lab.running(lab.sink("sink-s8")) as sink:
-        for tls in (False, True):
-            certificates = lab.certificates if tls else None
+    for tls in (False, True):
+        certificates = lab.certificates if tls else None
+        with lab.running(lab.sink(f"sink-s8-{tls}", tls)) as sink:
             each = []
-            for turn in range(min(3, lab.rounds)):
-                name = f"waypost-s8-{tls}-{turn}"
-                with lab.running(Waypost(lab.folder(name), sink, entries(TABLE), certificates, changes=wide)) as ours:
-                    before = pss_kib(ours.pid)
-                    sessions = Sessions(ours.port, number, certificates)
-                    idle(ours.pid)
-                    each.append((pss_kib(ours.pid) - before) / number)
-                    sessions.close()
-            limit = 24 if tls else 8
-            lab.say(f"  {'TLS' if tls else 'plain'}: {each[-1]:.2f} KiB a session")
-            rows.append(Row(f"S8 {number:,} idle sessions, {'TLS' if tls else 'plain'}: KiB each", Series(each).show(lambda v: f"{v:.2f}"),
+            for turn in range(lab.rounds):
+                with lab.running(Waypost(lab.folder(f"waypost-s8-{tls}-{turn}"), sink, entries(TABLE), certificates, changes=wide)) as ours:
+                    each.append(kib_each(ours, ours.pid, number, certificates))
+            limit, way = (24, "TLS") if tls else (8, "plain")
+            lab.say(f"  {way}: {each[-1]:.2f} KiB a session")
+            rows.append(Row(f"S8 {number:,} idle sessions, {way}: KiB each", Series(each).show(lambda v: f"{v:.2f}"),
                             str(limit), Series(v / limit for v in each), at_most=1, note="against the limit of the design"))
+            for name, start in peers_at_rest(lab, sink, certificates):
+                peer_each = []
+                for turn in range(lab.rounds):
+                    with start(turn) as peer:
+                        if peer is None:
+                            break
+                        peer_each.append(kib_each(peer, peer.process_id, PEER_SESSIONS, certificates))
+                if len(peer_each) == len(each):
+                    rows.append(Row(f"S8 idle sessions, {way}, {name}: KiB each", Series(each).show(lambda v: f"{v:.2f}"),
+                                    Series(peer_each).show(lambda v: f"{v:.0f}"), ratios(each, peer_each), note=f"{PEER_SESSIONS} sessions there"))
     return rows
+
+
+def kib_each(relay, pid, number, certificates):
+    before = pss_of_all(pid)
+    sessions = Sessions(relay.port, number, certificates)
+    idle(pid)
+    each = (pss_of_all(pid) - before) / number
+    sessions.close()
+    return each
+
+
+def peers_at_rest(lab, sink, certificates):
+    """(name, a context that starts it) of each peer that is there."""
+    tls = certificates is not None
+
+    @contextlib.contextmanager
+    def postfix(turn):
+        with lab.running(PostfixRelay(lab.folder(f"postfix-rest-{tls}-{turn}"), sink, entries(10), certificates)) as peer:
+            yield peer
+
+    def other(relay):
+        return lambda turn: peer_relays.started(lab, relay, sink, entries(10), certificates)
+    return [("Postfix", postfix), *[(peer_relays.name_of(r.label), other(r)) for r in peer_relays.present(tls)[0]]]
 
 
 def s9(lab):
     """An idle daemon, and how soon it is ready."""
-    memory, seconds = [], []
+    memory, seconds, rows = [], [], []
     with lab.running(lab.sink("sink-s9")) as sink:
         for turn in range(lab.rounds):
             relay = Waypost(lab.folder("waypost-s9"), sink, entries(10))
@@ -128,10 +158,19 @@ def s9(lab):
             memory.append(pss_kib(relay.pid) / 1024)
             relay.stop()
             lab.say(f"  ready after {seconds[-1] * 1e3:.1f} ms, idle {memory[-1]:.1f} MiB")
+        for name, start in peers_at_rest(lab, sink, None):
+            with start(0) as peer:
+                if peer is None:
+                    continue
+                idle(peer.process_id)
+                mib = pss_of_all(peer.process_id) / 1024
+            lab.say(f"  {name}, idle: {mib:.1f} MiB")
+            rows.append(Row(f"S9 idle daemon, {name}: MiB PSS", Series(memory).show(lambda v: f"{v:.1f}"), f"{mib:.1f}",
+                            Series(v / mib for v in memory), note="all of its processes"))
     return [Row("S9 idle daemon: MiB PSS", Series(memory).show(lambda v: f"{v:.1f}"), "25", Series(v / 25 for v in memory), at_most=1,
                 note="against the limit of the design"),
             Row("S9 start to READY: ms", Series(s * 1e3 for s in seconds).show(lambda v: f"{v:.1f}"), "100",
-                Series(s / 0.1 for s in seconds), at_most=1, note="as told to the service manager")]
+                Series(s / 0.1 for s in seconds), at_most=1, note="as told to the service manager"), *rows]
 
 
 def start_to_ready(lab, relay):

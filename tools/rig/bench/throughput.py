@@ -6,8 +6,9 @@ import time
 
 from ..peers import PEERS
 from ..processes import Process, free_port
+from . import peer_relays
 from .lab import TABLE, Row
-from .measure import Disk, Series, count, ratio, ratios
+from .measure import Disk, Series, count, ratios
 from .relays import PostfixRelay, Waypost, entries
 
 
@@ -37,18 +38,46 @@ def exchange_shape(lab, tls):
             their_runs.append(lab.send(theirs, sink, lab.many(3_000), tls))
             lab.say(f"  round {number + 1}: Waypost {count(our_runs[-1].rate)}/s, {our_runs[-1].relay_cpu_per_1000():.3f} CPU s/1,000; "
                     f"Postfix {count(their_runs[-1].rate)}/s, {their_runs[-1].relay_cpu_per_1000():.2f}")
+        rows = rows_against("Postfix", name, tls, our_runs, their_runs, bare, targets=True)
+        rows += other_peers(lab, name, tls, sink, ours, bare)
+    return rows
+
+
+def rows_against(peer, name, tls, our_runs, their_runs, bare, targets=False):
     way = "STARTTLS in, verified STARTTLS out" if tls else "plain in and out"
     rates = [Series(r.rate for r in runs) for runs in (our_runs, their_runs)]
     cpus = [Series(r.relay_cpu_per_1000() for r in runs) for runs in (our_runs, their_runs)]
     tools = Series((r.sender_cpu + r.sink_cpu) / r.messages * 1000 for r in our_runs)
     cpu_text = lambda value: f"{value:.3f}"
     return [
-        Row(f"{name} 10 KiB, Exchange shape, {way}: messages/s", rates[0].show(count), rates[1].show(count),
-            ratios(rates[0].values, rates[1].values), at_least=20,
+        Row(f"{name} 10 KiB, Exchange shape, {way}, {peer}: messages/s", rates[0].show(count), rates[1].show(count),
+            ratios(rates[0].values, rates[1].values), at_least=20 if targets else None,
             note=f"sender and sink alone {count(bare.rate)}/s"),
-        Row(f"S4 CPU s per 1,000 messages of {name}", cpus[0].show(cpu_text), cpus[1].show(cpu_text),
-            ratios(cpus[0].values, cpus[1].values), at_most=0.05,
+        Row(f"S4 CPU s per 1,000 messages of {name}, {peer}", cpus[0].show(cpu_text), cpus[1].show(cpu_text),
+            ratios(cpus[0].values, cpus[1].values), at_most=0.05 if targets else None,
             note=f"sender and sink together {tools.median:.3f}")]
+
+
+def other_peers(lab, name, tls, sink, ours, bare):
+    """Each beside Waypost by itself, so that peers do not share the machine. A slow one gets what it does in some five seconds."""
+    found, absent = peer_relays.present(tls)
+    for peer, why in absent.items():
+        lab.say(f"  {peer} is left out: {why}")
+    rows = []
+    for relay in found:
+        with peer_relays.started(lab, relay, sink, entries(TABLE), lab.certificates if tls else None) as theirs:
+            if theirs is None:
+                continue
+            warm = lab.send(theirs, sink, lab.many(100), tls, relay.options)
+            messages = max(100, min(lab.many(3000), int(warm.rate * 5)))
+            our_runs, their_runs = [], []
+            for number in range(lab.rounds):
+                our_runs.append(lab.send(ours, sink, lab.many(10_000), tls))
+                their_runs.append(lab.send(theirs, sink, messages, tls, relay.options))
+                lab.say(f"  round {number + 1}: Waypost {count(our_runs[-1].rate)}/s, {our_runs[-1].relay_cpu_per_1000():.3f} CPU s/1,000; "
+                        f"{relay.label} {count(their_runs[-1].rate)}/s, {their_runs[-1].relay_cpu_per_1000():.2f} ({messages} messages)")
+            rows += rows_against(peer_relays.name_of(relay.label), name, tls, our_runs, their_runs, bare)
+    return rows
 
 
 def s1(lab):
