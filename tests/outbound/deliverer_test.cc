@@ -81,6 +81,30 @@ TEST_F(DelivererTest, CutAtEachStageDefers) {
   }
 }
 
+TEST_F(DelivererTest, CutsAreTheSitesTroubleAlsoWhenAllGoesOutInOneGo) {
+  for (auto& host : hosts)
+    host.second.ehlo = "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+  for (const char* stage : {"MAIL", "BDAT"}) {
+    for (auto& host : hosts) host.second.cut_at = stage;
+    deliverer.reset();
+    const auto result = attempt();
+    EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::deferred) << stage;
+    EXPECT_EQ(result.site_trouble, std::string(stage) == "MAIL") << stage;
+    EXPECT_EQ(result.asks_for_less, std::string(stage) == "BDAT") << stage;
+  }
+}
+
+TEST_F(DelivererTest, AReusedConnectionThatDiedOfAgeIsNobodysFault) {
+  for (auto& host : hosts) {
+    host.second.ehlo = "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+    host.second.closes_after = 1;
+  }
+  attempt();
+  const auto result = attempt();
+  EXPECT_FALSE(result.site_trouble);
+  EXPECT_FALSE(result.asks_for_less);
+}
+
 TEST_F(DelivererTest, MalformedRepliesDefer) {
   for (const char* reply : {"what?\r\n", "25\r\n", "999 no\r\n", "250-a\r\n550 b\r\n"}) {
     hosts["10.0.0.1"].replies["MAIL"] = reply;
