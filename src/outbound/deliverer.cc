@@ -128,6 +128,7 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
                                                 Connection& connection, AttemptResult& result) {
   const smtp::Capabilities& server = connection.dialogue().capabilities();
   const std::uint32_t most_here = most_messages(connection);
+  rcpt_max_ = server.rcpt_max;
   bool first = true;
   while (group.done < group.members.size() && connection.messages() < most_here) {
     if (!group.has_turn) group.has_turn = co_await wait_turn();

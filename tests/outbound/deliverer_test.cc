@@ -120,6 +120,48 @@ TEST_F(DelivererTest, RcptMaxOfTheServerIsHonoured) {
   EXPECT_EQ(said("MAIL"), 2u);
 }
 
+TEST_F(DelivererTest, RcptMaxIsRememberedForTheQueue) {
+  make();
+  EXPECT_EQ(deliverer->recipients_at_once(), 100u);
+  hosts["10.0.0.1"].ehlo = "250-mx.example\r\n250 LIMITS RCPTMAX=2\r\n";
+  attempt();
+  EXPECT_EQ(deliverer->recipients_at_once(), 2u);
+  hosts["10.0.0.1"].ehlo = "250 mx.example\r\n";  // it has changed its mind
+  clock.advance(seconds(11));
+  settle();
+  attempt();
+  EXPECT_EQ(deliverer->recipients_at_once(), 100u);
+}
+
+TEST_F(DelivererTest, OfAnEndlessListOfMxHostsOnlyTheBestAreTried) {
+  options.hosts.clear();
+  options.mx_of_recipient = true;
+  net::MxAnswer endless;
+  for (std::uint16_t n = 1; n <= 20; ++n)
+    endless.hosts.push_back({n, "10.9.0." + std::to_string(n)});
+  mx_answers.insert({"endless.example", endless});
+  EXPECT_EQ(attempt({"a@endless.example"}).outcomes.at(0).fate, mail::Fate::deferred);
+  EXPECT_EQ(connects.size(), 5u);
+  attempt({"a@endless.example"});  // what failed comes last: the next five
+  ASSERT_EQ(connects.size(), 10u);
+  EXPECT_EQ(connects[5], "10.9.0.6");
+}
+
+TEST_F(DelivererTest, WhoDripsThroughEveryDeadlineDoesNotKeepAnAttemptForHours) {
+  options.hosts.clear();
+  options.mx_of_recipient = true;
+  net::MxAnswer tarpit;
+  for (std::uint16_t n = 1; n <= 5; ++n) {
+    const std::string name = "10.9.0." + std::to_string(n);
+    tarpit.hosts.push_back({n, name});
+    hosts[name].hangs = true;
+  }
+  mx_answers.insert({"tarpit.example", tarpit});
+  patience = 20 * 60 * 20;  // 20 minutes
+  EXPECT_EQ(attempt({"a@tarpit.example"}).outcomes.at(0).fate, mail::Fate::deferred);
+  EXPECT_LE(connects.size(), 3u);  // five minutes each for the greeting
+}
+
 TEST_F(DelivererTest, OurselvesByAddressOrByGreetingIsALoop) {
   self = "10.0.0.1";
   EXPECT_EQ(attempt().outcomes.at(0).status.to_string(), "5.4.6");
