@@ -108,7 +108,7 @@ Result<> Gateway::open_storage() {
         report.messages, report.recipients_open, report.segments, report.segments_indexed);
   }
   auto journal =
-      queue::Journal::open(config_.spool.directory + "/control.journal",
+      queue::Journal::open(spool::Disk::system(), config_.spool.directory + "/control.journal",
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
@@ -129,11 +129,12 @@ Result<> Gateway::make_shards() {
     if (!shard) return fail(std::move(shard).error());
     shards_.push_back(std::move(*shard));
   }
-  return restore_queues();
+  restore_queues();
+  return {};
 }
 
 /// No shard runs yet: each queue is filled by a thread of its own.
-Result<> Gateway::restore_queues() {
+void Gateway::restore_queues() {
   const queue::ControlState& said = journal_->state();
   std::vector<std::vector<std::uint64_t>> spoken_of(shards_.size());  // by a taker: an operator's
   std::vector<spool::Spool::Taker> takers;
@@ -151,7 +152,9 @@ Result<> Gateway::restore_queues() {
   ::malloc_trim(0);
   std::unordered_set<std::uint64_t> ids;
   for (const auto& some : spoken_of) ids.insert(some.begin(), some.end());
-  return journal_->compact([&ids](std::uint64_t id) { return ids.contains(id); });
+  const auto compacted = journal_->compact([&ids](std::uint64_t id) { return ids.contains(id); });
+  if (!compacted)  // it is longer than it need be, no more
+    ops::log().error("control.journal can't be written anew: {}", compacted.error().message);
 }
 
 Result<> Gateway::open_doors() {

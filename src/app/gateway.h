@@ -74,7 +74,7 @@ class Gateway {
   Result<> open_storage();
   void load_first_table();
   Result<> make_shards();
-  Result<> restore_queues();
+  void restore_queues();
   Result<> open_doors();
   std::vector<admin::Action> actions();
   admin::Answer health();
@@ -139,7 +139,11 @@ class Gateway {
   // gateway_queue.cc
   void add_queue_actions(std::vector<admin::Action>& list);
   admin::Answer list_queue(std::string_view body);
+  admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
+  std::optional<admin::Answer> let_stand(const queue::Command& command);
+  void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
+                     const std::string& reason);
   admin::Answer content_of(std::string_view body);
   void refresh_gauges();
   /// False, and a line in the log, if its disk takes too long.

@@ -62,6 +62,8 @@ queue::Slice slice_of(Cursor cursor, const queue::Selector& selector) {
 void Gateway::add_queue_actions(std::vector<admin::Action>& list) {
   list.push_back({"POST", "/v1/queue/list", false,
                   [this](const admin::Call& call) { return list_queue(call.body); }});
+  list.push_back({"POST", "/v1/queue/export", false,
+                  [this](const admin::Call& call) { return export_queue(call); }});
   list.push_back({"POST", "/v1/queue/control", false,
                   [this](const admin::Call& call) { return control_queue(call); }});
   list.push_back({"POST", "/v1/queue/content", false,
@@ -95,6 +97,52 @@ admin::Answer Gateway::list_queue(std::string_view body) {
   return {200, "application/json", text + "]}\n"};
 }
 
+/// A list whose contents are fetched next: who took copies of people's mail is on record.
+admin::Answer Gateway::export_queue(const admin::Call& call) {
+  boost::system::error_code error;
+  const auto request = json::parse({call.body.data(), call.body.size()}, error);
+  const auto command = queue::command_from_json(call.body);
+  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
+  const Cursor cursor = cursor_of(request);
+  if (cursor.shard == 0 && cursor.from == 0)
+    track_command(call.by, "export", command->selector, command->reason);
+  return list_queue(call.body);
+}
+
+/// What only the whole process can say: the journal has it, then all shards, before any of them
+/// begins to walk. So no shard ever stands otherwise than the journal says.
+std::optional<admin::Answer> Gateway::let_stand(const queue::Command& command) {
+  if (auto kept = journal_->append(command, {}); !kept)
+    return refuse(500,
+                  "nothing is done, for it would not survive a restart: " + kept.error().message);
+  track_command(command.by, to_string(command.verb), command.selector, command.reason);
+  std::vector<std::future<void>> told;
+  for (auto& shard : shards_)
+    told.push_back(shard->tell_queue([command](queue::Queue& queue) { queue.stand(command); }));
+  const auto until = Clock::system().steady_now() + kShardPatience;
+  for (auto& one : told) {
+    if (one.wait_until(until) != std::future_status::ready)
+      return refuse(503,
+                    "a shard is busy; it is noted and will stand as soon as the shard hears of it");
+  }
+  return std::nullopt;
+}
+
+/// A line of the tracking log for a command as a whole.
+void Gateway::track_command(std::string_view by, std::string_view action,
+                            const queue::Selector& selector, const std::string& reason) {
+  const std::string meant = selector.everything() ? "everything" : queue::to_json(selector);
+  const std::string why = reason.empty() ? meant : reason + "; " + meant;
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::control;
+  event.at = Clock::system().now();
+  event.by = by;
+  event.action = action;
+  event.why = why;
+  tracking_->write(event);
+  flush_tracking();
+}
+
 admin::Answer Gateway::control_queue(const admin::Call& call) {
   boost::system::error_code error;
   const auto request = json::parse({call.body.data(), call.body.size()}, error);
@@ -107,6 +155,16 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
     return refuse(400, "there is no next hop '" + command->next_hop + "'");
   const Cursor cursor = cursor_of(request);
   if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
+  if (queue::must_survive(command->verb) && !command->dry_run) {
+    if (auto usable = journal_->usable(); !usable)
+      return refuse(
+          500, "nothing is done, for it would not survive a restart: " + usable.error().message);
+  }
+  const bool standing =
+      command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
+  if (standing && !command->dry_run && cursor.shard == 0 && cursor.from == 0) {
+    if (auto refused = let_stand(*command)) return *refused;
+  }
   const queue::Slice slice = slice_of(cursor, command->selector);
   const auto result = shards_[cursor.shard]->ask_queue<queue::ControlResult>(
       kShardPatience,
@@ -114,11 +172,7 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
   if (!result)
     return refuse(503, "a shard does not answer in time; look at what is done, then try again");
   flush_tracking();  // who did it is on record before it is answered
-  // A suspension is noted once, not for each slice that it walks through.
-  const bool standing =
-      command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
-  const bool noted = standing && (cursor.shard > 0 || cursor.from > 0);
-  auto kept = noted ? Result<>() : journal_->append(*command, result->touched);
+  auto kept = standing ? Result<>() : journal_->append(*command, result->touched);
   if (!kept) return refuse(500, "done, but it will not survive a restart: " + kept.error().message);
   json::array ids;
   for (const auto& touched : result->touched) ids.emplace_back(touched.id.to_string());

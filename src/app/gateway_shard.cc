@@ -158,6 +158,16 @@ bool GatewayShard::join_by(SteadyTime deadline) {
   return true;
 }
 
+std::future<void> GatewayShard::tell_queue(std::function<void(queue::Queue&)> tell) {
+  auto told = std::make_shared<std::promise<void>>();
+  auto coming = told->get_future();
+  asio::post(shard_.io, [this, told, tell = std::move(tell)] {
+    tell(*queue_);
+    told->set_value();
+  });
+  return coming;
+}
+
 std::optional<queue::QueueStats> GatewayShard::queue_stats(std::chrono::milliseconds patience) {
   return ask_queue<queue::QueueStats>(patience, [](queue::Queue& queue) { return queue.stats(); });
 }

@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -78,17 +79,26 @@ class GatewayShard {
   /// False if the thread has not ended by then; it is left alone.
   bool join_by(SteadyTime deadline);
 
-  /// Runs `ask(queue)` on the shard's thread; nullopt if it does not answer within `patience` (it
-  /// may still run later).
+  /// Runs `ask(queue)` on the shard's thread; nullopt if it does not begin within `patience`: then
+  /// it never will. (What has begun is waited for as long again; a step of the queue takes less.)
   template <class Answer, class Ask>
   std::optional<Answer> ask_queue(std::chrono::milliseconds patience, Ask ask) {
-    auto answer = std::make_shared<std::promise<Answer>>();
-    auto coming = answer->get_future();
-    boost::asio::post(shard_.io,
-                      [this, answer, ask = std::move(ask)] { answer->set_value(ask(*queue_)); });
+    struct Question {
+      std::atomic<bool> taken{false};  // by the shard, or back by who asked
+      std::promise<Answer> answer;
+    };
+    auto question = std::make_shared<Question>();
+    auto coming = question->answer.get_future();
+    boost::asio::post(shard_.io, [this, question, ask = std::move(ask)] {
+      if (!question->taken.exchange(true)) question->answer.set_value(ask(*queue_));
+    });
+    if (coming.wait_for(patience) == std::future_status::ready) return coming.get();
+    if (!question->taken.exchange(true)) return std::nullopt;
     if (coming.wait_for(patience) != std::future_status::ready) return std::nullopt;
     return coming.get();
   }
+  /// Runs `tell(queue)` on the shard's thread, however late. The future: when it has.
+  std::future<void> tell_queue(std::function<void(queue::Queue&)> tell);
   std::optional<queue::QueueStats> queue_stats(std::chrono::milliseconds patience);
   /// Asks the thread to show that it is alive; last_beat() tells when it last did.
   void request_beat();

@@ -253,7 +253,7 @@ int export_messages(const QueueArguments& arguments, const queue::Command& comma
   std::uint64_t done = 0;
   int failed = 0;
   const int code =
-      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+      Walk(arguments.common, "/v1/queue/export", command).run([&](const json::object& answer) {
         for (const auto& message : answer.at("messages").as_array()) {
           const std::string id = text_of(message.as_object(), "queue_id");
           const auto content = admin::request(socket, "POST", "/v1/queue/content", id);
@@ -367,7 +367,10 @@ void add_queue_commands(CLI::App& app, QueueArguments& arguments, int& exit_code
   add("show", "The whole story of a message", Verb::flush, show);
   add("hold", "Keep these recipients back until they are released", Verb::hold, act);
   add("release", "Let held recipients go", Verb::release, act);
-  add("suspend", "Stop delivery of what fits, also of what is still to come", Verb::suspend, act);
+  add("suspend",
+      "Stop delivery of what fits, also of what is still to come; by next hop, sender, recipient, "
+      "domain or wave (for ids, states, replies and ages there is hold)",
+      Verb::suspend, act);
   add("resume", "End a suspension; --all ends all", Verb::resume, act);
   add("flush", "Try again now what waits for its next attempt", Verb::flush, act);
   add("bounce", "Give up, and tell the senders", Verb::bounce, act);

@@ -147,7 +147,10 @@ Outcome judge_no_session(const Error& error, const Reply& reply, const std::stri
   return outcome;
 }
 
-bool asks_for_less(const smtp::TransactionOutcome& transaction) {
+bool asks_for_less(const smtp::TransactionOutcome& transaction, const Error& broken) {
+  // Too much at once makes servers fall over in the middle.
+  if (!broken.message.empty() && transaction.mail.code != 0 && transaction.content_started)
+    return true;
   const auto busy = [](const Reply& reply) {
     if (reply.code / 100 != 4) return false;
     const EnhancedStatus status = status_of(reply, Fate::deferred);
@@ -162,8 +165,10 @@ bool is_site_trouble(const smtp::TransactionOutcome& transaction, const Error& b
   for (const Reply& reply : transaction.recipients) {
     if (throttles(reply)) return true;
   }
-  // Broken off before the content was out: the message can hardly be the reason.
-  return !broken.message.empty() && !transaction.content_started;
+  // Broken off before the content was out: the message can hardly be the reason. With PIPELINING
+  // and BDAT the content goes out before anything is answered; then the answers tell how far it
+  // came.
+  return !broken.message.empty() && (!transaction.content_started || transaction.mail.code == 0);
 }
 
 }  // namespace waypost::outbound

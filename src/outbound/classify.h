@@ -7,13 +7,13 @@
 // | 5xx to RCPT                                       | failed (this one)    | no  |
 // | bare 552 to RCPT (RFC 5321 §4.5.3.1.10), x.5.3, 452 | deferred             | no  |
 // | 5xx to MAIL or the content                        | failed (all)         | no  |
-// | connection lost, malformed reply, deadline        | deferred 4.4.2       | yes |
-// | no connection, greeting or EHLO refused           | deferred 4.4.1/4.3.2 | yes |
-// | TLS demanded and not to be had                    | deferred 4.7.5       | yes |
-// | the domain does not exist; null MX                | failed 5.1.2, 5.1.10 | no  |
-// | DNS trouble                                       | deferred 4.4.3       | yes |
-// | the next hop is ourselves                         | failed 5.4.6         | no  |
-// | SMTPUTF8 needed, not offered; too large for SIZE  | failed 5.6.7, 5.3.4  | no  |
+// | connection lost, malformed reply, deadline        | deferred 4.4.2       | yes; after MAIL was
+// | |                                                   |                      | answered and
+// content sent: less | | no connection, greeting or EHLO refused           | deferred 4.4.1/4.3.2 |
+// yes | | TLS demanded and not to be had                    | deferred 4.7.5       | yes | | the
+// domain does not exist; null MX                | failed 5.1.2, 5.1.10 | no  | | DNS trouble |
+// deferred 4.4.3       | yes | | the next hop is ourselves                         | failed 5.4.6
+// | no  | | SMTPUTF8 needed, not offered; too large for SIZE  | failed 5.6.7, 5.3.4  | no  |
 //
 // Pure functions. A 5xx that is really the site's trouble (greeting, EHLO, AUTH, STARTTLS) never
 // fails a recipient.
@@ -41,9 +41,10 @@ mail::Outcome judge_no_session(const Error& error, const smtp::Reply& reply,
 /// True if the trouble is the connection's or the site's, not this message's.
 bool is_site_trouble(const smtp::TransactionOutcome& transaction, const Error& broken);
 
-/// True if a reply says that the server has too much to do: then it is given less at once. A 4xx
-/// about one mailbox (4.1.x, 4.2.x) says nothing of the kind.
-bool asks_for_less(const smtp::TransactionOutcome& transaction);
+/// True if a reply says that the server has too much to do, or the connection broke while it had
+/// the content: then it is given less at once. A 4xx about one mailbox (4.1.x, 4.2.x) says nothing
+/// of the kind.
+bool asks_for_less(const smtp::TransactionOutcome& transaction, const Error& broken);
 
 mail::Outcome failed_because(mail::EnhancedStatus status, std::string words);
 mail::Outcome deferred_because(mail::EnhancedStatus status, std::string words);

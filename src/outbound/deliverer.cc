@@ -70,7 +70,8 @@ net::Task<AttemptResult> SmtpDeliverer::attempt(AttemptInput input) {
     std::stable_sort(entry.second.members.begin(), entry.second.members.end(), by_sender);
   for (auto& entry : groups) co_await deliver_group(input, std::move(entry.second), result);
   // Here the trouble is that of a recipient's domain: it must not stop mail to all the others.
-  if (options_.mx_of_recipient) result.site_trouble = result.unreachable = false;
+  if (options_.mx_of_recipient)
+    result.site_trouble = result.unreachable = result.asks_for_less = false;
   result.took = std::chrono::duration_cast<Duration>(context_.shard.timers.now() - begun);
   count(input, result);
   --active_;
@@ -127,6 +128,7 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
                                                 Connection& connection, AttemptResult& result) {
   const smtp::Capabilities& server = connection.dialogue().capabilities();
   const std::uint32_t most_here = most_messages(connection);
+  rcpt_max_ = server.rcpt_max;
   bool first = true;
   while (group.done < group.members.size() && connection.messages() < most_here) {
     if (!group.has_turn) group.has_turn = co_await wait_turn();
@@ -183,7 +185,7 @@ net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
     result.outcomes[part[k]].rewritten_sender = sender_of(input.recipients[part[k]]);
   }
   result.site_trouble = result.site_trouble || is_site_trouble(outcome, broken);
-  result.asks_for_less = result.asks_for_less || asks_for_less(outcome);
+  result.asks_for_less = result.asks_for_less || asks_for_less(outcome, broken);
   co_return outcome.mail.code == 0 || outcome.mail.code == 421;
 }
 

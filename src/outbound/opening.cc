@@ -10,6 +10,10 @@ namespace waypost::outbound {
 namespace {
 
 constexpr unsigned kMaxConversations = 8;  // with servers that answer and then don't serve
+constexpr unsigned kMostMxHosts = 5;       // of one domain: the others are for later attempts
+/// After this no further host or address is tried: whoever drips through every deadline must not
+/// keep an attempt for hours. What is under way has its own deadlines.
+constexpr std::chrono::minutes kConnectingTime{10};
 
 bool same_name(const std::string& a, const std::string& b) {
   return mail::ascii_lower(a) == mail::ascii_lower(b);
@@ -35,9 +39,15 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
                                     "no host of next hop " + options_.name + " could be reached");
   bool tried = false;
   unsigned conversations = 0;
+  unsigned hosts = 0;
+  const bool by_mx = options_.mx_of_recipient || !options_.mx_domain.empty();
+  const SteadyTime until = context_.shard.timers.in(kConnectingTime);
   std::optional<Opened> loop;
   std::size_t our_rank = 0;
   while (conversations < kMaxConversations && !cancelled_) {
+    if (hosts > 0 && context_.shard.timers.now() >= until) break;
+    if (by_mx && hosts == kMostMxHosts) break;
+    ++hosts;
     auto candidates = co_await plan.next();
     if (cancelled_) break;
     if (!candidates) {
@@ -51,7 +61,7 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
     }
     tried = true;
     const Opened before = opened;
-    const bool settled = co_await try_host(std::move(*candidates), conversations, opened);
+    const bool settled = co_await try_host(std::move(*candidates), until, conversations, opened);
     if (opened.ourselves) {
       loop = std::exchange(opened, before);
       our_rank = plan.rank();
@@ -67,8 +77,8 @@ net::Task<Opened> SmtpDeliverer::connect_fresh(std::string domain) {
 }
 
 /// True if no other host needs to be tried: there is a connection, or a reason to stop.
-net::Task<bool> SmtpDeliverer::try_host(std::vector<Candidate> addresses, unsigned& conversations,
-                                        Opened& opened) {
+net::Task<bool> SmtpDeliverer::try_host(std::vector<Candidate> addresses, SteadyTime until,
+                                        unsigned& conversations, Opened& opened) {
   const std::string host = addresses.front().host;
   // RFC 5321 §5.1: whoever stands behind ourselves in the list is not for us to ask.
   const auto self = std::find_if(addresses.begin(), addresses.end(), [&](const Candidate& one) {
@@ -96,6 +106,7 @@ net::Task<bool> SmtpDeliverer::try_host(std::vector<Candidate> addresses, unsign
     memory_.failed(HostMemory::key(winner.endpoint), context_.shard.timers.now());
     ran.failed.push_back(ran.winner);
     erase_at(addresses, std::move(ran.failed));
+    if (context_.shard.timers.now() >= until) break;
   }
   if (!ourselves.empty()) {
     opened.remote_host = ourselves;

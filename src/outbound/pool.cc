@@ -24,6 +24,12 @@ std::uint32_t SmtpDeliverer::most_messages(const Connection& connection) const {
   return wanted == 0 ? ours : std::min(ours, wanted);
 }
 
+/// With mx_of_recipient each domain has limits of its own.
+std::uint32_t SmtpDeliverer::recipients_at_once() const {
+  const std::uint32_t ours = std::max(1u, options_.max_recipients);
+  return rcpt_max_ == 0 || options_.mx_of_recipient ? ours : std::min(ours, rcpt_max_);
+}
+
 net::Task<Opened> SmtpDeliverer::connect(std::string domain, bool fresh) {
   auto& pool = idle_[pool_key(mail::ascii_lower(domain))];
   while (!fresh && !pool.empty()) {

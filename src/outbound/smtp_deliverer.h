@@ -49,6 +49,7 @@ class SmtpDeliverer final : public Deliverer {
 
   net::Task<AttemptResult> attempt(AttemptInput input) override;
   const NextHopOptions& options() const override { return options_; }
+  std::uint32_t recipients_at_once() const override;
   void close_idle() override {
     for (auto& [key, connections] : idle_) {
       for (auto& connection : connections) connection->quit();
@@ -86,8 +87,8 @@ class SmtpDeliverer final : public Deliverer {
 
   // opening.cc
   net::Task<Opened> connect_fresh(std::string domain);
-  net::Task<bool> try_host(std::vector<Candidate> addresses, unsigned& conversations,
-                           Opened& opened);
+  net::Task<bool> try_host(std::vector<Candidate> addresses, SteadyTime until,
+                           unsigned& conversations, Opened& opened);
   net::Task<net::RaceResult> race(std::vector<net::Endpoint> addresses);
   void remember(const net::RaceResult& ran, const std::vector<Candidate>& addresses);
   net::Task<bool> converse(Candidate with, std::unique_ptr<net::Stream> stream, Opened& opened);
@@ -120,6 +121,7 @@ class SmtpDeliverer final : public Deliverer {
   std::vector<net::ConnectRace*> races_;
   std::vector<net::Timers::Sleeper*> paced_;
   std::size_t active_ = 0;
+  std::uint32_t rcpt_max_ = 0;  // what the server said last (RFC 9422); 0: nothing
   bool cancelled_ = false;
 };
 

@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint32_t kSlice = 4096;
 constexpr std::uint32_t kDueInSlice = 128;  // those cost a read and a report each
 constexpr std::chrono::minutes kActiveAgain{1};
+constexpr std::chrono::minutes kUnreadableAgain{10};
+constexpr std::chrono::hours kMendTime{24};
 constexpr std::chrono::minutes kLongestSleep{10};  // the wall clock may jump meanwhile
 constexpr std::chrono::milliseconds kNextSlice{1};
 
@@ -67,50 +69,103 @@ void QueueImpl::age_some() {
   set_timer(now() + std::max(left, rest), Due::aging, 0, ++aging_generation_);
 }
 
+WallTime QueueImpl::deadline_of(const Message& message, const Policy& policy,
+                                bool delay_told) const {
+  const bool notice = !delay_told && policy.delay_notice > Duration::zero();
+  return message.accepted_at +
+         (notice ? std::min(policy.delay_notice, policy.expiry) : policy.expiry);
+}
+
+/// When something is due next, by what was told and by the policies alone: a pass reads nothing of
+/// what is only old.
+WallTime QueueImpl::deadline_of(const Message& message) const {
+  const WallTime wall_now = clock().now();
+  WallTime next = WallTime::max();
+  for (Index j = message.first_job; j != kNone; j = jobs_[j].next) {
+    const Job& job = jobs_[j];
+    const WallTime due = deadline_of(message, hops_[job.hop].policy, job.delay_told);
+    const bool later = job.state == JobState::active && due <= wall_now;
+    next = std::min(next, later ? wall_now + kActiveAgain : due);
+  }
+  if (!message.has_held()) return next;
+  for (const HeldRecipient& one : message.live->held)
+    next = std::min(next, deadline_of(message, policy_of(one), one.delay_told));
+  return next;
+}
+
 /// Does what is due; the next moment at which something may be.
 WallTime QueueImpl::age(Index at) {
   const auto envelope = envelope_of(at);
-  const WallTime wall_now = clock().now();
-  if (!envelope) return wall_now + kActiveAgain;
-  WallTime next = WallTime::max();
-  bool late = false;
-  const auto look = [&](const Policy& policy, bool told) {
-    const WallTime notice = messages_[at].accepted_at + policy.delay_notice;
-    next = std::min(next, messages_[at].accepted_at + policy.expiry);
-    if (told || policy.delay_notice <= Duration::zero()) return;
-    if (notice <= wall_now) {
-      late = true;
-    } else {
-      next = std::min(next, notice);
-    }
-  };
+  if (!envelope) return age_unreadable(at);
+  const Duration old = clock().now() - messages_[at].accepted_at;
   Index following = kNone;
   for (Index j = messages_[at].first_job; j != kNone; j = following) {
     following = jobs_[j].next;
-    const Policy& policy = hops_[jobs_[j].hop].policy;
-    const bool expired = wall_now - messages_[at].accepted_at >= policy.expiry;
-    if (jobs_[j].state == JobState::active) {
-      next = std::min(next, wall_now + kActiveAgain);
-    } else if (expired) {
-      take_out(j);
-      expire_job(j, *envelope);
-    } else {
-      look(policy, jobs_[j].delay_told);
-    }
+    if (jobs_[j].state == JobState::active || old < hops_[jobs_[j].hop].policy.expiry) continue;
+    take_out(j);
+    expire_job(j, *envelope);
   }
-  if (messages_[at].has_held()) {
-    if (wall_now - messages_[at].accepted_at >= options_.expiry) {
-      expire_held(at, *envelope);
-    } else {
-      for (const HeldRecipient& one : messages_[at].live->held) look(options_, one.delay_told);
-    }
-  }
-  if (late) tell_delay(at, *envelope);
-  if (messages_[at].has_ended()) next = std::min(next, wall_now + kActiveAgain);
+  if (messages_[at].has_held()) expire_held(at, *envelope);
+  tell_delay(at, *envelope);
   let_go(at);
+  note_released(at);
   report_if_quiet(at);
   finish_if_done(at);
-  return next;
+  return messages_[at].alive ? deadline_of(messages_[at]) : WallTime::max();
+}
+
+/// Who could be told is not known. It may be mended; when it has been too old for a whole day, it
+/// is given up as it is.
+WallTime QueueImpl::age_unreadable(Index at) {
+  Message& message = messages_[at];
+  std::vector<std::uint32_t> lost;
+  Index following = kNone;
+  for (Index j = message.first_job; j != kNone; j = following) {
+    following = jobs_[j].next;
+    if (jobs_[j].state == JobState::active) continue;
+    if (!past_mending(message, hops_[jobs_[j].hop].policy.expiry)) continue;
+    lost.insert(lost.end(), jobs_[j].recipients.begin(), jobs_[j].recipients.end());
+    take_out(j);
+    remove_job(j);
+  }
+  if (message.has_held()) {
+    std::erase_if(message.live->held, [&](const HeldRecipient& one) {
+      const bool over = past_mending(message, policy_of(one).expiry);
+      if (over) lost.push_back(one.index);
+      return over;
+    });
+    if (message.live->held.empty()) --held_;
+  }
+  if (!lost.empty()) {
+    expired_.add(lost.size());
+    give_up_unread(at, std::move(lost), "is too old, and its envelope can't be read");
+  }
+  note_released(at);
+  finish_if_done(at);
+  return clock().now() + kUnreadableAgain;
+}
+
+bool QueueImpl::past_mending(const Message& message, Duration expiry) const {
+  return clock().now() - message.accepted_at >= expiry + kMendTime;
+}
+
+/// Settles them, loudly, for nobody else hears of it.
+void QueueImpl::give_up_unread(Index at, std::vector<std::uint32_t> recipients,
+                               const std::string& why) {
+  Message& message = messages_[at];
+  ops::log().critical("message {}: {}; {} recipients are given up, and no sender is told",
+                      message.id.to_string(), why, recipients.size());
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::failed;
+  event.at = clock().now();
+  event.queue_id = message.id;
+  event.recipients = static_cast<std::uint32_t>(recipients.size());
+  event.reply = why;
+  context_.tracking.write(event);
+  for (const std::uint32_t i : recipients) {
+    context_.spool.settle(message.ref(), i, spool::Settlement::failed);
+    --message.open;
+  }
 }
 
 /// RFC 5321 §4.5.4.1. REQUIRES: the job is in no lane.
@@ -133,16 +188,22 @@ void QueueImpl::expire_job(Index at, const mail::Envelope& envelope) {
 }
 
 void QueueImpl::expire_held(Index at, const mail::Envelope& envelope) {
+  const Duration old = clock().now() - messages_[at].accepted_at;
+  std::vector<HeldRecipient> over;
+  std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
+    const bool expired = old >= policy_of(one).expiry;
+    if (expired) over.push_back(one);
+    return expired;
+  });
+  if (!over.empty() && messages_[at].live->held.empty()) --held_;
   mail::Outcome outcome;
   outcome.fate = mail::Fate::failed;
   outcome.status = mail::status::expired;
-  const std::vector<HeldRecipient> held = std::exchange(messages_[at].live->held, {});
-  --held_;
-  for (const HeldRecipient& one : held) {
+  for (const HeldRecipient& one : over) {
     expired_.add();
     outcome.reply = one.by == HeldBy::wave ? "was held for a migration" : "was held by an operator";
-    outcome.reply += " for more than " + age_words(options_.expiry);
-    fail_recipient(at, envelope, one.index, "", outcome, 0);
+    outcome.reply += " for more than " + age_words(policy_of(one).expiry);
+    fail_recipient(at, envelope, one.index, hop_name(one), outcome, 0);
   }
 }
 
@@ -171,11 +232,12 @@ void QueueImpl::tell_delay(Index at, const mail::Envelope& envelope) {
     mail::Outcome outcome;
     outcome.status = mail::status::no_answer;
     for (HeldRecipient& one : messages_[at].live->held) {
-      const bool due = options_.delay_notice > Duration::zero() && age >= options_.delay_notice;
+      const Policy& policy = policy_of(one);
+      const bool due = policy.delay_notice > Duration::zero() && age >= policy.delay_notice;
       if (std::exchange(one.delay_told, one.delay_told || due) || !due) continue;
       outcome.reply =
           one.by == HeldBy::wave ? "is held while the mailbox moves" : "is held by an operator";
-      add(one.index, outcome, options_.expiry);
+      add(one.index, outcome, policy.expiry);
     }
   }
   if (late.empty()) return;

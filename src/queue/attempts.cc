@@ -70,7 +70,7 @@ void QueueImpl::begin_attempt(Index at) {
   outbound::Deliverer* const deliverer =
       found == context_.deliverers.end() ? nullptr : found->second;
   const std::size_t most =
-      deliverer == nullptr ? 100 : std::max(1u, deliverer->options().max_recipients);
+      deliverer == nullptr ? 100 : std::max(1u, deliverer->recipients_at_once());
   outbound::AttemptInput input = ask_routing(at, *envelope, most);
   input.envelope = envelope;
   input.message = messages_[message].ref();
@@ -92,6 +92,7 @@ void QueueImpl::begin_attempt(Index at) {
     apply(at, input, result, now());
     return;
   }
+  if (deliverer->options().mx_of_recipient && !take_domain_turn(at, input)) return let_go(message);
   jobs_[at].state = JobState::active;
   ++jobs_[at].attempts;
   ++hops_[hop].active;
@@ -104,8 +105,13 @@ net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
                                    outbound::AttemptInput input) {
   const outbound::AttemptInput kept = input;
   const SteadyTime began = now();
+  const Index hop = jobs_[job].hop;
+  std::string domain;
+  if (deliverer->options().mx_of_recipient)
+    domain = mail::ascii_lower(kept.recipients.front().target.domain);
   const outbound::AttemptResult result = co_await deliverer->attempt(std::move(input));
   --active_;
+  if (!domain.empty()) end_domain_turn(hop, domain);
   apply(job, kept, result, began);
   if (stopping_ && active_ == 0) sleeper_.wake();
 }
@@ -123,6 +129,7 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
   outbound::AttemptInput input;
   std::vector<std::uint32_t> staying;
   std::map<Index, std::vector<std::uint32_t>> moving;
+  Unroutable unroutable;
   std::size_t asked = 0;
   for (; asked < recipients.size() && staying.size() < most; ++asked) {
     const std::uint32_t i = recipients[asked];
@@ -153,23 +160,20 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
         break;
       case routing::Verdict::defer:
       case routing::Verdict::refuse:
-        defer_by_routing(message, hop, job, envelope, i, decision);
+        unroutable.emplace_back(i, std::move(decision));
         break;
     }
   }
   if (asked < recipients.size()) {
     // The rest goes behind the others of its lane: a long list must not delay others.
-    Job& rest = jobs_[add_job(message, hop, {recipients.begin() + asked, recipients.end()})];
-    rest.failures = job.failures;
-    rest.attempts = job.attempts;
-    rest.delay_told = job.delay_told;
-    rest.last_reply = job.last_reply;
+    add_rest(job, {recipients.begin() + asked, recipients.end()});
   }
   job.recipients = RecipientList(std::move(staying));
   for (auto& group : moving) {
-    jobs_[add_job(message, group.first, std::move(group.second))].delay_told = job.delay_told;
+    add_job(message, group.first, std::move(group.second), job.delay_told);
     if (group.first != hop) dispatch(group.first);
   }
+  if (!unroutable.empty()) defer_by_routing(message, hop, job, envelope, unroutable);
   return input;
 }
 
@@ -195,14 +199,6 @@ routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_
   return decision;
 }
 
-/// The mark in the spool goes when nothing of the message is held any more.
-void QueueImpl::note_released(Index at) {
-  Message& message = messages_[at];
-  if (!message.marked_held || message.has_held()) return;
-  message.marked_held = false;
-  context_.spool.set_held(message.ref(), false);
-}
-
 /// Nothing of the message goes out soon: its content and envelope need not stay in memory.
 void QueueImpl::let_go(Index at) {
   Message& message = messages_[at];
@@ -220,27 +216,6 @@ bool QueueImpl::has_attempt(Index message) const {
     if (jobs_[j].state == JobState::active) return true;
   }
   return false;
-}
-
-void QueueImpl::hold(Index at, HeldRecipient held, const mail::Envelope& envelope,
-                     const routing::Decision& decision) {
-  Message& message = messages_[at];
-  if (!message.has_held()) ++held_;
-  message.need_live().held.push_back(held);
-  if (!message.marked_held) {
-    message.marked_held = true;
-    context_.spool.set_held(message.ref(), true);
-  }
-  const std::string original = envelope.recipients[held.index].original.to_string();
-  ops::TrackingEvent event;
-  event.kind = ops::TrackingKind::held;
-  event.at = clock().now();
-  event.queue_id = message.id;
-  event.recipient = original;
-  event.next_hop = decision.next_hop;
-  event.wave = decision.wave;
-  event.why = decision.why;
-  context_.tracking.write(event);
 }
 
 }  // namespace waypost::queue

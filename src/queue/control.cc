@@ -54,16 +54,16 @@ QueueImpl::Picked QueueImpl::pick(Index at, const Selector& selector) {
     picked.count += these.size();
     if (!these.empty()) picked.jobs.emplace_back(j, std::move(these));
   }
-  // A held recipient stands before no next hop, and no server has answered.
-  const bool anywhere = selector.next_hop.empty() && selector.reply.empty();
-  if (message.live && anywhere &&
+  // No server has answered about a held recipient.
+  if (message.live && selector.reply.empty() &&
       selector.state.value_or(RecipientState::held) == RecipientState::held) {
     for (const HeldRecipient& one : message.live->held) {
-      if (wanted(one.index)) picked.held.push_back(one.index);
+      const bool there = selector.next_hop.empty() || hop_name(one) == selector.next_hop;
+      if (there && wanted(one.index)) picked.held.push_back(one.index);
     }
     picked.count += picked.held.size();
   }
-  if (message.live && anywhere &&
+  if (message.live && selector.reply.empty() && selector.next_hop.empty() &&
       selector.state.value_or(RecipientState::ended) == RecipientState::ended) {
     for (const EndedRecipient& one : message.live->ended) {
       if (wanted(one.index)) picked.ended.push_back(one.index);
@@ -89,18 +89,28 @@ QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command) {
                         [index](const auto& one) { return one.index == index; })
         ->by;
   };
+  // To hold what is held by a command changes nothing, but counts: it may be that only the answer
+  // to the first command was lost, and the journal has yet to hear of it.
   std::erase_if(picked.held, [&](std::uint32_t i) {
     return verb == Verb::flush || verb == Verb::suspend ||
            (verb == Verb::resume && held_by(i) != HeldBy::suspension) ||
-           (verb == Verb::hold && held_by(i) == HeldBy::command);
+           (held_by(i) == HeldBy::damage && verb != Verb::remove && verb != Verb::release);
   });
   return picked;
+}
+
+void QueueImpl::stand(const Command& command) {
+  set_suspension(command);
+  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
 }
 
 ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
   ControlResult result;
   const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
-  if (standing && slice.from == 0 && !command.dry_run) set_suspension(command);
+  // Its walk may come later than the word that ends it: nobody would let go what it holds.
+  if (command.verb == Verb::suspend && !command.dry_run &&
+      std::find(suspensions_.begin(), suspensions_.end(), command.selector) == suspensions_.end())
+    return result;
   const bool whole_hop = command.selector.only_next_hop();
   // A stopped next hop keeps its mail where it is; there is nothing to move.
   const bool walk = !(standing && whole_hop);
@@ -113,8 +123,9 @@ ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
       touched.recipients.insert(touched.recipients.end(), recipients.begin(), recipients.end());
     }
     if (touched.recipients.empty()) continue;
-    result.recipients += touched.recipients.size();
-    if (!command.dry_run) act(at, picked, command);
+    const auto count = touched.recipients.size();
+    if (!command.dry_run && !act(at, picked, command)) continue;
+    result.recipients += count;
     result.touched.push_back(std::move(touched));
   }
   if (until < messages_.end() && walk) result.next = until;
@@ -128,9 +139,10 @@ ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
   return result;
 }
 
-void QueueImpl::act(Index at, const Picked& picked, const Command& command) {
+/// False: nothing could be done.
+bool QueueImpl::act(Index at, const Picked& picked, const Command& command) {
   const auto envelope = envelope_of(at);
-  if (!envelope) return;
+  if (!envelope) return act_unread(at, picked, command);
   const std::uint32_t generation = messages_[at].generation;
   std::uint32_t count = static_cast<std::uint32_t>(picked.held.size());
   for (const auto& [job, recipients] : picked.jobs)
@@ -140,11 +152,33 @@ void QueueImpl::act(Index at, const Picked& picked, const Command& command) {
   for (const auto& [job, recipients] : picked.jobs) {
     if (jobs_[job].alive) act_on_job(job, recipients, command, *envelope);
   }
-  if (messages_[at].generation != generation) return;
+  if (messages_[at].generation != generation) return true;
   note_released(at);
   let_go(at);
   report_if_quiet(at);
   finish_if_done(at);
+  return true;
+}
+
+/// Without an envelope nobody can be sent or told anything; but it can be given up.
+bool QueueImpl::act_unread(Index at, const Picked& picked, const Command& command) {
+  if (command.verb != Verb::remove) return false;
+  std::vector<std::uint32_t> gone = picked.held;
+  for (const auto& [job, recipients] : picked.jobs) {
+    gone.insert(gone.end(), recipients.begin(), recipients.end());
+    remove_recipients(job, recipients);
+  }
+  if (!picked.held.empty()) {
+    std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
+      return std::find(picked.held.begin(), picked.held.end(), one.index) != picked.held.end();
+    });
+    if (messages_[at].live->held.empty()) --held_;
+  }
+  track_control(command, at, static_cast<std::uint32_t>(gone.size()));
+  give_up_unread(at, std::move(gone), "deleted by " + command.by);
+  note_released(at);
+  finish_if_done(at);
+  return true;
 }
 
 void QueueImpl::act_on_job(Index at, const std::vector<std::uint32_t>& recipients,
@@ -177,8 +211,7 @@ void QueueImpl::act_on_job(Index at, const std::vector<std::uint32_t>& recipient
     case Verb::reroute: {
       for (const std::uint32_t i : recipients) rerouted_[envelope.id.value][i] = command.next_hop;
       remove_recipients(at, recipients);
-      const Index fresh = add_job(message, hop_of(command.next_hop), recipients);
-      jobs_[fresh].delay_told = told;
+      add_job(message, hop_of(command.next_hop), recipients, told);
       return;
     }
   }
@@ -209,7 +242,13 @@ void QueueImpl::act_on_held(Index at, const std::vector<std::uint32_t>& recipien
     case Verb::flush:
       return;
     case Verb::reroute:
-      for (const std::uint32_t i : recipients) rerouted_[envelope.id.value][i] = command.next_hop;
+      for (HeldRecipient& one : messages_[at].live->held) {
+        if (std::find(recipients.begin(), recipients.end(), one.index) == recipients.end())
+          continue;
+        rerouted_[envelope.id.value][one.index] = command.next_hop;
+        one.hop = static_cast<std::uint16_t>(hop_of(command.next_hop));
+        plan_aging(deadline_of(messages_[at], policy_of(one), one.delay_told));
+      }
       return;
     case Verb::resume:
       take([](const HeldRecipient& one) { return one.by == HeldBy::suspension; });
@@ -224,6 +263,8 @@ void QueueImpl::act_on_held(Index at, const std::vector<std::uint32_t>& recipien
       for (const std::uint32_t i : out) give_up(at, envelope, i, "", command);
       return;
   }
+  for (const std::uint32_t i : out)
+    track_released(at, envelope, i, decide(envelope, i).wave, &command);
   if (!out.empty()) add_jobs(at, envelope, out, told);
 }
 
@@ -275,11 +316,12 @@ const Selector* QueueImpl::suspended_by(const mail::Envelope& envelope, std::uin
 void QueueImpl::recall(Index at, const mail::Envelope& envelope, std::vector<std::uint32_t>& open) {
   const auto found = context_.remembered->held.find(messages_[at].id.value);
   if (found == context_.remembered->held.end()) return;
-  routing::Decision decision;
-  decision.why = "held by an operator before the restart";
   std::erase_if(open, [&](std::uint32_t i) {
     if (!found->second.contains(i)) return false;
-    hold(at, {i, HeldBy::command, true}, envelope, decision);
+    routing::Decision decision = decide(envelope, i);
+    decision.why = "held by an operator before the restart";
+    const Policy& policy = hops_[held_hop(envelope, i, decision)].policy;
+    hold(at, {i, HeldBy::command, told_by_age(at, policy)}, envelope, decision);
     return true;
   });
 }

@@ -142,6 +142,12 @@ Result<Command> command_from(const json::value& value) {
   }
   if (command.verb == Verb::reroute && command.next_hop.empty())
     return fail(ErrorKind::invalid, "reroute needs 'next_hop': where to");
+  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
+  if (const auto member = command.selector.about_queued_mail(); standing && !member.empty())
+    return fail(ErrorKind::invalid, std::string(to_string(command.verb)) +
+                                        " is also for mail that is still to come, of " + "which '" +
+                                        std::string(member) +
+                                        "' can't be told; use hold and release");
   return command;
 }
 
@@ -151,6 +157,8 @@ Result<json::value> parse_json(std::string_view text) {
   if (error) return fail(ErrorKind::invalid, "not JSON: " + error.message());
   return value;
 }
+
+std::string to_json(const Selector& selector) { return json::serialize(selector_object(selector)); }
 
 std::string to_json(const Command& command) { return json::serialize(command_object(command)); }
 

@@ -35,12 +35,16 @@ struct EndedRecipient {
   mail::ReportAction action = mail::ReportAction::failed;
 };
 
-enum class HeldBy : std::uint8_t { wave, command, suspension };
+/// damage: the envelope can't be read, so nobody knows where it should go.
+enum class HeldBy : std::uint8_t { wave, command, suspension, damage };
 struct HeldRecipient {
+  static constexpr std::uint16_t kNoHop = 0xFFFF;
   std::uint32_t index = 0;
   HeldBy by = HeldBy::wave;
   bool delay_told = false;
+  std::uint16_t hop = kNoHop;  // where routing would send it now
 };
+static_assert(sizeof(HeldRecipient) == 8);
 
 /// What a message has only under way, in trouble or held.
 struct Live {

@@ -17,9 +17,11 @@ QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
   return index;
 }
 
-/// Groups the recipients by next hop, in order of first appearance.
+/// Groups the recipients by next hop, in order of first appearance. No `delay_told`: after a
+/// restart; it must be known before a job begins, for from there it may be held.
 void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
-                         const std::vector<std::uint32_t>& recipients, bool delay_told) {
+                         const std::vector<std::uint32_t>& recipients,
+                         std::optional<bool> delay_told) {
   Groups groups;
   for (const std::uint32_t i : recipients) {
     const std::string& name = envelope.recipients[i].next_hop;
@@ -32,18 +34,20 @@ void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
     group->second.push_back(i);
   }
   for (auto& [hop, members] : groups) {
-    jobs_[add_job(message, hop, std::move(members))].delay_told = delay_told;
+    const bool told = delay_told.value_or(told_by_age(message, hops_[hop].policy));
+    add_job(message, hop, std::move(members), told);
   }
   for (const auto& [hop, members] : groups) dispatch(hop);
 }
 
-QueueImpl::Index QueueImpl::add_job(Index message, Index hop,
-                                    std::vector<std::uint32_t> recipients) {
+QueueImpl::Index QueueImpl::add_job(Index message, Index hop, std::vector<std::uint32_t> recipients,
+                                    bool delay_told) {
   const Index at = jobs_.add();
   Job& job = jobs_[at];
   job.message = message;
   job.hop = static_cast<std::uint16_t>(hop);
   job.alive = true;
+  job.delay_told = delay_told;
   job.generation = next_generation_++;
   job.recipients = RecipientList(std::move(recipients));
   job.next = messages_[message].first_job;
@@ -51,7 +55,22 @@ QueueImpl::Index QueueImpl::add_job(Index message, Index hop,
   messages_[message].first_job = at;
   ++messages_[message].moving;
   hops_[hop].ready.push_back(messages_[message].sender, at);
+  // What moves to a next hop with less patience is due earlier than anybody has planned.
+  plan_aging(deadline_of(messages_[message], hops_[hop].policy, delay_told));
   return at;
+}
+
+QueueImpl::Index QueueImpl::add_rest(const Job& whole, std::vector<std::uint32_t> recipients) {
+  const Index at = add_job(whole.message, whole.hop, std::move(recipients), whole.delay_told);
+  Job& rest = jobs_[at];
+  rest.failures = whole.failures;
+  rest.attempts = whole.attempts;
+  rest.last_reply = whole.last_reply;
+  return at;
+}
+
+bool QueueImpl::told_by_age(Index message, const Policy& policy) const {
+  return clock().now() - messages_[message].accepted_at >= policy.delay_notice;
 }
 
 void QueueImpl::make_ready(Index at) {

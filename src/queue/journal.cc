@@ -1,23 +1,12 @@
 #include "waypost/queue/journal.h"
 
-#include "waypost/ops/log.h"
-
 #include "queue/json_values.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 
 namespace waypost::queue {
 namespace json = boost::json;
 namespace {
-
-bool must_survive(Verb verb) {
-  return verb != Verb::flush && verb != Verb::bounce && verb != Verb::remove;
-}
 
 json::object touched_object(const Touched& touched) {
   json::array recipients;
@@ -52,39 +41,99 @@ std::string line_of(const Command& command, const std::vector<Touched>& touched)
 
 class FileJournal final : public Journal {
  public:
-  explicit FileJournal(std::string path) : path_(std::move(path)) {}
-  ~FileJournal() override {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  FileJournal(spool::Disk& disk, std::string path) : disk_(disk), path_(std::move(path)) {}
 
   Result<> read(const std::function<void(const std::string&)>& complain) {
-    std::ifstream file(path_);
-    std::string line;
-    for (std::size_t number = 1; std::getline(file, line); ++number) {
-      if (line.empty()) continue;
-      const auto read_one = take(line);
+    auto opened = disk_.open(path_, false);
+    if (!opened && opened.error().kind == ErrorKind::not_found) return {};
+    if (!opened) return fail(std::move(opened).error());
+    const auto text = content_of(**opened);
+    if (!text) return fail(text.error());
+    std::size_t number = 1;
+    std::size_t begin = 0;
+    for (auto end = text->find('\n'); end != std::string::npos; end = text->find('\n', begin)) {
+      const std::string line = text->substr(begin, end - begin);
+      begin = end + 1;
+      const auto read_one = line.empty() ? Result<>() : take(line);
       if (!read_one)
         complain(path_ + ":" + std::to_string(number) + ": " + read_one.error().message +
                  "; the line is left out");
+      ++number;
     }
+    if (begin < text->size())
+      complain(path_ + ":" + std::to_string(number) +
+               ": a crash has torn this line; whoever gave the command was not told that it is "
+               "done; the line is left out");
+    file_ = std::move(*opened);
+    end_ = begin;
     return {};
   }
   const ControlState& state() const override { return state_; }
+
+  Result<> usable() const override {
+    if (trouble_.empty()) return {};
+    return fail(ErrorKind::io, path_ + ": " + trouble_ +
+                                   "; after that nobody knows what the disk has: mend it and "
+                                   "restart the gateway");
+  }
 
   Result<> append(const Command& command, const std::vector<Touched>& touched) override {
     if (!must_survive(command.verb) || command.dry_run) return {};
     const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
     if (!standing && touched.empty()) return {};
-    state_.apply(command, touched);
-    if (fd_ < 0) {
-      if (auto opened = open_file(path_, false); !opened) return opened;
+    if (auto can = usable(); !can) return can;
+    if (file_ == nullptr) {
+      auto opened = disk_.open(path_, true);
+      if (!opened) return fail(std::move(opened).error());
+      file_ = std::move(*opened);
+      end_ = 0;
+      named_ = false;
     }
-    return write(fd_, path_, line_of(command, touched));
+    const std::string line = line_of(command, touched);
+    if (auto written = write(*file_, line); !written) return written;
+    if (!named_) {
+      if (auto synced = sync_names(); !synced) return synced;
+    }
+    state_.apply(command, touched);
+    return {};
   }
 
   Result<> compact(const std::function<bool(std::uint64_t id)>& exists) override {
     std::erase_if(state_.held, [&](const auto& one) { return !exists(one.first); });
     std::erase_if(state_.rerouted, [&](const auto& one) { return !exists(one.first); });
+    const std::string text = text_of_state();
+    if (file_ == nullptr && text.empty()) return {};
+    if (text.empty()) {
+      if (auto removed = disk_.remove(path_); !removed) return removed;
+      file_ = nullptr;
+      end_ = 0;
+      return sync_names();
+    }
+    const std::string fresh = path_ + ".new";
+    static_cast<void>(disk_.remove(fresh));  // a crash may have left one
+    auto opened = disk_.open(fresh, true);
+    if (!opened) return fail(std::move(opened).error());
+    const iovec all{const_cast<char*>(text.data()), text.size()};
+    if (auto written = (*opened)->write_at(0, {&all, 1}); !written) return written;
+    if (auto synced = (*opened)->sync_data(); !synced) return synced;  // the old one is still good
+    if (auto moved = disk_.rename(fresh, path_); !moved) return moved;
+    file_ = std::move(*opened);
+    end_ = text.size();
+    return sync_names();
+  }
+
+ private:
+  static Result<std::string> content_of(spool::File& file) {
+    const auto size = file.size();
+    if (!size) return fail(size.error());
+    std::string text(*size, '\0');
+    const auto got = file.read_at(0, {text.data(), text.size()});
+    if (!got) return fail(got.error());
+    text.resize(*got);
+    return text;
+  }
+
+  std::string text_of_state() const {
     std::string text;
     Command command;
     for (const Selector& one : state_.suspensions) {
@@ -103,20 +152,9 @@ class FileJournal final : public Journal {
         text += line_of(command, {{QueueId{id}, {recipient}}});
       }
     }
-    if (text.empty()) {
-      if (::unlink(path_.c_str()) != 0 && errno != ENOENT)
-        return fail(ErrorKind::io, path_ + ": can't be removed: " + describe_errno(errno));
-      return {};
-    }
-    const std::string fresh = path_ + ".new";
-    if (auto opened = open_file(fresh, true); !opened) return opened;
-    if (auto written = write(fd_, fresh, text); !written) return written;
-    if (::rename(fresh.c_str(), path_.c_str()) != 0)
-      return fail(ErrorKind::io, path_ + ": can't be replaced: " + describe_errno(errno));
-    return {};
+    return text;
   }
 
- private:
   Result<> take(const std::string& line) {
     const auto value = parse_json(line);
     if (!value) return fail(value.error());
@@ -135,32 +173,48 @@ class FileJournal final : public Journal {
     return {};
   }
 
-  Result<> open_file(const std::string& path, bool fresh) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND | (fresh ? O_TRUNC : 0),
-                 0600);
-    if (fd_ < 0) return fail(ErrorKind::io, path + ": can't be opened: " + describe_errno(errno));
-    return {};
-  }
-
-  static Result<> write(int fd, const std::string& path, std::string_view text) {
-    while (!text.empty()) {
-      const ssize_t n = ::write(fd, text.data(), text.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return fail(ErrorKind::io, path + ": can't be written: " + describe_errno(errno));
-      text.remove_prefix(static_cast<std::size_t>(n));
+  /// Behind the last whole line. What a crash or a failed write has left there is covered: the line
+  /// is made as long, for a torn one must not stick to the next.
+  Result<> write(spool::File& file, std::string line) {
+    const auto size = file.size();
+    if (!size) return fail(size.error());
+    if (end_ + line.size() < *size) {
+      line.pop_back();
+      line.resize(*size - end_ - 1, ' ');
+      line += '\n';
     }
-    if (::fdatasync(fd) != 0)
-      return fail(ErrorKind::io, path + ": can't be synced: " + describe_errno(errno));
+    const iovec all{line.data(), line.size()};
+    if (auto written = file.write_at(end_, {&all, 1}); !written) return written;
+    if (auto synced = file.sync_data(); !synced) {
+      trouble_ = synced.error().message;
+      return synced;
+    }
+    end_ += line.size();
     return {};
   }
 
+  /// A name that came or moved is there after a crash only when its directory was synced.
+  Result<> sync_names() {
+    auto synced = disk_.sync_directory(path_.substr(0, path_.rfind('/')));
+    if (!synced) trouble_ = synced.error().message;
+    named_ = synced.has_value();
+    return synced;
+  }
+
+  spool::Disk& disk_;
   std::string path_;
-  int fd_ = -1;
+  std::unique_ptr<spool::File> file_;  // null: there is none yet
+  std::uint64_t end_ = 0;              // of its last whole line
+  bool named_ = false;                 // its name is on stable storage
+  std::string trouble_;                // why no line can be promised any more
   ControlState state_;
 };
 
 }  // namespace
+
+bool must_survive(Verb verb) {
+  return verb != Verb::flush && verb != Verb::bounce && verb != Verb::remove;
+}
 
 void ControlState::apply(const Command& command, const std::vector<Touched>& touched) {
   const Selector& what = command.selector;
@@ -201,8 +255,9 @@ void ControlState::apply(const Command& command, const std::vector<Touched>& tou
 }
 
 Result<std::unique_ptr<Journal>> Journal::open(
-    const std::string& path, const std::function<void(const std::string&)>& complain) {
-  auto journal = std::make_unique<FileJournal>(path);
+    spool::Disk& disk, const std::string& path,
+    const std::function<void(const std::string&)>& complain) {
+  auto journal = std::make_unique<FileJournal>(disk, path);
   if (auto read = journal->read(complain); !read) return fail(read.error());
   return journal;
 }

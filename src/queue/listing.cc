@@ -28,7 +28,7 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
   if (picked.count + picked.ended.size() == 0) return std::nullopt;
   const Message& message = messages_[at];
   const auto envelope = envelope_of(at);
-  if (!envelope) return std::nullopt;
+  if (!envelope) return listed_unread(at, picked);
   ListedMessage line;
   line.id = message.id;
   line.message_id = envelope->message_id;
@@ -71,6 +71,8 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     ListedRecipient& one = add(i, RecipientState::held);
     for (const HeldRecipient& held : message.live->held) {
       if (held.index != i) continue;
+      one.next_hop = hop_name(held);
+      line.expires_at = message.accepted_at + policy_of(held).expiry;
       one.why = held.by == HeldBy::wave      ? "its wave is migrating"
                 : held.by == HeldBy::command ? "held by an operator"
                                              : "suspended by an operator";
@@ -82,6 +84,33 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
       if (ended.index == i) one.why = ended.outcome.reply;
     }
   }
+  return line;
+}
+
+/// It is there, and more can't be said.
+ListedMessage QueueImpl::listed_unread(Index at, const Picked& picked) const {
+  const Message& message = messages_[at];
+  ListedMessage line;
+  line.id = message.id;
+  line.accepted_at = message.accepted_at;
+  line.expires_at = message.accepted_at + options_.expiry;
+  line.recipients = message.recipients;
+  line.settled = message.recipients - message.open;
+  const auto add = [&line](std::uint32_t i, RecipientState state) {
+    ListedRecipient one;
+    one.index = i;
+    one.state = state;
+    one.why = "its envelope can't be read";
+    line.open.push_back(std::move(one));
+  };
+  for (const auto& [j, recipients] : picked.jobs) {
+    const RecipientState state = jobs_[j].state == JobState::active    ? RecipientState::active
+                                 : jobs_[j].state == JobState::waiting ? RecipientState::waiting
+                                                                       : RecipientState::ready;
+    for (const std::uint32_t i : recipients) add(i, state);
+  }
+  for (const std::uint32_t i : picked.held) add(i, RecipientState::held);
+  for (const std::uint32_t i : picked.ended) add(i, RecipientState::ended);
   return line;
 }
 

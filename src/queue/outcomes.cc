@@ -166,30 +166,37 @@ void QueueImpl::fail_recipient(Index message, const mail::Envelope& envelope,
   end_recipient(message, {recipient, outcome, clock().now(), mail::ReportAction::failed});
 }
 
-/// Routing does not want this recipient (any more): unknown_grace long it may be a mistake that is
-/// mended. `like`: the job that it comes from.
+/// Routing does not want these recipients (any more): unknown_grace long it may be a mistake that
+/// is mended. They wait together, so that those that fail in the end are told of in one report.
+/// `like`: the job that they come from.
 void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
-                                 const mail::Envelope& envelope, std::uint32_t recipient,
-                                 const routing::Decision& decision) {
-  mail::Outcome outcome;
-  outcome.reply = decision.reply.to_line();
-  outcome.status = decision.reply.status;
-  const bool patient =
-      decision.verdict == routing::Verdict::defer ||
-      (clock().now() - envelope.accepted_at < options_.unknown_grace && !envelope.is_report);
-  if (!patient) {
+                                 const mail::Envelope& envelope, const Unroutable& recipients) {
+  const bool grace =
+      clock().now() - envelope.accepted_at < options_.unknown_grace && !envelope.is_report;
+  std::vector<std::uint32_t> patient;
+  std::vector<mail::Outcome> outcomes;
+  for (const auto& [i, decision] : recipients) {
+    mail::Outcome outcome;
+    outcome.reply = decision.reply.to_line();
+    outcome.status = decision.reply.status;
+    if (decision.verdict == routing::Verdict::defer || grace) {
+      patient.push_back(i);
+      outcomes.push_back(std::move(outcome));
+      continue;
+    }
     outcome.fate = mail::Fate::failed;
     if (outcome.status.klass != 5) outcome.status = mail::status::unknown_mailbox;
-    return fail_recipient(message, envelope, recipient, hops_[hop].name, outcome, 0);
+    fail_recipient(message, envelope, i, hops_[hop].name, outcome, 0);
   }
-  const Index parked = add_job(message, hop, {recipient});
+  if (patient.empty()) return;
+  const Index parked = add_rest(like, patient);
   Job& job = jobs_[parked];
-  job.failures = static_cast<std::uint16_t>(like.failures + 1);
-  job.delay_told = like.delay_told;
-  remember_reply(job, hops_[hop], outcome);
+  ++job.failures;
+  remember_reply(job, hops_[hop], outcomes.back());
   const SteadyTime due = now() + backoff_.after(hops_[hop].policy.backoff, job.failures);
-  track(ops::TrackingKind::deferred, envelope, recipient, "", hops_[hop].name, outcome, 0, nullptr,
-        wall(due));
+  for (std::size_t k = 0; k < patient.size(); ++k)
+    track(ops::TrackingKind::deferred, envelope, patient[k], "", hops_[hop].name, outcomes[k], 0,
+          nullptr, wall(due));
   take_out(parked);
   make_waiting(parked, due);
 }

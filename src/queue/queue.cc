@@ -89,12 +89,7 @@ void QueueImpl::keep_warm(Index added) {
 
 void QueueImpl::restore(spool::StoredMessage stored) {
   auto decoded = mail::decode_envelope(stored.envelope);
-  if (!decoded) {
-    ops::log().error(
-        "message {}: its envelope can't be read: {}; it stays in the spool, undelivered",
-        stored.ref.id.to_string(), decoded.error().message);
-    return;
-  }
+  if (!decoded) return restore_unreadable(stored, decoded.error());
   std::vector<std::uint32_t> open;
   for (std::uint32_t i = 0; i < decoded->recipients.size(); ++i) {
     if (i >= stored.settled.size() || stored.settled[i] == spool::Settlement::open)
@@ -114,12 +109,30 @@ void QueueImpl::restore(spool::StoredMessage stored) {
   const Index message = add_message(stored.ref, *decoded, static_cast<std::uint32_t>(open.size()));
   messages_[message].marked_held = stored.held;
   if (context_.remembered != nullptr) recall(message, *decoded, open);
-  add_jobs(message, *decoded, open, false);
   // Whoever is late already was told before the restart; telling nobody twice goes first.
-  const Duration age = clock().now() - decoded->accepted_at;
-  for (Index j = messages_[message].first_job; j != kNone; j = jobs_[j].next) {
-    jobs_[j].delay_told = age >= hops_[jobs_[j].hop].policy.delay_notice;
+  add_jobs(message, *decoded, open, std::nullopt);
+}
+
+/// Nobody knows where it should go and who should be told: it waits for somebody who mends the
+/// disk, and then restarts; or for a delete; or for its end.
+void QueueImpl::restore_unreadable(const spool::StoredMessage& stored, const Error& why) {
+  ops::log().error(
+      "message {}: its envelope can't be read: {}; it is held, undelivered; 'waypost queue delete "
+      "{}' gives it up",
+      stored.ref.id.to_string(), why.message, stored.ref.id.to_string());
+  std::vector<HeldRecipient> open;
+  for (std::uint32_t i = 0; i < stored.ref.recipients; ++i) {
+    if (i >= stored.settled.size() || stored.settled[i] == spool::Settlement::open)
+      open.push_back({i, HeldBy::damage, true});
   }
+  if (open.empty()) return;
+  mail::Envelope unknown;
+  // A queue id is a moment, too.
+  unknown.accepted_at = WallTime(std::chrono::microseconds(stored.ref.id.value >> 4));
+  const Index at = add_message(stored.ref, unknown, static_cast<std::uint32_t>(open.size()));
+  messages_[at].marked_held = stored.held;
+  messages_[at].need_live().held = std::move(open);
+  ++held_;
 }
 
 QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref, const mail::Envelope& envelope,
@@ -138,7 +151,7 @@ QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref, const mail::Envel
     const std::size_t hash = std::hash<std::string>()(envelope.reverse_path->to_string());
     message.sender = static_cast<std::uint32_t>(hash ^ hash >> 32);
   }
-  plan_aging(deadline_of(message));
+  plan_aging(message.accepted_at + soonest_);
   return at;
 }
 
@@ -197,6 +210,7 @@ bool QueueImpl::means_something(const Timer& timer) const {
     case Due::aging:
       return timer.generation == aging_generation_;
     case Due::pause:
+    case Due::review:
       return true;
   }
   return false;
@@ -218,6 +232,8 @@ void QueueImpl::fire(const Timer& timer) {
       return dispatch(timer.index);
     case Due::aging:
       return age_some();
+    case Due::review:
+      return review_some();
   }
 }
 
@@ -261,27 +277,6 @@ void QueueImpl::flush(const std::string& next_hop) {
   }
 }
 
-void QueueImpl::routes_changed() {
-  for (Index at = 0; at < messages_.end(); ++at) {
-    if (!messages_[at].alive || !messages_[at].has_held()) continue;
-    const auto envelope = envelope_of(at);
-    if (!envelope) continue;
-    std::vector<std::uint32_t> released;
-    bool told = false;
-    std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
-      if (one.by != HeldBy::wave) return false;
-      released.push_back(one.index);
-      told = told || one.delay_told;
-      return true;
-    });
-    if (released.empty()) continue;
-    if (messages_[at].live->held.empty()) --held_;
-    add_jobs(at, *envelope, released, told);
-  }
-  // Next hops may have come or gone.
-  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
-}
-
 QueueStats QueueImpl::stats() const {
   QueueStats stats;
   stats.messages = messages_.size();
@@ -295,7 +290,7 @@ QueueStats QueueImpl::stats() const {
   }
   for (const Hop& hop : hops_) {
     NextHopState state;
-    state.name = hop.name;
+    state.name = hop.name.empty() ? "undecided" : hop.name;  // reports whose addressee has to wait
     state.ready = hop.ready.size();
     state.waiting = hop.waiting;
     state.active = hop.active;

@@ -2,6 +2,8 @@
 //   queue.cc     messages come in; the loop; timers; statistics
 //   jobs.cc      jobs and next hops: made, made ready, put to wait, removed
 //   attempts.cc  which job goes next, routing asked anew, one attempt
+//   domains.cc   mx_of_recipient: one domain may not take every place
+//   held.cc      what is held, and asked again after each reload
 //   outcomes.cc  what becomes of each recipient
 //   aging.cc     too old, late: expiry and delay notices, wherever the recipients are
 //   reports.cc   delivery status notifications
@@ -16,6 +18,7 @@
 #include "waypost/queue/queue.h"
 
 #include "queue/backoff.h"
+#include "queue/domain_turns.h"
 #include "queue/entries.h"
 #include "queue/ready_lanes.h"
 #include "queue/site.h"
@@ -23,6 +26,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -42,6 +46,7 @@ struct Hop {
   bool pause_timer = false;
   bool to_dispatch = false;  // stands in QueueImpl::to_dispatch_
   ReplyRef last_reply;
+  DomainTurns domains;  // mx_of_recipient only
 };
 
 class QueueImpl final : public Queue {
@@ -55,6 +60,7 @@ class QueueImpl final : public Queue {
   net::Task<void> run() override;
   void stop() override;
   QueueStats stats() const override;
+  void stand(const Command& command) override;
   ControlResult control(const Command& command, const Slice& slice) override;
   ListResult list(const Selector& selector, const Slice& slice) override;
   std::optional<spool::MessageRef> find(QueueId id) const override;
@@ -62,12 +68,12 @@ class QueueImpl final : public Queue {
  private:
   using Index = std::uint32_t;
   static constexpr Index kNone = Slab<Job>::kNone;
-  enum class Due : std::uint8_t { job, report, pause, aging };
+  enum class Due : std::uint8_t { job, report, pause, aging, review };
   struct Timer {
     SteadyTime at;
     std::uint32_t generation;
-    Index index : 30;
-    Index what : 2;
+    Index index : 29;
+    Index what : 3;
     Due due() const { return static_cast<Due>(what); }
     bool operator>(const Timer& other) const { return at > other.at; }
   };
@@ -76,6 +82,7 @@ class QueueImpl final : public Queue {
 
   // queue.cc
   Index add_message(spool::MessageRef ref, const mail::Envelope& envelope, std::uint32_t open);
+  void restore_unreadable(const spool::StoredMessage& stored, const Error& why);
   void set_timer(SteadyTime at, Due what, Index index, std::uint32_t generation);
   void fire(const Timer& timer);
   bool means_something(const Timer& timer) const;
@@ -89,8 +96,12 @@ class QueueImpl final : public Queue {
   // jobs.cc
   Index hop_of(const std::string& name);
   void add_jobs(Index message, const mail::Envelope& envelope,
-                const std::vector<std::uint32_t>& recipients, bool delay_told);
-  Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients);
+                const std::vector<std::uint32_t>& recipients, std::optional<bool> delay_told);
+  Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients, bool delay_told);
+  /// With what a part of a job that is sent later keeps of it.
+  Index add_rest(const Job& whole, std::vector<std::uint32_t> recipients);
+  /// After a restart: whoever is late already was told before it, or never will be.
+  bool told_by_age(Index message, const Policy& policy) const;
   void make_ready(Index job);
   void make_waiting(Index job, SteadyTime due);
   /// Out of the lane or the wait that it is in; it counts as active then.
@@ -101,7 +112,6 @@ class QueueImpl final : public Queue {
   // attempts.cc
   void dispatch(Index hop);
   void dispatch_one_hop(Index hop);
-  void note_released(Index message);
   void let_go(Index message);
   /// Remembers that envelope and content of this message are in memory, and lets go of older ones.
   void keep_warm(Index message);
@@ -111,9 +121,25 @@ class QueueImpl final : public Queue {
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
   routing::Decision decide(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  std::uint32_t most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const;
+
+  // domains.cc
+  bool take_domain_turn(Index job, outbound::AttemptInput& input);
+  void end_domain_turn(Index hop, const std::string& domain);
+  bool still_waits(const DomainTurns::Waiting& one) const;
+
+  // held.cc
   void hold(Index message, HeldRecipient held, const mail::Envelope& envelope,
             const routing::Decision& decision);
-  std::uint32_t most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const;
+  std::uint16_t held_hop(const mail::Envelope& envelope, std::uint32_t recipient,
+                         const routing::Decision& decision);
+  const Policy& policy_of(const HeldRecipient& held) const;
+  std::string hop_name(const HeldRecipient& held) const;
+  void note_released(Index message);
+  void track_released(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                      std::string_view wave, const Command* command);
+  void review_some();
+  void review(Index message);
 
   // outcomes.cc
   void apply(Index job, const outbound::AttemptInput& input, const outbound::AttemptResult& result,
@@ -123,20 +149,25 @@ class QueueImpl final : public Queue {
   void end_recipient(Index message, EndedRecipient ended);
   void fail_recipient(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
                       const std::string& hop, const mail::Outcome& outcome, std::uint32_t attempts);
+  using Unroutable = std::vector<std::pair<std::uint32_t, routing::Decision>>;
   void defer_by_routing(Index message, Index hop, const Job& like, const mail::Envelope& envelope,
-                        std::uint32_t recipient, const routing::Decision& decision);
+                        const Unroutable& recipients);
   void remember_reply(Job& job, Hop& hop, const mail::Outcome& why);
   void track(ops::TrackingKind kind, const mail::Envelope& envelope, std::uint32_t recipient,
              const std::string& target, const std::string& hop, const mail::Outcome& outcome,
              std::uint32_t attempt, const outbound::AttemptResult* result, WallTime next_attempt);
 
   // aging.cc
-  WallTime deadline_of(const Message& message) const { return message.accepted_at + soonest_; }
+  WallTime deadline_of(const Message& message) const;
+  WallTime deadline_of(const Message& message, const Policy& policy, bool delay_told) const;
   void plan_aging(WallTime deadline);
   void age_some();
   WallTime age(Index message);
   void expire_job(Index job, const mail::Envelope& envelope);
   void expire_held(Index message, const mail::Envelope& envelope);
+  WallTime age_unreadable(Index message);
+  bool past_mending(const Message& message, Duration expiry) const;
+  void give_up_unread(Index message, std::vector<std::uint32_t> recipients, const std::string& why);
   void tell_delay(Index message, const mail::Envelope& envelope);
   net::Task<void> report_delay(spool::MessageRef ref,
                                std::shared_ptr<const mail::Envelope> envelope,
@@ -154,6 +185,8 @@ class QueueImpl final : public Queue {
   void settle_ended(Index message, const std::vector<EndedRecipient>& ended, bool reported);
   mail::Mailbox addressee(const mail::Envelope& envelope) const;
   bool wants_report(const mail::Envelope& envelope, const mail::Recipient& recipient) const;
+  void report_lost(const std::string& about, const std::string& addressee,
+                   const routing::Decision& decision);
 
   // control.cc
   struct Picked {
@@ -166,7 +199,8 @@ class QueueImpl final : public Queue {
   bool fits_message(const Message& message, const Selector& selector) const;
   bool fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
                       const Selector& selector) const;
-  void act(Index message, const Picked& picked, const Command& command);
+  bool act(Index message, const Picked& picked, const Command& command);
+  bool act_unread(Index message, const Picked& picked, const Command& command);
   void act_on_job(Index job, const std::vector<std::uint32_t>& recipients, const Command& command,
                   const mail::Envelope& envelope);
   void act_on_held(Index message, const std::vector<std::uint32_t>& recipients,
@@ -181,6 +215,7 @@ class QueueImpl final : public Queue {
 
   // listing.cc
   std::optional<ListedMessage> listed(Index message, const Selector& selector);
+  ListedMessage listed_unread(Index message, const Picked& picked) const;
 
   Options options_;
   Context context_;
@@ -201,7 +236,8 @@ class QueueImpl final : public Queue {
   WallTime seen_deadline_ = WallTime::max();  // in the pass that runs
   Index aging_at_ = 0;                        // where the pass goes on
   std::uint32_t aging_generation_ = 0;        // of the timer that counts
-  SteadyTime aging_due_ = SteadyTime::max();
+  Index review_at_ = 0;                       // where the walk over held mail goes on
+  std::uint64_t review_left_ = 0;             // messages that it has still to look at
   std::uint32_t next_generation_ = 1;
   std::uint32_t active_ = 0;                          // attempts and reports that run
   std::deque<std::pair<Index, std::uint32_t>> warm_;  // submitted last: message and generation

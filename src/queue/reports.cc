@@ -20,20 +20,40 @@ std::string_view header_of(std::string_view content) {
   return lf == std::string_view::npos ? content : content.substr(0, lf + 1);
 }
 
+/// The same mailbox however it is written: quoting is gone after parsing, domains have no case, and
+/// nearly nobody's local parts have.
+bool same_mailbox(const mail::Mailbox& a, const mail::Mailbox& b) {
+  const auto domain = [](const mail::Mailbox& mailbox) {
+    std::string name = mail::ascii_lower(mailbox.domain);
+    if (name.ends_with('.')) name.pop_back();
+    return name;
+  };
+  return mail::ascii_lower(a.local_part) == mail::ascii_lower(b.local_part) &&
+         domain(a) == domain(b);
+}
+
+/// RFC 5321 §2.3.5 knows no final dot, but people write it.
+mail::Mailbox mailbox_of(std::string_view text) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  return mail::parse_mailbox(text).value_or(mail::Mailbox{});
+}
+
 }  // namespace
 
 /// Who is told: the sender; of a null sender's mail whoever is configured for what nobody else gets
 /// (and that person's own returned mail goes no further).
 mail::Mailbox QueueImpl::addressee(const mail::Envelope& envelope) const {
   if (envelope.reverse_path) return *envelope.reverse_path;
-  return mail::parse_mailbox(options_.undeliverable_to).value_or(mail::Mailbox{});
+  return mailbox_of(options_.undeliverable_to);
 }
 
 bool QueueImpl::wants_report(const mail::Envelope& envelope,
                              const mail::Recipient& recipient) const {
   if (envelope.reverse_path) return mail::wants_failure_report(envelope, recipient);
+  // What can't reach that address is not told to it: such a chain would have no end.
   return !options_.undeliverable_to.empty() &&
-         recipient.original.to_string() != options_.undeliverable_to;
+         !same_mailbox(recipient.original, addressee(envelope)) &&
+         !same_mailbox(recipient.target, addressee(envelope));
 }
 
 /// One report for all recipients that fail together: it waits until nothing of the message is on
@@ -59,6 +79,16 @@ net::Task<void> QueueImpl::report(Index at) {
   const auto envelope = envelope_of(at);
   const std::vector<EndedRecipient> ended = std::exchange(messages_[at].need_live().ended, {});
   const spool::MessageRef ref = messages_[at].ref();
+  if (!envelope && past_mending(messages_[at], options_.expiry)) {
+    std::vector<std::uint32_t> all;
+    for (const EndedRecipient& one : ended) all.push_back(one.index);
+    give_up_unread(at, std::move(all), "its sender can't be told: its envelope can't be read");
+    messages_[at].reporting = false;
+    finish_if_done(at);
+    --active_;
+    if (stopping_ && active_ == 0) sleeper_.wake();
+    co_return;
+  }
   bool failed = envelope == nullptr;
   std::vector<EndedRecipient> silent;  // nobody is to be told
   std::vector<EndedRecipient> kept;    // could not be reported yet
@@ -135,6 +165,22 @@ std::string QueueImpl::original_content(const mail::Envelope& about, const spool
   return std::string(header_of(content));
 }
 
+void QueueImpl::report_lost(const std::string& about, const std::string& addressee,
+                            const routing::Decision& decision) {
+  reports_lost_.add();
+  ops::log().error(
+      "message {}: {} can't be told that delivery failed: {}; set queue.report_next_hop", about,
+      addressee, decision.why);
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::reported;
+  event.at = clock().now();
+  event.original_queue_id = about;
+  event.recipient = addressee;
+  event.reply = "not sent";
+  event.why = decision.why;
+  context_.tracking.write(event);
+}
+
 /// On success the report is durable, and only then may the recipients count as told.
 net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope> about,
                                            spool::MessageRef about_ref, mail::ReportAction action,
@@ -151,19 +197,10 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
   const routing::Decision decision = decide(*envelope, 0);
   const std::string sender_text = sender.original.to_string();
   const std::string about_id = about->id.to_string();
-  if (decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer) {
-    reports_lost_.add();
-    ops::log().error(
-        "message {}: {} can't be told that delivery failed: {}; set queue.report_next_hop",
-        about_id, sender_text, decision.why);
-    ops::TrackingEvent event;
-    event.kind = ops::TrackingKind::reported;
-    event.at = envelope->accepted_at;
-    event.original_queue_id = about_id;
-    event.recipient = sender_text;
-    event.reply = "not sent";
-    event.why = decision.why;
-    context_.tracking.write(event);
+  // Whoever only can't be decided now (the table is lost, the entry waits) is told later: the
+  // report waits in the queue like any mail.
+  if (decision.verdict == routing::Verdict::refuse) {
+    report_lost(about_id, sender_text, decision);
     co_return Result<>();
   }
   envelope->recipients.front().target = decision.target;

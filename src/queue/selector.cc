@@ -55,6 +55,14 @@ bool Selector::only_next_hop() const {
   return rest.everything();
 }
 
+std::string_view Selector::about_queued_mail() const {
+  if (!ids.empty()) return "ids";
+  if (state) return "state";
+  if (!reply.empty()) return "reply";
+  if (older_than > Duration::zero()) return "older";
+  return younger_than > Duration::zero() ? "younger" : "";
+}
+
 bool matches_pattern(const std::string& pattern, const std::string& text) {
   return pattern.empty() || ::fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
 }

@@ -54,6 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"VerdictIsNone", 250, 250, 354, true, false, Fate::deferred, "4.4.2", false},
         Case{"LostBeforeMail", 0, 0, 0, false, true, Fate::deferred, "4.4.2", true},
         Case{"LostBeforeRcpt", 250, 0, 0, false, true, Fate::deferred, "4.4.2", true},
+        Case{"LostWithAllInOneGo", 0, 0, 0, true, true, Fate::deferred, "4.4.2", true},
         Case{"LostAfterContent", 250, 250, 0, true, true, Fate::deferred, "4.4.2", false}),
     [](const auto& about) { return about.param.name; });
 
@@ -67,6 +68,17 @@ TEST(Classify, A552ThatSaysWhatIsTheMatterMeansIt) {
   EXPECT_EQ(fate({5, 2, 2}), Fate::failed);
   EXPECT_EQ(fate({5, 5, 3}), Fate::deferred);
   EXPECT_EQ(fate({}), Fate::deferred);
+}
+
+TEST(Classify, AConnectionThatBreaksUnderTheContentAsksForLess) {
+  smtp::TransactionOutcome transaction;
+  transaction.mail.code = 250;
+  transaction.recipients = {smtp::Reply{250, {}, "ok"}};
+  transaction.content_started = true;
+  EXPECT_FALSE(asks_for_less(transaction, {}));
+  EXPECT_TRUE(asks_for_less(transaction, {ErrorKind::closed, "connection lost"}));
+  transaction.mail.code = 0;  // it never got that far: that is the site's trouble
+  EXPECT_FALSE(asks_for_less(transaction, {ErrorKind::closed, "connection lost"}));
 }
 
 TEST(Classify, WhatKeepsASessionFromBeginningNeverFailsAnybody) {

@@ -172,7 +172,8 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
         content = verb == "DATA" && reply.starts_with("354");
         const auto said = co_await say(*stream, reply);
         if (!said || verb == "QUIT") co_return stream->close();
-        if (verb == "." && ++messages == host->closes_after) co_return stream->close();
+        if ((verb == "." || verb == "BDAT") && ++messages == host->closes_after)
+          co_return stream->close();
       }
     }
   }

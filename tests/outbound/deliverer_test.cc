@@ -138,6 +138,30 @@ TEST_F(DelivererTest, RepairedNewlinesAreCounted) {
       << metrics.serialize();
 }
 
+TEST_F(DelivererTest, CutsAreTheSitesTroubleAlsoWhenAllGoesOutInOneGo) {
+  for (auto& host : hosts)
+    host.second.ehlo = "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+  for (const char* stage : {"MAIL", "BDAT"}) {
+    for (auto& host : hosts) host.second.cut_at = stage;
+    deliverer.reset();
+    const auto result = attempt();
+    EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::deferred) << stage;
+    EXPECT_EQ(result.site_trouble, std::string(stage) == "MAIL") << stage;
+    EXPECT_EQ(result.asks_for_less, std::string(stage) == "BDAT") << stage;
+  }
+}
+
+TEST_F(DelivererTest, AReusedConnectionThatDiedOfAgeIsNobodysFault) {
+  for (auto& host : hosts) {
+    host.second.ehlo = "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+    host.second.closes_after = 1;
+  }
+  attempt();
+  const auto result = attempt();
+  EXPECT_FALSE(result.site_trouble);
+  EXPECT_FALSE(result.asks_for_less);
+}
+
 TEST_F(DelivererTest, MalformedRepliesDefer) {
   for (const char* reply : {"what?\r\n", "25\r\n", "999 no\r\n", "250-a\r\n550 b\r\n"}) {
     hosts["10.0.0.1"].replies["MAIL"] = reply;
@@ -151,6 +175,48 @@ TEST_F(DelivererTest, RcptMaxOfTheServerIsHonoured) {
   const auto result = attempt({"a@t.example", "b@t.example", "c@t.example"});
   for (const auto& outcome : result.outcomes) EXPECT_EQ(outcome.fate, mail::Fate::delivered);
   EXPECT_EQ(said("MAIL"), 2u);
+}
+
+TEST_F(DelivererTest, RcptMaxIsRememberedForTheQueue) {
+  make();
+  EXPECT_EQ(deliverer->recipients_at_once(), 100u);
+  hosts["10.0.0.1"].ehlo = "250-mx.example\r\n250 LIMITS RCPTMAX=2\r\n";
+  attempt();
+  EXPECT_EQ(deliverer->recipients_at_once(), 2u);
+  hosts["10.0.0.1"].ehlo = "250 mx.example\r\n";  // it has changed its mind
+  clock.advance(seconds(11));
+  settle();
+  attempt();
+  EXPECT_EQ(deliverer->recipients_at_once(), 100u);
+}
+
+TEST_F(DelivererTest, OfAnEndlessListOfMxHostsOnlyTheBestAreTried) {
+  options.hosts.clear();
+  options.mx_of_recipient = true;
+  net::MxAnswer endless;
+  for (std::uint16_t n = 1; n <= 20; ++n)
+    endless.hosts.push_back({n, "10.9.0." + std::to_string(n)});
+  mx_answers.insert({"endless.example", endless});
+  EXPECT_EQ(attempt({"a@endless.example"}).outcomes.at(0).fate, mail::Fate::deferred);
+  EXPECT_EQ(connects.size(), 5u);
+  attempt({"a@endless.example"});  // what failed comes last: the next five
+  ASSERT_EQ(connects.size(), 10u);
+  EXPECT_EQ(connects[5], "10.9.0.6");
+}
+
+TEST_F(DelivererTest, WhoDripsThroughEveryDeadlineDoesNotKeepAnAttemptForHours) {
+  options.hosts.clear();
+  options.mx_of_recipient = true;
+  net::MxAnswer tarpit;
+  for (std::uint16_t n = 1; n <= 5; ++n) {
+    const std::string name = "10.9.0." + std::to_string(n);
+    tarpit.hosts.push_back({n, name});
+    hosts[name].hangs = true;
+  }
+  mx_answers.insert({"tarpit.example", tarpit});
+  patience = 20 * 60 * 20;  // 20 minutes
+  EXPECT_EQ(attempt({"a@tarpit.example"}).outcomes.at(0).fate, mail::Fate::deferred);
+  EXPECT_LE(connects.size(), 3u);  // five minutes each for the greeting
 }
 
 TEST_F(DelivererTest, OurselvesByAddressOrByGreetingIsALoop) {

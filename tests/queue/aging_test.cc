@@ -109,6 +109,89 @@ TEST_F(Aging, AndIsNotReturnedFromThere) {
   EXPECT_EQ(queue->stats().messages, 0u);
 }
 
+TEST_F(Aging, NothingIsReadOfWhatIsOnlyOld) {
+  h0.site_trouble = true;
+  start();
+  for (int n = 0; n < 500; ++n) submit(envelope({0}));
+  advance(hours(5));
+  EXPECT_EQ(spool.committed.size(), 500u);
+  Command hold;  // so that no attempt reads anything
+  hold.verb = Verb::hold;
+  queue->control(hold, Slice{0, 10000});
+  settle();
+  spool.loads = 0;
+  for (int n = 0; n < 10; ++n) {  // each brings a pass of its own, four hours later
+    submit(envelope({1}));
+    advance(hours(1));
+  }
+  EXPECT_LT(spool.loads, 100u);
+}
+
+TEST_F(Aging, AMessageThatNobodyCanReadExpiresAtLast) {
+  h0.site_trouble = true;
+  start();
+  const auto id = submit(envelope({0, 1}));
+  const auto other = submit(envelope({0}));
+  EXPECT_EQ(state(id, 1), spool::Settlement::delivered);
+  finish();
+  start();
+  spool.kept.at(id).stored.envelope = "rubbish";
+  queue->restore(spool.kept.at(id).stored);
+  queue->restore(spool.kept.at(other).stored);
+  spool.kept.at(other).stored.envelope = "rubbish";  // while it waits
+  EXPECT_EQ(queue->stats().messages, 2u);
+  advance(hours(49));
+  EXPECT_EQ(state(id, 0), spool::Settlement::open);  // it may be mended yet
+  EXPECT_EQ(state(other), spool::Settlement::open);
+  advance(hours(25));
+  EXPECT_EQ(state(id, 0), spool::Settlement::failed);
+  EXPECT_EQ(state(other), spool::Settlement::failed);
+  EXPECT_EQ(queue->stats().messages, 0u);
+  EXPECT_EQ(queue->stats().held, 0u);
+  EXPECT_EQ(tracking.count("can't be read"), 2u);
+}
+
+TEST_F(Aging, AMessageThatNobodyCanReadCanBeListedAndDeleted) {
+  h0.site_trouble = true;
+  start();
+  const auto id = submit(envelope({0}));
+  finish();
+  start();
+  spool.kept.at(id).stored.envelope = "rubbish";
+  queue->restore(spool.kept.at(id).stored);
+  settle();
+  const ListResult listed = queue->list({}, Slice{0, 10});
+  ASSERT_EQ(listed.messages.size(), 1u);
+  EXPECT_EQ(listed.messages[0].open.at(0).why, "its envelope can't be read");
+  Command what;
+  what.by = "ann";
+  for (const Verb vain : {Verb::hold, Verb::bounce, Verb::release, Verb::flush}) {
+    what.verb = vain;
+    EXPECT_EQ(queue->control(what, Slice{0, 10}).recipients, 0u);
+  }
+  what.verb = Verb::remove;
+  what.selector.ids = {QueueId{id}};
+  EXPECT_EQ(queue->control(what, Slice{0, 10}).recipients, 1u);
+  EXPECT_EQ(state(id), spool::Settlement::failed);
+  EXPECT_EQ(queue->stats().messages, 0u);
+  EXPECT_EQ(tracking.count("deleted by ann"), 1u);
+}
+
+TEST_F(Aging, NobodyIsAskedTwiceWhoeverWritesTheAddress) {
+  h0.judge = [](const std::string&) { return failed(); };
+  reports.judge = [](const std::string&) { return failed(); };
+  for (const char* written : {"Postmaster@CORP.example.", "\"postmaster\"@corp.example"}) {
+    finish();
+    options.undeliverable_to = written;
+    spool.committed.clear();
+    start();
+    submit(envelope({0}, true));
+    advance(hours(1));
+    EXPECT_EQ(spool.committed.size(), 1u) << written;
+    EXPECT_EQ(queue->stats().messages, 0u);
+  }
+}
+
 TEST_F(Aging, SleepsUntilSomethingIsDue) {
   h0.site_trouble = true;
   start();

@@ -181,7 +181,7 @@ TEST_F(QueueTest, RestartTriesOnlyWhatIsNotSettled) {
   EXPECT_EQ(queue->stats().messages, 0u);
 }
 
-TEST_F(QueueTest, AnEnvelopeThatCanNotBeReadStaysInTheSpool) {
+TEST_F(QueueTest, AMessageWhoseEnvelopeCanNotBeReadIsHeld) {
   const auto what = envelope({0});
   spool.add(what);
   spool::StoredMessage torn = spool.kept.at(what.id.value).stored;
@@ -189,7 +189,7 @@ TEST_F(QueueTest, AnEnvelopeThatCanNotBeReadStaysInTheSpool) {
   start();
   queue->restore(torn);
   settle();
-  EXPECT_EQ(queue->stats().messages, 0u);
+  EXPECT_EQ(queue->stats().held, 1u);
   EXPECT_EQ(state(what.id.value), spool::Settlement::open);
 }
 

@@ -12,6 +12,43 @@ class QueueProperty : public QueueTest, public ::testing::WithParamInterface<uns
 
   int pick(int below) { return std::uniform_int_distribution<>(0, below - 1)(random); }
 
+  Selector somebody() {
+    Selector selector;
+    switch (pick(6)) {
+      case 0:
+        selector.next_hop = "h" + std::to_string(pick(3));
+        break;
+      case 1:
+        selector.recipient = "u" + std::to_string(pick(3)) + "*";
+        break;
+      case 2:
+        selector.sender = pick(2) == 0 ? "<>" : "sender@*";
+        break;
+      case 3:
+        selector.wave = "w1";
+        break;
+      case 4:
+        selector.domain = "t" + std::to_string(pick(3)) + ".example";
+        break;
+      default:
+        break;
+    }
+    return selector;
+  }
+  void say(Verb verb, const Selector& selector) {
+    Command what;
+    what.verb = verb;
+    what.selector = selector;
+    what.by = "ann";
+    what.next_hop = "h" + std::to_string(pick(3));
+    if (verb == Verb::suspend || verb == Verb::resume) queue->stand(what);
+    for (Slice slice{0, static_cast<std::uint32_t>(1 + pick(50))};;) {
+      slice.from = queue->control(what, slice).next;
+      if (slice.from == 0) return;
+      if (pick(4) == 0) settle();
+      if (pick(20) == 0) return;  // whoever asked has gone
+    }
+  }
   void answer_at_random(FakeDeliverer& hop) {
     hop.judge = [this](const std::string&) {
       const int dice = pick(10);
@@ -22,7 +59,14 @@ class QueueProperty : public QueueTest, public ::testing::WithParamInterface<uns
   void step() {
     FakeDeliverer* const hops[] = {&h0, &h1, &h2};
     FakeDeliverer& some = *hops[pick(3)];
-    switch (pick(10)) {
+    switch (pick(12)) {
+      case 10:
+      case 11: {
+        constexpr Verb kVerbs[] = {Verb::hold,  Verb::release, Verb::suspend, Verb::resume,
+                                   Verb::flush, Verb::bounce,  Verb::remove,  Verb::reroute};
+        say(kVerbs[pick(8)], somebody());
+        break;
+      }
       case 0:
       case 1:
       case 2: {
@@ -84,6 +128,12 @@ TEST_P(QueueProperty, EveryRecipientEndsExactlyOnce) {
     each->judge = [](const std::string&) { return delivered(); };
     each->site_trouble = false;
     each->release();
+  }
+  for (const Verb verb : {Verb::resume, Verb::release}) {
+    Command all;
+    all.verb = verb;
+    if (verb == Verb::resume) queue->stand(all);
+    queue->control(all, Slice{0, 1'000'000});
   }
   queue->routes_changed();
   queue->flush("");

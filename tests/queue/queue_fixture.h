@@ -57,7 +57,7 @@ class FakeSpool final : public spool::Spool {
   };
   std::map<std::uint64_t, Kept> kept;
   std::vector<std::uint64_t> committed;  // reports, in order
-  std::uint32_t refuse_commits = 0, settled_twice = 0, forgotten = 0;
+  std::uint32_t refuse_commits = 0, settled_twice = 0, forgotten = 0, loads = 0;
   bool unreadable = false;
   bool unreadable_content = false;
 
@@ -76,6 +76,7 @@ class FakeSpool final : public spool::Spool {
     kept.at(ref.id.value).stored.held = held;
   }
   Result<spool::StoredMessage> load(const spool::MessageRef& ref) override {
+    ++loads;
     if (unreadable) return fail(ErrorKind::io, "the disk is sick");
     return kept.at(ref.id.value).stored;
   }
@@ -166,7 +167,8 @@ class FakeDeliverer final : public outbound::Deliverer {
   };
   bool site_trouble = false;  // it can't be reached
   bool asks_for_less = false;
-  bool blocked = false;  // attempts wait for release()
+  bool blocked = false;        // attempts wait for release()
+  std::uint32_t rcpt_max = 0;  // what its server said; 0: nothing
   std::vector<Seen> seen;
   std::size_t running = 0, most_running = 0;
 
@@ -205,6 +207,9 @@ class FakeDeliverer final : public outbound::Deliverer {
     for (auto& sleeper : waiting_) sleeper.wake();
   }
   const outbound::NextHopOptions& options() const override { return options_; }
+  std::uint32_t recipients_at_once() const override {
+    return rcpt_max == 0 ? options_.max_recipients : rcpt_max;
+  }
   outbound::NextHopOptions& change() { return options_; }
   void close_idle() override {}
   void cancel() override { release(); }

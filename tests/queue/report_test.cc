@@ -88,6 +88,46 @@ TEST_F(QueueTest, WithoutAWayBackTheLossIsTracked) {
   EXPECT_EQ(tracking.count("not sent"), 1u);
 }
 
+TEST_F(QueueTest, AReportWaitsWhileRoutingIsAtALoss) {
+  options.report_next_hop.clear();
+  h0.judge = refuse_all;
+  start();
+  auto what = envelope({0});
+  what.reverse_path = mail::Mailbox{"u3", "corp.example"};
+  h0.blocked = true;
+  const auto id = submit(what);
+  router.set(routing::Router::unavailable(users()->options(), "the table is lost"));
+  h0.release();
+  settle();
+  EXPECT_EQ(state(id), spool::Settlement::reported);
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(tracking.count("not sent"), 0u);
+  EXPECT_EQ(state(spool.committed[0]), spool::Settlement::open);
+  h0.judge = [](const std::string&) { return delivered(); };
+  router.set(users());
+  advance(minutes(1));
+  EXPECT_EQ(state(spool.committed[0]), spool::Settlement::delivered);
+  EXPECT_EQ(h0.seen.back().targets, std::vector<std::string>{"u3@t0.example"});
+}
+
+TEST_F(QueueTest, TheWholeMessageIsReturnedIfItWasAskedForAndIsNotTooLong) {
+  options.report_full_limit = 1000;
+  h0.judge = refuse_all;
+  start();
+  auto what = envelope({0});
+  what.ret = mail::Ret::full;
+  submit(what);
+  EXPECT_NE(report(0).find("Subject: hello\r\n\r\nbody\r\n"), std::string::npos);
+  what = envelope({0});
+  what.ret = mail::Ret::full;
+  what.content_size = 1001;
+  submit(what);
+  EXPECT_NE(report(1).find("Subject: hello"), std::string::npos);
+  EXPECT_EQ(report(1).find("\r\nbody\r\n"), std::string::npos);
+  submit(envelope({0}));
+  EXPECT_EQ(report(2).find("\r\nbody\r\n"), std::string::npos);
+}
+
 TEST_F(QueueTest, SuccessIsReportedWhenTheNextHopDoesNotDoSo) {
   h1.judge = [](const std::string&) {
     auto outcome = delivered();

@@ -3,6 +3,7 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace waypost::sim {
 namespace {
@@ -51,6 +52,13 @@ Settings Settings::drawn(Chance& chance, std::uint64_t seed) {
   if (chance.odds(0.4)) settings.queue.unknown_grace = chance.span(minutes(1), hours(4));
   if (chance.odds(0.4)) settings.queue.delay_notice = chance.span(minutes(1), hours(4));
   if (chance.odds(0.8)) settings.queue.report_next_hop = "exchange";
+  if (chance.odds(0.3)) {
+    queue::Policy& own = settings.queue.next_hops["workmail"];
+    own = settings.queue;
+    own.expiry = chance.span(minutes(10), hours(48));
+    own.delay_notice = chance.span(minutes(1), hours(4));
+    own.backoff = {chance.span(seconds(10), minutes(5)), chance.span(minutes(1), minutes(30))};
+  }
   settings.queue.concurrency = static_cast<std::uint32_t>(chance.between(1, 5));
   if (chance.odds(0.1)) settings.memory = 32 * 1024;
   for (const char* name : {"workmail", "exchange", "internet"}) {
@@ -97,10 +105,14 @@ Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger,
       settings.spool, disk, stage.clock, made->budget_, metrics(),
       [&found](spool::StoredMessage stored) { found.push_back(std::move(stored)); }, report);
   if (!opened) return fail(std::move(opened).error());
-  if (disk.power_gone()) {
+  auto journal =
+      queue::Journal::open(disk, settings.spool.directory + "/control.journal",
+                           [&stage](const std::string& line) { stage.journal.note("{}", line); });
+  if (disk.power_gone() || !journal) {
     (*opened)->close();
     return fail(ErrorKind::io, "the power was cut during recovery");
   }
+  made->journal_ = std::move(*journal);
   stage.journal.note("the gateway starts: {} messages found", found.size());
   for (const std::string& aside : report.set_aside) stage.journal.note("set aside: {}", aside);
   made->spool_ = std::make_unique<WatchedSpool>(std::move(*opened), ledger);
@@ -115,8 +127,8 @@ void Gateway::begin(std::vector<spool::StoredMessage> found, QueueId floor) {
   deliverers_ = make_deliverers();
   for (auto& [name, deliverer] : deliverers_) by_name_[name] = deliverer.get();
   queue_ = queue::Queue::make(
-      settings_.queue,
-      queue::Context{shard_, *spool_, router_, by_name_, metrics(), tracking_, *ids_, kOwnName});
+      settings_.queue, queue::Context{shard_, *spool_, router_, by_name_, metrics(), tracking_,
+                                      *ids_, kOwnName, &journal_->state()});
   const auto committed = [this](spool::MessageRef message,
                                 std::shared_ptr<const mail::Envelope> envelope) {
     queue_->submit(message, std::move(envelope));
@@ -133,7 +145,14 @@ void Gateway::begin(std::vector<spool::StoredMessage> found, QueueId floor) {
   inbound_settings_ = *loaded;
   door_ = std::make_unique<inbound::ShardDoor>(inbound_->shards.front(), *inbound_, passwords(),
                                                clients_, inbound_metrics());
-  for (auto& stored : found) queue_->restore(std::move(stored));
+  std::set<std::uint64_t> known;
+  for (auto& stored : found) {
+    known.insert(stored.ref.id.value);
+    queue_->restore(std::move(stored));
+  }
+  if (auto compacted = journal_->compact([&](std::uint64_t id) { return known.contains(id); });
+      !compacted)
+    stage_.journal.note("{}", compacted.error().message);
   boost::asio::co_spawn(shard_.io, run_queue(), boost::asio::detached);
   spool_has_work();
 }
@@ -208,6 +227,44 @@ void Gateway::reload(const Routes& routes) {
   by_name_.clear();
   for (auto& [name, deliverer] : deliverers_) by_name_[name] = deliverer.get();
   queue_->routes_changed();
+}
+
+void Gateway::say(const queue::Command& command) {
+  const bool standing = command.verb == queue::Verb::suspend || command.verb == queue::Verb::resume;
+  if (queue::must_survive(command.verb) && !journal_->usable()) return;
+  if (standing) {
+    if (!journal_->append(command, {})) return;
+    stand(command);
+  }
+  // The ledger must know before: the events come while it is done.
+  const queue::Slice everything{0, ~std::uint32_t{0} / 2};
+  queue::Command asked = command;
+  asked.dry_run = true;
+  const auto wanted = queue_->control(asked, everything).touched;
+  ledger_.operator_says(command, wanted);
+  const auto done = queue_->control(command, everything);
+  std::uint64_t recipients = 0;
+  for (const queue::Touched& one : wanted) recipients += one.recipients.size();
+  if (done.recipients != recipients) ledger_.accuse("a dry run tells something else than is done");
+  if (!standing && journal_->append(command, done.touched))
+    ledger_.operator_was_promised(command, done.touched);
+  spool_has_work();
+}
+
+void Gateway::stand(const queue::Command& command) {
+  queue_->stand(command);
+  const queue::Selector& what = command.selector;
+  if (command.verb == queue::Verb::resume) {
+    if (what.everything()) return ledger_.all_hops_are_resumed();
+    if (what.only_next_hop()) ledger_.hop_is_resumed(what.next_hop);
+    return;
+  }
+  if (!what.only_next_hop() || what.next_hop.empty()) return;
+  // Attempts that run may come to their end.
+  std::uint64_t active = 0;
+  for (const auto& hop : queue_->stats().next_hops)
+    active += hop.name == what.next_hop ? hop.active : 0;
+  ledger_.hop_is_suspended(what.next_hop, stage_.in(active == 0 ? hours(0) : hours(2)));
 }
 
 std::vector<inbound::Session*> Gateway::sessions() const {

@@ -78,6 +78,9 @@ class Gateway {
   void accept(const std::shared_ptr<Link>& link);
   void reload(const Routes& routes);
   void flush() { queue_->flush(""); }
+  /// As app's gateway carries out a command: what must survive goes into the journal.
+  void say(const queue::Command& command);
+  bool journal_usable() const { return journal_->usable().has_value(); }
   /// The power is gone: nothing that happens from now on is seen by anybody.
   void crash();
   /// As at SIGTERM: phase one. tick it until stopped(); `finish` then makes everything durable.
@@ -96,6 +99,7 @@ class Gateway {
   using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
   Deliverers make_deliverers();
   void begin(std::vector<spool::StoredMessage> found, QueueId floor);
+  void stand(const queue::Command& command);
   net::Task<void> run_queue();
   void spool_has_work();
   void run_until_quiet();
@@ -113,6 +117,7 @@ class Gateway {
   std::vector<std::shared_ptr<Link>> links_;
   SimulatedConnector connector_;
   std::unique_ptr<WatchedSpool> spool_;
+  std::unique_ptr<queue::Journal> journal_;
   std::unique_ptr<QueueIdSource> ids_;
   Deliverers deliverers_;
   std::vector<Deliverers> retired_;

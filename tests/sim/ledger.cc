@@ -77,13 +77,13 @@ void Ledger::routes_are(const Routes& routes) {
   routes_.emplace_back(stage_.clock.steady_now(), routes);
 }
 
-bool Ledger::may_go(const Letter& letter, const mail::Mailbox& original, const mail::Mailbox& to,
-                    const std::string& hop, SteadyTime since) const {
+bool Ledger::may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
+                    const std::string& hop, SteadyTime since, bool strict) const {
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
-    auto place = routes_[i].second.where(original);
-    if (!place && letter.is_report()) place = Place{original, kReportHop};
-    if (place && place->address == to && place->hop == hop) return true;
+    auto place = routes_[i].second.where(fate.original);
+    if (!place && letter.is_report()) place = Place{fate.original, kReportHop};
+    if (place && place->address == to && way_is_right(fate, place->hop, hop, strict)) return true;
   }
   return false;
 }
@@ -176,13 +176,15 @@ void Ledger::settled(QueueId id, std::uint32_t recipient, Settlement how) {
     if (!heard) accuse(name(*letter, fate) + " counts as delivered, but no next hop has said so");
     return;
   }
-  if (fate.refusals == 0 && !fate.may_fail)
+  const bool given_up = fate.given_up != Fate::GivenUp::no;
+  if (fate.refusals == 0 && !fate.may_fail && !given_up)
     accuse(name(*letter, fate) + " counts as failed without a reason");
   const bool wanted = letter->sender && (fate.notify == mail::kNotifyUnset ||
                                          (fate.notify & mail::kNotifyFailure) != 0);
   if (how == Settlement::reported && fate.reports == 0 && !fate.untold)
     accuse(name(*letter, fate) + " counts as reported, but there is no report");
-  if (how == Settlement::failed && wanted && !letter->is_report())
+  const bool silently = fate.given_up == Fate::GivenUp::deleted;
+  if (how == Settlement::failed && wanted && !letter->is_report() && !silently)
     accuse(name(*letter, fate) + " has failed and its sender is not told");
 }
 
@@ -190,6 +192,10 @@ void Ledger::tracked(const ops::TrackingEvent& event) {
   if (event.kind == ops::TrackingKind::reported && event.reply == "not sent") {
     const auto id = QueueId::parse(event.original_queue_id);
     if (Letter* letter = id ? by_id(*id) : nullptr; letter != nullptr) {
+      // Only who has no way at all: to whom there is none just now is told later.
+      if (letter->sender && routes_.back().second.waits(*letter->sender))
+        accuse("letter " + std::to_string(letter->number) +
+               ": its report is given up, though routing only can't decide now");
       for (Fate& fate : letter->fates) fate.untold = true;
     }
   }
@@ -203,12 +209,13 @@ void Ledger::tracked(const ops::TrackingEvent& event) {
   const Duration age = stage_.clock.now() - letter->accepted_at + turned_back_;
   for (Fate& fate : letter->fates) {
     if (fate.original.to_string() != event.recipient) continue;
+    if (fate.given_up != Fate::GivenUp::no) continue;
     const bool too_old = event.status == "5.4.7" || event.status == "4.4.7";
     const bool nowhere = event.remote_host.empty() && event.next_hop != "internet";
     if (too_old) {
-      fate.may_fail = age >= expiry_;
+      fate.may_fail = age >= limits_.policy(std::string(event.next_hop)).expiry;
     } else if (nowhere) {
-      fate.may_fail = age >= grace_ || letter->is_report();
+      fate.may_fail = age >= limits_.unknown_grace || letter->is_report();
     } else {
       // A domain without mail, a message that is too large: only next hops that say so.
       fate.may_fail = event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
@@ -244,10 +251,11 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
   const SteadyTime since =
       taken.gateway_gone ? letter->stored_at : std::max(letter->stored_at, now - kLongestAttempt);
   for (const mail::Mailbox& recipient : taken.recipients) {
-    const auto at = std::find_if(
-        letter->stored_fates.begin(), letter->stored_fates.end(), [&](std::size_t fate) {
-          return may_go(*letter, letter->fates[fate].original, recipient, taken.hop, since);
-        });
+    const auto at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(),
+                                 [&](std::size_t fate) {
+                                   return may_go(*letter, letter->fates[fate], recipient, taken.hop,
+                                                 since, !taken.gateway_gone);
+                                 });
     if (at == letter->stored_fates.end()) {
       accuse("letter " + number + " goes to " + recipient.to_string() + " at " + taken.hop +
              ", which routing did not decide");
@@ -255,7 +263,7 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
     }
     Fate& fate = letter->fates[*at];
     stage_.journal.note("{} takes {} as {}", taken.hop, name(*letter, fate), recipient.to_string());
-    check_copy(*letter, fate, taken.gateway_gone);
+    check_copy(*letter, fate, taken);
     copies.push_back(std::make_shared<Copy>(Copy{life_, false, false}));
     fate.copies.push_back(copies.back());
   }
@@ -275,8 +283,12 @@ void Ledger::check_content(const Letter& letter, const Taken& taken) {
     accuse("letter " + std::to_string(letter.number) + " arrives with other content than was sent");
 }
 
-void Ledger::check_copy(const Letter& letter, const Fate& fate, bool gateway_gone) {
-  if (gateway_gone) return;  // it could not hear the verdict
+void Ledger::check_copy(const Letter& letter, const Fate& fate, const Taken& taken) {
+  if (taken.gateway_gone) return;  // it could not hear the verdict
+  if (fate.held) accuse(name(letter, fate) + " is delivered though an operator holds it");
+  const auto stopped = suspended_.find(taken.hop);
+  if (stopped != suspended_.end() && stage_.clock.steady_now() > stopped->second)
+    accuse(name(letter, fate) + " is delivered by " + taken.hop + ", which is suspended");
   if (fate.settled != Settlement::open)
     accuse(name(letter, fate) + " is delivered after it was settled");
   for (const auto& copy : fate.copies) {
@@ -301,7 +313,7 @@ void Ledger::refused_by_hop(const mail::ReversePath& sender, const mail::Mailbox
     return;
   }
   for (Fate& fate : letter->fates) {
-    if (recipient == nullptr || may_go(*letter, fate.original, *recipient, hop, SteadyTime{}))
+    if (recipient == nullptr || may_go(*letter, fate, *recipient, hop, SteadyTime{}, false))
       ++fate.refusals;
   }
 }

@@ -4,11 +4,12 @@
 //   sender     offered, acknowledged or refused
 //   spool      a commit begins and ends, a recipient is settled, what recovery found
 //   next hop   a message was taken, a recipient was refused, a verdict was heard
-//   operator   the table has changed, the gateway has gone down
+//   operator   the table has changed, the gateway has gone down, what was said to the queue
 #pragma once
 
 #include "waypost/mail/envelope.h"
 #include "waypost/ops/tracking.h"
+#include "waypost/queue/queue.h"
 #include "waypost/spool/spool.h"
 
 #include "sim/routes.h"
@@ -40,6 +41,14 @@ struct Fate {
   unsigned reports_before_reopened = 0;
   bool may_fail = false;  // a reason to fail that is not a next hop's word
   bool untold = false;    // its report had no way to go
+  // What operators said. Until the journal has it, a crash may forget it.
+  enum class GivenUp : std::uint8_t { no, bounced, deleted } given_up = GivenUp::no;
+  bool held = false, hold_promised = false;
+  struct Way {
+    std::string hop;
+    bool promised = false, doubtful = false;
+  };
+  std::vector<Way> ways;  // rerouted
 };
 
 struct Letter {
@@ -78,9 +87,8 @@ class Ledger {
   void answered(Letter& letter, bool positive);
 
   void routes_are(const Routes& routes);
-  void limits_are(Duration expiry, Duration grace, Duration settled_within) {
-    expiry_ = expiry;
-    grace_ = grace;
+  void limits_are(const queue::Options& limits, Duration settled_within) {
+    limits_ = limits;
     settled_within_ = settled_within;
   }
 
@@ -94,6 +102,15 @@ class Ledger {
   void commit_ends(QueueId id, const Error* error);
   void settled(QueueId id, std::uint32_t recipient, spool::Settlement how);
   void tracked(const ops::TrackingEvent& event);
+  /// `touched`: what it will do something to.
+  void operator_says(const queue::Command& command, const std::vector<queue::Touched>& touched);
+  /// It is done, and is to survive whatever comes.
+  void operator_was_promised(const queue::Command& command,
+                             const std::vector<queue::Touched>& touched);
+  /// From `when` on nothing goes there any more.
+  void hop_is_suspended(const std::string& hop, SteadyTime when) { suspended_[hop] = when; }
+  void hop_is_resumed(const std::string& hop) { suspended_.erase(hop); }
+  void all_hops_are_resumed() { suspended_.clear(); }
   /// The next life begins with what recovery found.
   void recovered(const std::vector<spool::StoredMessage>& found);
 
@@ -105,15 +122,22 @@ class Ledger {
   void all_done();
   struct Sums {
     std::uint64_t letters = 0, recipients = 0, copies = 0, doubled = 0, failed = 0, reports = 0;
+    std::uint64_t bounced = 0, deleted = 0, held = 0, rerouted = 0;  // touched by operators
   };
   Sums sums() const;
 
  private:
   Letter* by_id(QueueId id);
-  bool may_go(const Letter& letter, const mail::Mailbox& original, const mail::Mailbox& to,
-              const std::string& hop, SteadyTime since) const;
+  /// `strict`: the attempt that brings it has begun after all that operators have said.
+  bool may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
+              const std::string& hop, SteadyTime since, bool strict) const;
+  static bool way_is_right(const Fate& fate, const std::string& routed, const std::string& hop,
+                           bool strict);
+  template <class Each>
+  void each_touched(const std::vector<queue::Touched>& touched, Each each);
   void check_content(const Letter& letter, const Taken& taken);
-  void check_copy(const Letter& letter, const Fate& fate, bool gateway_gone);
+  void check_copy(const Letter& letter, const Fate& fate, const Taken& taken);
+  static void forget_unpromised(Fate& fate);
   void note_found(Letter& letter);
   void check_found(Letter& letter, const spool::StoredMessage& stored);
   void check_missing(Letter& letter);
@@ -128,7 +152,10 @@ class Ledger {
   std::vector<std::pair<SteadyTime, Routes>> routes_;
   std::string wrong_;
   SteadyTime down_at_{};
-  Duration expiry_{}, grace_{}, settled_within_{}, turned_back_{};
+  queue::Options limits_;
+  std::map<std::string, SteadyTime> suspended_;
+  Sums said_;
+  Duration settled_within_{}, turned_back_{};
   unsigned life_ = 0;
   std::uint64_t composed_ = 0;
   bool disk_trouble_ = false, clean_stop_ = false;

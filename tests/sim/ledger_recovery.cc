@@ -62,6 +62,7 @@ void Ledger::check_found(Letter& letter, const spool::StoredMessage& stored) {
     return accuse("message " + letter.id.to_string() + " comes back with other recipients");
   for (std::size_t i = 0; i < stored.settled.size(); ++i) {
     Fate& fate = letter.fates[letter.stored_fates[i]];
+    forget_unpromised(fate);
     if (stored.settled[i] != Settlement::open) {
       if (stored.settled[i] != fate.settled)
         accuse(name(letter, fate) + " is found settled otherwise than it was");
@@ -99,7 +100,7 @@ void Ledger::all_done() {
 }
 
 Ledger::Sums Ledger::sums() const {
-  Sums sums;
+  Sums sums = said_;
   for (const Letter& letter : letters_) {
     if (letter.stored != Letter::Stored::yes) continue;
     ++(letter.is_report() ? sums.reports : sums.letters);

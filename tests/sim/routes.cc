@@ -90,6 +90,16 @@ std::optional<Place> Routes::where(const mail::Mailbox& original) const {
   return Place{original, pending_hop_};
 }
 
+bool Routes::waits(const mail::Mailbox& original) const {
+  if (original.domain != kOwnDomain) return false;
+  if (lost_) return true;
+  const std::size_t user = std::strtoul(original.local_part.c_str() + 1, nullptr, 10);
+  const Row& row = rows_[user % kUsers];
+  if (!row.state) return unknown_defers_;
+  const bool not_yet = *row.state == EntryState::pending || *row.state == EntryState::rolled_back;
+  return *row.state == EntryState::migrating || (not_yet && pending_hop_.empty());
+}
+
 std::shared_ptr<const routing::Router> Routes::router() const {
   routing::Options options;
   options.own_domains = {kOwnDomain};

@@ -31,6 +31,8 @@ class Routes {
 
   /// Where mail for this address may go now; nullopt: nowhere (held, unknown, not ours).
   std::optional<Place> where(const mail::Mailbox& original) const;
+  /// Nowhere for now only: the table is lost, or the entry waits for something.
+  bool waits(const mail::Mailbox& original) const;
   std::shared_ptr<const routing::Router> router() const;
 
  private:

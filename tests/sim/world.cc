@@ -15,7 +15,7 @@ World::World(std::uint64_t seed, Journal::Mode mode)
       routes_(Routes::drawn(stage_.chance)) {
   begun_ = stage_.clock.steady_now();
   stage_.weather = Weather::drawn(stage_.chance);
-  ledger_.limits_are(settings_.queue.expiry, settings_.queue.unknown_grace,
+  ledger_.limits_are(settings_.queue,
                      settings_.spool.settle_delay + 4 * stage_.weather.disk_latency);
   plan();
 }
@@ -57,6 +57,7 @@ void World::plan() {
   plan_some(2, &World::spoil_disk);
   plan_some(1, &World::fill_disk);
   plan_some(1, &World::flush_queue);
+  plan_some(10, &World::give_command);
   stage_.agenda.at(begun_ + storm_ + minutes(15), [this] { calm_down(); });
 }
 
@@ -140,6 +141,7 @@ void World::start_gateway() {
   ++outcome_.lives;
   gateway_ = std::move(*started);
   if (faulty) ledger_.disk_has_trouble();
+  if (act_ == Act::calm) let_all_go();
 }
 
 void World::lose_power() {
@@ -244,8 +246,10 @@ void World::calm_down() {
   routes_.lose_table(false);
   rest_by_ = stage_.in(kLongestRest);
   if (!gateway_) return;
-  if (gateway_->read_only()) return lose_power();  // an operator restarts it
+  // An operator restarts it.
+  if (gateway_->read_only() || !gateway_->journal_usable()) return lose_power();
   gateway_->reload(routes_);
+  let_all_go();
 }
 
 bool World::at_rest() const {

@@ -40,6 +40,9 @@ class World {
   void spoil_disk();
   void fill_disk();
   void flush_queue();
+  void give_command();
+  void let_all_go();
+  queue::Selector draw_selector(bool standing);
   void calm_down();
   bool at_rest() const;
   void last_words();
@@ -52,6 +55,7 @@ class World {
   SimulatedConnector::Peers receivers_;
   std::vector<std::unique_ptr<Sender>> senders_;
   std::vector<Duration> arrivals_;
+  std::vector<queue::Selector> suspensions_;  // that an operator may remember
   std::unique_ptr<Gateway> gateway_;
   Act act_ = Act::storm;
   SteadyTime begun_{}, rest_by_{};

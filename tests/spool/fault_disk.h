@@ -85,6 +85,7 @@ class FaultDisk final : public Disk {
       const Change& change = changes_.back();
       if (random() % 2 != 0) continue;
       if (!change.to.empty()) nodes_.erase(change.to);
+      if (change.replaced) nodes_[change.to] = change.replaced;
       if (!change.from.empty()) nodes_[change.from] = change.node;
     }
     for (auto& [path, node] : nodes_) {
@@ -145,7 +146,9 @@ class FaultDisk final : public Disk {
     if (auto turn = step(); !turn || stopped()) return turn;
     auto node = nodes_.extract(from);
     if (!node.empty()) {
-      changes_.push_back({from, to, node.mapped()});
+      // What bore that name goes, in the same moment.
+      auto replaced = nodes_.extract(to);
+      changes_.push_back({from, to, node.mapped(), replaced.empty() ? nullptr : replaced.mapped()});
       node.key() = to;
       nodes_.insert(std::move(node));
     }
@@ -188,6 +191,7 @@ class FaultDisk final : public Disk {
   struct Change {
     std::string from, to;
     std::shared_ptr<Node> node;
+    std::shared_ptr<Node> replaced = {};
   };
 
   class MemoryFile final : public File {

@@ -1,4 +1,5 @@
 """kill -9 under load: every acknowledged message arrives after the restart; duplicates only among those in flight.
+Some recipients are refused for good: of each of these the sender is told, once, or more often only around a kill.
 
 The same with the power cut: of what was not synced, the disk keeps what chance wants.
 WAYPOST_CRASH_ROUNDS sets the number of kills (default 5), WAYPOST_CRASH_SEED the seed.
@@ -24,6 +25,9 @@ SEED = int(os.environ.get("WAYPOST_CRASH_SEED", "1"))
 SENDERS = 10
 # A settlement rides on the next batch, at the latest after settle_delay (50 ms); the rest is for a busy machine.
 IN_FLIGHT_SECONDS = 1.0
+# A report is stored, then its recipients are settled: it may be made twice when a kill comes between, and arrives later.
+REPORT_SECONDS = 15.0
+REFUSED = "at=rcpt;match=bad*@*;reply=550 5.1.1 Requested action not taken: mailbox unavailable"
 SLOW_SYNC_US = 3000  # a busy disk: most cuts meet something that is not synced yet
 
 
@@ -34,6 +38,7 @@ class Load:
         self.gateway, self.ca_file, self.seed = gateway, ca_file, seed
         self.lock = threading.Lock()
         self.acknowledged, self.unanswered, self.refused = {}, set(), 0
+        self.to_report = set()  # senders of acknowledged messages to somebody who is refused; each sends once
         self.threads, self.running = [], False
 
     def start(self, round_number):
@@ -72,13 +77,17 @@ class Load:
         with self.lock:
             self.unanswered.add(digest)
         recipients = [f"user{chance.randrange(100)}@corp.example" for _ in range(chance.choice([1, 1, 1, 3]))]
-        sent = exchange.send("ann@ext.example", sorted(set(recipients)), content,
+        sender = f"ann+{identity}@ext.example"  # so that a report tells what it is about
+        bad = [f"bad{chance.randrange(10)}@corp.example"] if chance.random() < 0.3 else []
+        sent = exchange.send(sender, sorted(set(recipients)) + bad, content,
                              chunks=[size // 2] if chance.random() < 0.3 else [])
         with self.lock:
             self.unanswered.discard(digest)
             if sent.accepted:
                 self.acknowledged[digest] = sorted(r.replace("corp.example", "orgname.awsapps.com")
                                                    for r in set(recipients))
+                if bad:
+                    self.to_report.add(sender)
             else:
                 self.refused += 1
 
@@ -91,17 +100,29 @@ def count_arrivals(records):
     """{(digest, recipient): times of arrival}."""
     arrivals = {}
     for record in records:
+        if record["sender"] == "<>":
+            continue
         for recipient in record["recipients"]:
             arrivals.setdefault((record["sha256_below"], recipient["address"]), []).append(seconds_of(record))
     return arrivals
+
+
+def count_reports(records):
+    """{who was told: times of arrival}."""
+    reports = {}
+    for record in records:
+        if record["sender"] == "<>":
+            reports.setdefault(record["recipients"][0]["address"], []).append(seconds_of(record))
+    return reports
 
 
 @pytest.mark.parametrize("death", ["killed", "power-cut"])
 def test_nothing_acknowledged_is_lost(world, capsys, preload, death):
     if death == "power-cut" and sanitized():
         pytest.skip("a sanitized build can't be preloaded")
-    workmail = world.sink(rules=["at=end;delay=60"])  # so that there is always something in flight and in the queue
-    gateway = world.gateway(workmail, users=[f"user{n}" for n in range(100)], start=False)
+    workmail = world.sink(rules=[REFUSED, "at=end;delay=60"])  # so that there is always something in flight and in the queue
+    gateway = world.gateway(workmail, start=False, queue={"report_next_hop": "workmail"},
+                            users=[f"user{n}" for n in range(100)] + [f"bad{n}" for n in range(10)])
     chance = random.Random(SEED)
     disk = None
     if death == "power-cut":
@@ -120,12 +141,12 @@ def test_nothing_acknowledged_is_lost(world, capsys, preload, death):
         pending += disk.cut() if disk else 0
         gateway.start(env=disk.environment(slow_us=SLOW_SYNC_US) if disk else None)
         recovered.append(gateway.queued())
-    workmail.rules()
+    workmail.rules(REFUSED)
 
     def all_arrived():
-        arrivals = count_arrivals(workmail.records())
-        return all((digest, recipient) in arrivals for digest, recipients in load.acknowledged.items()
-                   for recipient in recipients)
+        arrivals, reports = count_arrivals(workmail.records()), count_reports(workmail.records())
+        return load.to_report <= set(reports) and all(
+            (digest, recipient) in arrivals for digest, recipients in load.acknowledged.items() for recipient in recipients)
     try:
         wait_for(all_arrived, "every acknowledged message", 120)
         gateway.wait_empty(120)
@@ -134,13 +155,23 @@ def test_nothing_acknowledged_is_lost(world, capsys, preload, death):
         expected = {(d, r) for d, recipients in load.acknowledged.items() for r in recipients}
         twice = {key: times for key, times in arrivals.items() if len(times) > 1}
         lost = expected - set(arrivals)
+        reports = count_reports(workmail.records())
+        told_twice = {who: times for who, times in reports.items() if len(times) > 1}
+        untold = load.to_report - set(reports)
         with capsys.disabled():
             print(f"\n  {death} {ROUNDS} times" + (f" with {pending} unsynced writes" if disk else "")
                   + f", acknowledged {len(load.acknowledged)} messages ({len(expected)} recipients), "
                   f"unanswered {len(load.unanswered)}, refused {load.refused}\n"
                   f"  found after restarts {recovered}\n"
-                  f"  arrived {len(arrivals)} recipients, twice {len(twice)}, lost {len(lost)}")
-    assert not lost
+                  f"  arrived {len(arrivals)} recipients, twice {len(twice)}, lost {len(lost)}\n"
+                  f"  refused for good {len(load.to_report)}, reported {len(reports)}, twice {len(told_twice)}, "
+                  f"untold {len(untold)}")
+    assert not lost and not untold
+    assert len(load.to_report) >= 2 * ROUNDS, "too few failures to prove anything"
+    assert not any(recipient.startswith("bad") for _, recipient in arrivals), "somebody who was refused got it"
+    for who, times in told_twice.items():
+        near = any(kill - IN_FLIGHT_SECONDS < first < kill + REPORT_SECONDS for kill in kills for first in times[:-1])
+        assert near, f"{who} was told at {times}, though no kill (at {kills}) was near"
     assert len(load.acknowledged) >= 20 * ROUNDS, "too little load to prove anything"
     known = set(load.acknowledged) | load.unanswered
     assert {digest for digest, _ in arrivals} <= known, "something arrived that was not sent so"

@@ -1,10 +1,12 @@
 """What an operator sees of the queue and does to it, with the daemon running and over a restart."""
 
+import email
 import json
 import subprocess
 
+import pytest
 from conftest import message, program, wait_for
-from rig.gateway import TARGET_DOMAIN
+from rig.gateway import TARGET_DOMAIN, next_hop
 
 
 def queue(gateway, *arguments, code=0):
@@ -66,3 +68,94 @@ def test_nothing_is_touched_by_accident(world):
     assert "delete: 1 messages" in queue(gateway, "delete", "--all", "--reason", "a test")
     gateway.wait_empty()
     assert sink.addresses() == []
+
+
+def test_rerouted_mail_goes_another_way_to_the_same_address(world):
+    down = world.sink(rules=["at=mail;reply=451 4.3.0 not today"])
+    other = world.sink(label="other")
+    gateway = world.gateway(down, users=["bob", "eve"], next_hops={"other": next_hop(other)})
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example", "eve@corp.example"], message()).accepted
+    gateway.wait_event("deferred", count=2)
+    assert "1 recipients" in queue(gateway, "reroute", "--recipient", "bob@*", "--to", "other")
+    other.wait_messages(1)
+    assert other.addresses() == [f"bob@{TARGET_DOMAIN}"]
+    down.rules()
+    gateway.wait_empty()
+    assert down.addresses() == [f"eve@{TARGET_DOMAIN}"]
+
+
+def test_bounced_mail_is_returned_with_the_reason_and_deleted_mail_is_not(world):
+    sink = world.sink(keep_content=True)
+    gateway = world.gateway(sink, users=["ann", "bob", "eve"])
+    queue(gateway, "suspend", "--next-hop", "workmail")
+    assert world.exchange().send("ann@corp.example", ["bob@corp.example", "eve@corp.example"], message()).accepted
+    assert "1 recipients" in queue(gateway, "bounce", "--recipient", "bob@*", "--reason", "The project has ended.")
+    assert "1 recipients" in queue(gateway, "delete", "--recipient", "eve@*")
+    queue(gateway, "resume", "--next-hop", "workmail")
+    record = sink.wait_message(lambda r: r["sender"] == "<>", what="a report")
+    gateway.wait_empty()
+    report = email.message_from_bytes(sink.content(record)).as_string()
+    assert "bob@corp.example" in report and "The project has ended." in report and "eve@" not in report
+    assert len(sink.records()) == 1  # neither of them got the message
+    assert {e["action"] for e in gateway.events("control")} == {"suspend", "bounce", "delete", "resume"}
+
+
+def test_a_partial_suspension_catches_what_comes_later_and_survives_a_restart(world):
+    sink = world.sink()
+    gateway = world.gateway(sink, users=["bob", "eve"])
+    queue(gateway, "suspend", "--sender", "mallory@*")  # nothing is there yet
+    assert len(gateway.wait_event("control", action="suspend")) == 1
+    gateway.kill()
+    gateway.start()
+    assert world.exchange().send("mallory@ext.example", ["bob@corp.example"], message("late")).accepted
+    assert world.exchange().send("ann@ext.example", ["eve@corp.example"], message("free")).accepted
+    sink.wait_messages(1)
+    assert sink.addresses() == [f"eve@{TARGET_DOMAIN}"]
+    assert [r["state"] for r in listed(gateway)[0]["open"]] == ["held"]
+    assert "1 recipients" in queue(gateway, "resume", "--sender", "mallory@*")
+    gateway.wait_empty()
+    assert sink.addresses() == [f"eve@{TARGET_DOMAIN}", f"bob@{TARGET_DOMAIN}"]
+
+
+@pytest.mark.parametrize("selection", [["--state", "held"], ["--reply", "*busy*"], ["--older", "2h"], ["--younger", "2h"],
+                                       ["01KAB3C4D5E6"]])
+def test_a_suspension_that_could_not_judge_later_mail_is_refused(world, selection):
+    sink = world.sink()
+    gateway = world.gateway(sink, users=["bob"])
+    for verb in ("suspend", "resume"):
+        done = subprocess.run([str(program("waypost")), "queue", verb, *selection, "--config", gateway.config_file],
+                              check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 64 and "use hold and release" in done.stderr, done
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    sink.wait_messages(1)
+
+
+def test_held_mail_is_selected_by_next_hop_and_an_export_is_on_record(world):
+    sink = world.sink()
+    gateway = world.gateway(sink, users=["bob"])
+    queue(gateway, "suspend", "--next-hop", "workmail")
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    assert "1 recipients" in queue(gateway, "hold", "--next-hop", "workmail")
+    queue(gateway, "resume", "--next-hop", "workmail")
+    queue(gateway, "export", "--next-hop", "workmail", "--directory", world.directory / "out")
+    assert len(gateway.wait_event("control", action="export")) == 1
+    assert "1 recipients" in queue(gateway, "release", "--next-hop", "workmail")
+    gateway.wait_empty()
+    assert sink.addresses() == [f"bob@{TARGET_DOMAIN}"]
+    released = gateway.wait_event("released")[0]
+    assert released["recipient"] == "bob@corp.example" and released["action"] == "release" and released["by"]
+
+
+def test_the_whole_message_is_returned_if_it_was_asked_for_up_to_a_limit(world):
+    sink = world.sink(keep_content=True, rules=["at=rcpt;match=bob@*;reply=550 5.1.1 mailbox unavailable"])
+    gateway = world.gateway(sink, users=["ann", "bob"], queue={"report_full_limit": "4 KiB"})
+    for number, body in enumerate(["short and whole\r\n", "x" * 70 + "\r\n" + "long\r\n" * 1000]):
+        content = message(f"number {number}", body=body, sender="ann@corp.example")
+        assert world.exchange().send("ann@corp.example", ["bob@corp.example"], content, parameters=["RET=FULL"]).accepted
+    sink.wait_messages(2)
+    gateway.wait_empty()
+    reports = [sink.content(r) for r in sink.records()]
+    whole = next(r for r in reports if b"Subject: number 0" in r)
+    cut = next(r for r in reports if b"Subject: number 1" in r)
+    assert b"short and whole\r\n" in whole and b"message/rfc822" in whole
+    assert b"long\r\n" not in cut and b"text/rfc822-headers" in cut

@@ -73,6 +73,9 @@ class Deliverer {
   virtual ~Deliverer() = default;
   virtual net::Task<AttemptResult> attempt(AttemptInput input) = 0;
   virtual const NextHopOptions& options() const = 0;
+  /// So many recipients go in one transaction: max_recipients, or fewer if the server said so last.
+  /// Who hands over more keeps others waiting behind one message.
+  virtual std::uint32_t recipients_at_once() const { return options().max_recipients; }
   /// Closes idle connections (QUIT, without waiting for the answer). For shutdown and reload.
   virtual void close_idle() = 0;
   /// Cancels everything that runs: attempts end with deferred outcomes.

@@ -36,6 +36,9 @@ struct Selector {
   bool everything() const;
   /// Only a next hop is named, or nothing: such a suspension stops the next hop as a whole.
   bool only_next_hop() const;
+  /// The first of its members that says something of mail only once it is queued (ids, state,
+  /// reply, age); empty: none, so it can be judged for mail that is still to come.
+  std::string_view about_queued_mail() const;
   bool operator==(const Selector&) const = default;
 };
 

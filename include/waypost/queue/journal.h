@@ -1,10 +1,13 @@
 // What operators said of the queue, kept over a restart: holds, suspensions, other next hops.
 //
 // Journal: one per process, main thread. A file of JSON lines beside the spool; append() returns
-// when the lines are on stable storage. A torn last line (a crash) is left out.
+// when the line is on stable storage. A torn last line (a crash, a full disk) is left out and
+// covered by the next. A failed sync is never retried: from then on nothing that must survive can
+// be promised, and usable() says so.
 #pragma once
 
 #include "waypost/queue/control.h"
+#include "waypost/spool/disk.h"
 
 #include <cstdint>
 #include <functional>
@@ -25,16 +28,24 @@ struct ControlState {
   void apply(const Command& command, const std::vector<Touched>& touched);
 };
 
+/// hold, release, suspend, resume and reroute; the others leave nothing but settled recipients.
+bool must_survive(Verb verb);
+
 class Journal {
  public:
   /// ErrorKind::io names the file. A line that makes no sense is skipped and told to `complain`.
+  /// REQUIRES: `disk` outlives the journal; `path` has a directory.
   static Result<std::unique_ptr<Journal>> open(
-      const std::string& path, const std::function<void(const std::string&)>& complain);
+      spool::Disk& disk, const std::string& path,
+      const std::function<void(const std::string&)>& complain);
   virtual ~Journal() = default;
   virtual const ControlState& state() const = 0;
-  /// Only verbs that must survive are written: hold, release, suspend, resume, reroute.
+  /// An Error says why a command that must survive can't be promised; ask before it is carried out.
+  virtual Result<> usable() const = 0;
+  /// Only verbs that must survive are written. On an Error state() is as before.
   virtual Result<> append(const Command& command, const std::vector<Touched>& touched) = 0;
-  /// Forgets messages that are no more, and writes the file anew.
+  /// Forgets messages that are no more, and writes the file anew; on an Error the old one stays in
+  /// use.
   virtual Result<> compact(const std::function<bool(std::uint64_t id)>& exists) = 0;
 };
 

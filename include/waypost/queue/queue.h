@@ -96,7 +96,8 @@ class Queue {
   virtual void restore(spool::StoredMessage stored) = 0;
   /// Routing changed: due times of deferred mail to `next_hop` (all if empty) become now.
   virtual void flush(const std::string& next_hop) = 0;
-  /// Mail that was held for a migrating wave is asked again. Called after each reload.
+  /// Mail that was held for a migrating wave is asked again, a slice at once and the rest by and
+  /// by. Called after each reload.
   virtual void routes_changed() = 0;
   /// Retries, expiry and the rest from now on; waits that run already end when they were to.
   virtual void replace_options(Options options) = 0;
@@ -106,8 +107,11 @@ class Queue {
   virtual void stop() = 0;
   virtual QueueStats stats() const = 0;
 
-  /// Does what an operator said to what fits, one slice at a time. suspend and resume act on the
-  /// first slice for all that comes later, and on what is queued slice by slice.
+  /// suspend and resume: what they mean for all mail that comes later. To be told to all shards
+  /// before any of them walks through what is queued already.
+  virtual void stand(const Command& command) = 0;
+  /// Does what an operator said to what fits, one slice at a time. A suspension that does not stand
+  /// (any more) touches nothing.
   virtual ControlResult control(const Command& command, const Slice& slice) = 0;
   /// Where the content of a message lies; nullopt: it is not here (any more).
   virtual std::optional<spool::MessageRef> find(QueueId id) const = 0;

@@ -1,0 +1,85 @@
+// What operators said to the queue, and what may be done about it.
+#include "sim/ledger.h"
+
+namespace waypost::sim {
+
+using queue::Verb;
+
+template <class Each>
+void Ledger::each_touched(const std::vector<queue::Touched>& touched, Each each) {
+  for (const queue::Touched& one : touched) {
+    Letter* letter = by_id(one.id);
+    if (letter == nullptr) {
+      accuse("an operator touches something unknown");
+      continue;
+    }
+    for (const std::uint32_t i : one.recipients) {
+      Fate& fate = letter->fates.at(letter->stored_fates.at(i));
+      if (fate.settled != spool::Settlement::open)
+        accuse(name(*letter, fate) + " is settled, and an operator can touch it");
+      each(fate);
+    }
+  }
+}
+
+void Ledger::operator_says(const queue::Command& command,
+                           const std::vector<queue::Touched>& touched) {
+  stage_.journal.note("an operator says {}: {} messages", queue::to_string(command.verb),
+                      touched.size());
+  each_touched(touched, [&](Fate& fate) {
+    switch (command.verb) {
+      case Verb::hold:
+        fate.held = true;
+        ++said_.held;
+        return;
+      case Verb::release:
+        fate.held = fate.hold_promised = false;
+        return;
+      case Verb::bounce:
+      case Verb::remove:
+        fate.held = false;
+        fate.given_up =
+            command.verb == Verb::bounce ? Fate::GivenUp::bounced : Fate::GivenUp::deleted;
+        ++(command.verb == Verb::bounce ? said_.bounced : said_.deleted);
+        return;
+      case Verb::reroute:
+        fate.ways.push_back({command.next_hop});
+        ++said_.rerouted;
+        return;
+      case Verb::suspend:
+      case Verb::resume:
+      case Verb::flush:
+        return;
+    }
+  });
+}
+
+void Ledger::operator_was_promised(const queue::Command& command,
+                                   const std::vector<queue::Touched>& touched) {
+  for (const queue::Touched& one : touched) {
+    Letter* letter = by_id(one.id);
+    for (const std::uint32_t i : one.recipients) {
+      Fate& fate = letter->fates.at(letter->stored_fates.at(i));
+      if (command.verb == Verb::hold && fate.held) fate.hold_promised = true;
+      if (command.verb == Verb::reroute) fate.ways.back().promised = true;
+    }
+  }
+}
+
+/// After a crash it may be so or so; and whoever was given up but not settled is as before.
+void Ledger::forget_unpromised(Fate& fate) {
+  fate.given_up = Fate::GivenUp::no;
+  fate.held = fate.hold_promised;
+  for (Fate::Way& way : fate.ways) way.doubtful = way.doubtful || !way.promised;
+}
+
+bool Ledger::way_is_right(const Fate& fate, const std::string& routed, const std::string& hop,
+                          bool strict) {
+  for (auto way = fate.ways.rbegin(); way != fate.ways.rend(); ++way) {
+    if (way->hop == hop) return true;
+    if (strict && !way->doubtful) return false;
+  }
+  return routed == hop;
+}
+
+}  // namespace waypost::sim
