@@ -61,7 +61,8 @@ bool QueueImpl::wants_report(const mail::Envelope& envelope,
 void QueueImpl::report_if_quiet(Index at) {
   Message& message = messages_[at];
   if (!message.alive || !message.has_ended() || message.reporting) return;
-  if (message.moving == 0) return begin_report(at);
+  // In a shutdown nothing more of the message goes out: who is delivered must not stay open for long.
+  if (message.moving == 0 || stopping_) return begin_report(at);
   if (message.report_timer) return;
   message.report_timer = true;
   set_timer(now() + kCollect, Due::report, at, message.generation);

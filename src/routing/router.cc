@@ -191,6 +191,13 @@ std::optional<TableRouter::Record> TableRouter::look_up(Question& question) cons
 }
 
 void TableRouter::decide_without_entry(Question& question) const {
+  // Any address may be in the table that is missing: nothing is refused for good, nothing passes
+  // unchanged, and nobody who is on the move loses the mail that is held for them.
+  if (!core_->unavailable.empty() && !core_->options.sources.empty())
+    return question.refuse(451, mail::status::spool_trouble,
+                           "<" + shown(question.decision.original) +
+                               ">: the routing table is not available; try again later",
+                           "no routing table: " + core_->unavailable);
   if (question.meaning != nullptr && question.meaning->own) return decide_own_unknown(question);
   if (question.meaning != nullptr && !question.meaning->next_hop.empty())
     return decide_target_domain(question);
