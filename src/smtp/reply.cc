@@ -2,12 +2,30 @@
 
 #include "waypost/mail/xtext.h"
 
+#include <algorithm>
+
 namespace waypost::smtp {
 namespace {
 
 constexpr std::size_t kMaxReplyLine = 510;  // RFC 5321 §4.5.3.1.5, without CRLF
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
+/// Without control characters, and no longer than a line may be.
+void append_words(std::string& out, std::size_t line_start, std::string_view words) {
+  const bool fits = out.size() - line_start + words.size() <= kMaxReplyLine;
+  if (fits && std::none_of(words.begin(), words.end(), is_control)) {
+    out += words;
+    return;
+  }
+  for (const char c : words) {
+    if (is_control(c)) continue;
+    if (out.size() - line_start == kMaxReplyLine) break;
+    out += c;
+  }
+}
 
 }  // namespace
 
@@ -23,12 +41,7 @@ void Reply::append_to(std::string& out) const {
       out += status.to_string();
       out += ' ';
     }
-    for (const char c : rest.substr(0, end)) {
-      const auto octet = static_cast<unsigned char>(c);
-      if (octet < 0x20 || octet == 0x7F) continue;
-      if (out.size() - start == kMaxReplyLine) break;
-      out += c;
-    }
+    append_words(out, start, rest.substr(0, end));
     out += "\r\n";
     if (last) return;
     rest.remove_prefix(end + 1);
