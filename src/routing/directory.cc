@@ -28,8 +28,9 @@ std::unordered_map<std::string_view, const DirectoryRow*> live_rows(const Direct
   return rows;
 }
 
-void count_changes(const DirectoryPeople& before, const DirectoryPeople& after,
-                   DirectoryOutcome& outcome) {
+/// Returns how many entries there were.
+std::size_t count_changes(const DirectoryPeople& before, const DirectoryPeople& after,
+                          DirectoryOutcome& outcome) {
   const auto old_rows = live_rows(before);
   const auto new_rows = live_rows(after);
   outcome.entries = new_rows.size();
@@ -44,6 +45,7 @@ void count_changes(const DirectoryPeople& before, const DirectoryPeople& after,
   }
   outcome.added = new_rows.size() - common;
   outcome.removed = old_rows.size() - common;
+  return old_rows.size();
 }
 
 class LdapDirectory final : public Directory {
@@ -61,7 +63,7 @@ class LdapDirectory final : public Directory {
   Result<Connection> connect(DirectoryOutcome& outcome, const Patience& patience);
   std::string why_full(const LoadedSnapshot& known, const DirectoryServerFacts& facts,
                        const std::string& server, DirectorySyncRequest request) const;
-  Result<> check_shrink(const LoadedSnapshot& known, const DirectoryOutcome& outcome,
+  Result<> check_shrink(std::size_t before, const DirectoryOutcome& outcome,
                         DirectorySyncRequest request) const;
   std::string settings() const;
   Patience whole() const { return {&clock_, clock_.steady_now() + options_.total_timeout, {}}; }
@@ -134,9 +136,8 @@ std::string LdapDirectory::why_full(const LoadedSnapshot& known, const Directory
   return {};
 }
 
-Result<> LdapDirectory::check_shrink(const LoadedSnapshot& known, const DirectoryOutcome& outcome,
+Result<> LdapDirectory::check_shrink(std::size_t before, const DirectoryOutcome& outcome,
                                      DirectorySyncRequest request) const {
-  const auto before = live_rows(known.snapshot.people).size();
   const auto share = static_cast<std::size_t>(static_cast<double>(before) * options_.most_removed);
   const bool emptied = before > 0 && outcome.entries == 0;
   if (request.confirm_shrink || (!emptied && outcome.removed <= std::max(share, kLeastRemoved)))
@@ -184,9 +185,9 @@ Result<> LdapDirectory::synchronise_into(DirectoryOutcome& outcome, DirectorySyn
   outcome.more_problems = findings.more_problems;
   outcome.left_out = findings.left_out;
   outcome.people = fresh.people.size();
-  count_changes(known.snapshot.people, fresh.people, outcome);
+  const auto before = count_changes(known.snapshot.people, fresh.people, outcome);
   broke_off_ = SIZE_MAX;
-  if (auto allowed = check_shrink(known, outcome, request); !allowed) return allowed;
+  if (auto allowed = check_shrink(before, outcome, request); !allowed) return allowed;
   if (!outcome.full && touched == 0) return {};
   if (auto patient = patience.check(); !patient) return patient;
   if (auto saved = save_snapshot(options_.snapshot, write_snapshot(fresh)); !saved) return saved;

@@ -66,11 +66,7 @@ void DirectorySocket::close() {
 /// False: errno says why, and gave_up_ if it was our own patience.
 bool DirectorySocket::wait(short events) {
   for (;;) {
-    if (auto patient = patience_.check(); !patient) {
-      gave_up_ = std::move(patient).error();
-      errno = gave_up_->kind == ErrorKind::cancelled ? ECANCELED : ETIMEDOUT;
-      return false;
-    }
+    if (!patient()) return false;
     pollfd what{.fd = descriptor_, .events = events, .revents = 0};
     const int ready = ::poll(&what, 1, kSliceMilliseconds);
     if (ready > 0) return true;
@@ -78,20 +74,30 @@ bool DirectorySocket::wait(short events) {
   }
 }
 
+/// Also when octets are there: a peer that drips must not hold us beyond the deadline.
+bool DirectorySocket::patient() {
+  auto patient = patience_.check();
+  if (patient) return true;
+  gave_up_ = std::move(patient).error();
+  errno = gave_up_->kind == ErrorKind::cancelled ? ECANCELED : ETIMEDOUT;
+  return false;
+}
+
 ssize_t DirectorySocket::read(void* into, std::size_t size) {
   for (;;) {
-    // Also when octets are there: a peer that drips must not hold us beyond the deadline.
-    if (!wait(POLLIN)) return -1;
+    if (!patient()) return -1;
     const ssize_t got = ::recv(descriptor_, into, size, MSG_DONTWAIT);
     if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return got;
+    if (!wait(POLLIN)) return -1;
   }
 }
 
 ssize_t DirectorySocket::write(const void* from, std::size_t size) {
   for (;;) {
-    if (!wait(POLLOUT)) return -1;
+    if (!patient()) return -1;
     const ssize_t put = ::send(descriptor_, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (put >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return put;
+    if (!wait(POLLOUT)) return -1;
   }
 }
 

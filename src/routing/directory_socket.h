@@ -33,6 +33,7 @@ class DirectorySocket {
   void close();
 
  private:
+  bool patient();
   bool wait(short events);
 
   int descriptor_ = -1;

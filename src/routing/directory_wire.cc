@@ -9,7 +9,9 @@ namespace {
 std::string_view without_options(std::string_view name) { return name.substr(0, name.find(';')); }
 
 bool same_name(std::string_view one, std::string_view other) {
-  return one.size() == other.size() && mail::ascii_lower(one) == mail::ascii_lower(other);
+  const auto folded = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [&](char a, char b) { return folded(a) == folded(b); });
 }
 
 }  // namespace
