@@ -91,8 +91,8 @@ json::object to_json(const Explanation& explanation) {
   return object;
 }
 
-Result<Question> question_from(const json::object& request, WallTime now) {
-  Question question;
+Result<RouteQuestion> question_from(const json::object& request, WallTime now) {
+  RouteQuestion question;
   const std::string text = text_of(request, "address");
   auto address = mail::parse_mailbox(text);
   if (!address) return fail(ErrorKind::invalid, "'" + text + "': " + address.error().message);
@@ -114,7 +114,7 @@ Result<Question> question_from(const json::object& request, WallTime now) {
   return question;
 }
 
-json::object explain(const Question& question, const routing::Router& router,
+json::object explain(const RouteQuestion& question, const routing::Router& router,
                      const config::Config& config) {
   Explanation explanation;
   explanation.decision = router.decide(question.address, question.at, &explanation.steps);

@@ -22,7 +22,7 @@ struct Explanation {
 boost::json::object to_json(const Explanation& explanation);
 
 /// What is asked about, beside the address.
-struct Question {
+struct RouteQuestion {
   mail::Mailbox address;
   WallTime at{};
   std::optional<mail::ReversePath> sender;  // of `--sender`; nullopt: not asked
@@ -30,10 +30,10 @@ struct Question {
 };
 /// {"address":"bob@corp.example","at":"...","sender":"<>","size":1000}; a time that is left out is
 /// now. ErrorKind::invalid names the member.
-Result<Question> question_from(const boost::json::object& request, WallTime now);
+Result<RouteQuestion> question_from(const boost::json::object& request, WallTime now);
 
 /// The whole answer as far as configuration and table tell it: decision, sender, size.
-boost::json::object explain(const Question& question, const routing::Router& router,
+boost::json::object explain(const RouteQuestion& question, const routing::Router& router,
                             const config::Config& config);
 
 }  // namespace waypost::app

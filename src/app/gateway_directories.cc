@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace waypost::app {
 namespace {
@@ -27,8 +28,12 @@ std::string sentence_of(const routing::DirectoryOutcome& outcome) {
 void Gateway::watch_directories() {
   directory_watch_.reset();
   std::vector<std::unique_ptr<routing::Directory>> directories;
-  for (const auto& options : config_.directories)
+  for (const auto& options : config_.directories) {
+    std::error_code ignored;  // writing the snapshot says what is wrong
+    std::filesystem::create_directories(std::filesystem::path(options.snapshot).parent_path(),
+                                        ignored);
     directories.push_back(routing::Directory::create(options));
+  }
   if (directories.empty()) return;
   directory_watch_ = std::make_unique<routing::DirectoryWatch>(
       std::move(directories), [this](const routing::DirectoryOutcome& outcome) {

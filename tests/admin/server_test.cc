@@ -71,6 +71,23 @@ class AdminServer : public ::testing::Test {
   std::thread thread_;
 };
 
+TEST_F(AdminServer, AnAnswerMayComeLater) {
+  std::function<void(Answer)> waiting;
+  actions_.push_back(
+      {"POST", "/v1/later", false, nullptr, [&](const Call&, std::function<void(Answer)> done) {
+         waiting = std::move(done);
+         // Others are served meanwhile.
+         boost::asio::post(io_, [&] { waiting(Answer{200, "text/plain", "late"}); });
+       }});
+  actions_.push_back(
+      {"POST", "/v1/now", false, nullptr, [](const Call& call, std::function<void(Answer)> done) {
+         done(Answer{200, "text/plain", "at once: " + std::string(call.body)});
+       }});
+  start();
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/later")->body, "late");
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/now", "x")->body, "at once: x");
+}
+
 TEST_F(AdminServer, AnswersOverTheSocketWithBody) {
   start();
   const auto answer = request(options_.socket_path, "POST", "/v1/echo", "hello");

@@ -17,7 +17,7 @@ TEST(Explain, JsonHasTheWholeDecision) {
   explanation.decision.why = "it is in the table";
   explanation.decision.reply = {250, {2, 1, 5}, "OK"};
   explanation.steps = {{"exact entry", "found at users.csv:412"}};
-  const auto value = boost::json::parse(to_json(explanation));
+  const boost::json::value value = to_json(explanation);
   EXPECT_EQ(value.at("address").as_string(), "bob@corp.example");
   EXPECT_EQ(value.at("verdict").as_string(), "rewrite");
   EXPECT_EQ(value.at("target").as_string(), "bob@orgname.awsapps.com");
@@ -30,9 +30,46 @@ TEST(Explain, ARefusalHasNoTarget) {
   explanation.decision.verdict = routing::Verdict::refuse;
   explanation.decision.original = {"nobody", "corp.example"};
   explanation.decision.reply = {550, {5, 1, 1}, "not in the table"};
-  const auto value = boost::json::parse(to_json(explanation));
+  const boost::json::value value = to_json(explanation);
   EXPECT_FALSE(value.as_object().contains("target"));
   EXPECT_EQ(value.at("reply").as_string(), "550 5.1.1 not in the table");
+}
+
+TEST(Explain, QuestionsNameWhatMakesNoSense) {
+  const WallTime now{std::chrono::hours(24 * 365 * 50)};
+  const auto ask = [&](boost::json::object request) { return question_from(request, now); };
+  EXPECT_NE(ask({{"address", "nobody at all"}}).error().message.find("nobody at all"),
+            std::string::npos);
+  EXPECT_FALSE(ask({{"address", "bob@corp.example"}, {"at", "soon"}}));
+  EXPECT_FALSE(ask({{"address", "bob@corp.example"}, {"sender", "@@"}}));
+  const auto good = ask({{"address", "bob@corp.example"}, {"sender", "<>"}, {"at", "+2h"}});
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->at, now + std::chrono::hours(2));
+  ASSERT_TRUE(good->sender);
+  EXPECT_FALSE(*good->sender) << "the null reverse-path";
+}
+
+TEST(Explain, LimitsOnSizeAreOursFirstThenTheNextHops) {
+  config::Config config;
+  auto& hop = config.next_hops.emplace_back();
+  hop.name = "workmail";
+  hop.max_message_size = 1000;
+  config.inbound.limits.message_size = 5000;
+  auto& options = config.routing;
+  options.own_domains = {"corp.example"};
+  options.target_domains = {{"orgname.awsapps.com", "workmail"}};
+  std::vector<routing::Problem> problems;
+  const auto router = routing::Router::load(options, problems);
+  ASSERT_TRUE(router);
+  RouteQuestion question;
+  question.address = {"bob", "orgname.awsapps.com"};
+  const auto fits = [&](std::uint64_t size) {
+    question.size = size;
+    return explain(question, **router, config).at("size").at("fits").as_bool();
+  };
+  EXPECT_TRUE(fits(1000));
+  EXPECT_FALSE(fits(1001));
+  EXPECT_FALSE(fits(5001));
 }
 
 }  // namespace

@@ -40,6 +40,16 @@ TEST(TableDiff, CountsInThePlural) {
   EXPECT_EQ(diff(*before, *after).summary(), "0 added, 0 removed, 2 targets changed");
 }
 
+TEST(TableDiff, CountsAllAndNamesAsManyAsWereAskedFor) {
+  std::vector<Entry> many;
+  for (int n = 0; n < 20; ++n)
+    many.push_back(entry("u" + std::to_string(n) + "@corp.example", "t@t.example"));
+  const auto changes = diff(*TableBuilder().build(), *table_of(many), 3);
+  EXPECT_EQ(changes.added.size(), 3u);
+  EXPECT_EQ(changes.added_count, 20u);
+  EXPECT_EQ(changes.summary(), "20 added, 0 removed, 0 targets changed");
+}
+
 TEST(TableDiff, FromNothing) {
   const auto after = table_of({entry("a@corp.example", "x@t.example")});
   EXPECT_EQ(diff(*TableBuilder().build(), *after).summary(),

@@ -1,0 +1,122 @@
+// The table as a whole: who belongs together, what vanished, and what a wave would change.
+#include "waypost/routing/table_facts.h"
+
+#include "waypost/routing/wave_plan.h"
+
+#include "routing/routing_fixture.h"
+
+#include <gmock/gmock.h>
+
+namespace waypost::routing {
+namespace {
+
+using ::testing::HasSubstr;
+constexpr WallTime kNow{std::chrono::hours(24 * 365 * 56)};
+
+Entry follower(std::string_view address, std::string_view target, std::string wave) {
+  auto one = entry(address, target, EntryState::active, std::move(wave));
+  one.has_state = false;
+  return one;
+}
+
+TEST(TableFacts, APersonIsFoundByAddressAndByTarget) {
+  const auto table = table_of({entry("bob@corp.example", "bob@orgname.awsapps.com"),
+                               entry("bob.baker@corp.example", "BOB@orgname.awsapps.com"),
+                               entry("eve@corp.example", "eve@orgname.awsapps.com")});
+  for (const char* asked :
+       {"Bob@corp.example", "bob@ORGNAME.awsapps.com", "bob.baker@corp.example"})
+    EXPECT_EQ(entries_of_person(*table, mailbox(asked)).size(), 2u) << asked;
+  EXPECT_TRUE(entries_of_person(*table, mailbox("joe@corp.example")).empty());
+}
+
+TEST(TableFacts, SizesSurviveTheirFile) {
+  TableSize size{12, {{"a.csv", 10}, {"b.csv", 2}}};
+  const auto back = TableSize::from_json(size.to_json());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->entries, 12u);
+  EXPECT_EQ(back->by_source, size.by_source);
+  for (const char* nonsense :
+       {"", "[]", "{}", R"({"entries":-1,"sources":{}})", R"({"entries":1,"sources":{"a":"b"}})"})
+    EXPECT_FALSE(TableSize::from_json(nonsense)) << nonsense;
+}
+
+TEST(TableFacts, AShrinkIsSuspiciousFromTheLimitOn) {
+  Options options;
+  options.sources.emplace_back().paths = {"a.csv"};
+  options.most_removed = 0.1;
+  const TableSize before{200, {{"a.csv", 200}}};
+  const auto complaint = [&](std::uint64_t removed) {
+    const TableSize after{200 - removed, {{"a.csv", 200 - removed}}};
+    return suspicious_shrink(before, after, removed, options).value_or("");
+  };
+  EXPECT_EQ(complaint(0), "");
+  EXPECT_EQ(complaint(20), "");
+  EXPECT_THAT(complaint(21), HasSubstr("21 of 200 entries are gone (10.5 %"));
+  options.most_removed = 0;
+  EXPECT_EQ(complaint(10), "") << "ten may always go";
+  EXPECT_NE(complaint(11), "");
+}
+
+TEST(TableFacts, ASourceThatIsSuddenlyEmptyIsNamedAndOneThatIsGoneIsNot) {
+  Options options;
+  options.sources.emplace_back().paths = {"a.csv"};
+  options.sources.emplace_back().paths = {"b.csv"};
+  const TableSize before{1001, {{"a.csv", 1000}, {"b.csv", 1}}};
+  const TableSize after{1000, {{"a.csv", 1000}}};
+  EXPECT_THAT(suspicious_shrink(before, after, 1, options).value_or(""),
+              HasSubstr("'b.csv' is suddenly empty: 1 entry"));
+  options.sources.pop_back();  // taken out of the configuration on purpose
+  EXPECT_FALSE(suspicious_shrink(before, after, 1, options));
+}
+
+TEST(TableFacts, LintTellsWhatIsLegalAndLooksWrong) {
+  auto options = migration({entry("o'neil@corp.example", "o'neil@orgname.awsapps.com"),
+                            entry("bob@corp.example", "bob@orgname.awsapps.com"),
+                            entry("bob@old.example", "other@orgname.awsapps.com"),
+                            entry("eve@corp.example", "eve@orgname.awsapps.com"),
+                            entry("eve@old.example", "eve@orgname.awsapps.com")});
+  options.domain_aliases = {{"old.example", "corp.example"}};
+  const auto findings = lint(*router_of(options));
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_THAT(findings[0].message, HasSubstr("o'neil@orgname.awsapps.com"));
+  EXPECT_THAT(findings[1].message, HasSubstr("bob@old.example"));
+}
+
+TEST(TableFacts, StatsCountWhatHoldsAtTheTime) {
+  auto options = migration({follower("bob@corp.example", "bob@orgname.awsapps.com", "w"),
+                            entry("eve@corp.example", "eve@orgname.awsapps.com")});
+  WaveOptions wave;
+  wave.name = "w";
+  wave.activate_at = kNow + std::chrono::hours(1);
+  options.waves = {wave};
+  const auto router = router_of(options);
+  EXPECT_EQ(table_stats(*router, kNow).by_state.at("pending"), 1u);
+  EXPECT_EQ(table_stats(*router, kNow + std::chrono::hours(1)).by_state.at("active"), 2u);
+}
+
+TEST(WavePlan, NamesWhoChangesAndWhatStandsAgainstIt) {
+  const auto options =
+      migration({follower("bob@corp.example", "bob@orgname.awsapps.com", "w"),
+                 entry("kim@corp.example", "kim@orgname.awsapps.com", EntryState::rolled_back, "w"),
+                 follower("robert@corp.example", "bob@orgname.awsapps.com", "v")});
+  const auto now = router_of(options);
+  WaveCommand command;
+  command.verb = WaveVerb::activate;
+  command.wave = "w";
+  command.said_at = kNow;
+  const auto then = now->with_waves(Waves::make({}, {command}));
+  const auto plan = plan_wave(*now, *then, "w", kNow, 10);
+  EXPECT_EQ(plan.people, 2u);
+  EXPECT_EQ(plan.changed(), 1u);
+  ASSERT_EQ(plan.changes.size(), 1u);
+  EXPECT_EQ(plan.changes[0].target, "bob@orgname.awsapps.com");
+  EXPECT_EQ(plan.changes[0].next_hop, "workmail");
+  // kim: deferred (no pending_next_hop) and of a state of its own; robert: another wave.
+  EXPECT_EQ(plan.conflict_count, 3u);
+  EXPECT_THAT(plan.conflicts.back(), HasSubstr("same person as 'bob@corp.example'"));
+  EXPECT_EQ(plan_wave(*now, *now, "w", kNow, 10).changed(), 0u);
+  EXPECT_TRUE(plan_wave(*now, *then, "w", kNow, 0).changes.empty());
+}
+
+}  // namespace
+}  // namespace waypost::routing
