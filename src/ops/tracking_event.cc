@@ -41,8 +41,9 @@ std::size_t room_for(const TrackingEvent& event) {
   std::size_t room = kFixedRoom;
   for (const std::string_view value :
        {event.message_id, event.sender, event.rewritten_sender, event.recipient, event.target,
-        event.next_hop, event.wave, event.remote_host, event.client, event.tls, event.reply,
-        event.status, event.why, event.by, event.action, event.original_queue_id}) {
+        event.next_hop, event.wave, event.shadow_target, event.shadow_next_hop, event.remote_host,
+        event.client, event.tls, event.reply, event.status, event.why, event.by, event.action,
+        event.original_queue_id}) {
     room += json_room(value);
   }
   return room;
@@ -60,6 +61,8 @@ char* write_line(char* at, const TrackingEvent& event) {
   line.text(",\"target\":", event.target);
   line.text(",\"next_hop\":", event.next_hop);
   line.text(",\"wave\":", event.wave);
+  line.text(",\"shadow_target\":", event.shadow_target);
+  line.text(",\"shadow_next_hop\":", event.shadow_next_hop);
   line.text(",\"remote_host\":", event.remote_host);
   line.text(",\"client\":", event.client);
   line.text(",\"tls\":", event.tls);

@@ -49,6 +49,7 @@ mail::Mailbox QueueImpl::addressee(const mail::Envelope& envelope) const {
 
 bool QueueImpl::wants_report(const mail::Envelope& envelope,
                              const mail::Recipient& recipient) const {
+  if (recipient.copy > 0) return false;  // the sender has not asked for it
   if (envelope.reverse_path) return mail::wants_failure_report(envelope, recipient);
   // What can't reach that address is not told to it: such a chain would have no end.
   return !options_.undeliverable_to.empty() &&
@@ -61,7 +62,8 @@ bool QueueImpl::wants_report(const mail::Envelope& envelope,
 void QueueImpl::report_if_quiet(Index at) {
   Message& message = messages_[at];
   if (!message.alive || !message.has_ended() || message.reporting) return;
-  // In a shutdown nothing more of the message goes out: who is delivered must not stay open for long.
+  // In a shutdown nothing more of the message goes out: who is delivered must not stay open for
+  // long.
   if (message.moving == 0 || stopping_) return begin_report(at);
   if (message.report_timer) return;
   message.report_timer = true;
