@@ -3,7 +3,8 @@
 namespace waypost::sim {
 namespace {
 
-constexpr std::uint64_t kMostSteps = 200'000;
+constexpr std::uint64_t kMostSteps =
+    1'000'000;  // large mail that drips in single octets takes many
 constexpr auto kLongestRest = hours(24 * 30);
 
 }  // namespace
