@@ -118,6 +118,7 @@ class Gateway {
     WallTime succeeded_at{};
   };
   void watch_directories();
+  void judge_staleness();
   void note_directory(const routing::DirectoryOutcome& outcome);
   void refresh_table(const std::string& directory, const std::string& what);
   void add_directory_actions(std::vector<admin::Action>& list);
@@ -169,6 +170,7 @@ class Gateway {
   WallTime counted_at_{};
   std::unique_ptr<routing::DirectoryWatch> directory_watch_;
   std::map<std::string, DirectoryState> directory_states_;
+  std::string stale_;  // why the table is out of date; empty: it is not
   std::thread loader_;
   bool loading_ = false;
   std::deque<WaitingReload> waiting_reloads_;

@@ -6,13 +6,21 @@
 
 #include <boost/asio/post.hpp>
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <filesystem>
 
 namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
+
+/// When the file was written; the epoch if it is not there.
+WallTime written_at(const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) return {};
+  return WallTime(std::chrono::seconds(about.st_mtim.tv_sec));
+}
 
 std::string sentence_of(const routing::DirectoryOutcome& outcome) {
   return outcome.server + ": " + (outcome.full ? "full reading" : "changes") + ": " +
@@ -91,6 +99,27 @@ void Gateway::refresh_table(const std::string& directory, const std::string& wha
     }
     next_reload();
   });
+}
+
+/// Who is not in a table that nobody could read for a day may well be in a newer one.
+void Gateway::judge_staleness() {
+  std::string why;
+  const WallTime now = Clock::system().now();
+  for (const auto& options : config_.directories) {
+    WallTime good_at = directory_states_[options.name].succeeded_at;
+    if (good_at == WallTime{}) good_at = written_at(options.snapshot);
+    if (good_at == WallTime{} || now - good_at <= options.stale_after) continue;
+    why = "directory " + options.name + " was last read at " + routing::format_time(good_at);
+  }
+  if (why == stale_) return;
+  if (stale_.empty()) {
+    ops::log().error("routing table: {}: addresses that it does not know are deferred, not refused",
+                     why);
+  } else if (why.empty()) {
+    ops::log().info("routing table: up to date again");
+  }
+  stale_ = why;
+  if (table_loaded_) router_.set(router_.get()->with_staleness(stale_));
 }
 
 void Gateway::add_directory_actions(std::vector<admin::Action>& list) {

@@ -127,6 +127,10 @@ void read_times(Section& section, routing::DirectoryOptions& options) {
                    {seconds(10), hours(24)});
   section.duration({"full_interval", "read everything again so often"}, options.full_interval,
                    {minutes(1), hours(24 * 30)});
+  section.duration({"stale_after",
+                    "not read for so long: addresses that no table knows are deferred (451 4.3.0), "
+                    "not refused"},
+                   options.stale_after, {minutes(1), hours(24 * 365)});
   section.duration({"connect_timeout", "for name, TCP and TLS of one server"},
                    options.connect_timeout, {seconds(1), minutes(5)});
   section.duration({"operation_timeout", "for one request: a bind, a page"},

@@ -57,8 +57,10 @@ std::optional<WallTime> read_time(Section& section, Key key) {
   if (time && !relative) return *time;
   section.reading().error(
       section.place_of(key.name),
-      "'" + std::string(key.name) + "' is not a time: " +
-          (relative ? "a file needs a date, such as 2026-12-01T02:00:00Z" : time.error().message));
+      "'" + std::string(key.name) + "': " +
+          (relative ? "'" + text +
+                          "' means nothing in a file; write a date, such as 2026-12-01T02:00:00Z"
+                    : time.error().message));
   return std::nullopt;
 }
 

@@ -91,7 +91,15 @@ TableRouter::TableRouter(std::shared_ptr<const RouterCore> core, std::shared_ptr
 }
 
 std::shared_ptr<const Router> TableRouter::with_waves(std::shared_ptr<const Waves> waves) const {
-  return std::make_shared<TableRouter>(core_, std::move(waves));
+  auto router = std::make_shared<TableRouter>(core_, std::move(waves));
+  router->stale_ = stale_;
+  return router;
+}
+
+std::shared_ptr<const Router> TableRouter::with_staleness(std::string why) const {
+  auto router = std::make_shared<TableRouter>(core_, waves_);
+  router->stale_ = std::move(why);
+  return router;
 }
 
 Decision TableRouter::decide(const mail::Mailbox& address, WallTime at,
@@ -278,6 +286,17 @@ void TableRouter::decide_own_unknown(Question& question) const {
                            "mailbox in Exchange:\n" +
                                *x500,
                            "an IMCEAEX address; its X500 address is missing in Exchange");
+  }
+  if (!stale_.empty()) {
+    question.note("own domain", [&] {
+      return quoted(question.domain) +
+             " is ours and the address is not in the table, which is out "
+             "of date: " +
+             stale_;
+    });
+    return question.refuse(451, mail::status::spool_trouble,
+                           address + ": the routing table is out of date; try again later",
+                           "not in the table, which is out of date: " + stale_);
   }
   const bool defer = core_->options.unknown == UnknownPolicy::defer;
   question.note("own domain", [&] {

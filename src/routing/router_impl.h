@@ -65,6 +65,7 @@ class TableRouter final : public Router {
 
   std::shared_ptr<const Router> with_waves(std::shared_ptr<const Waves> waves) const override;
   const Waves& waves() const override { return *waves_; }
+  std::shared_ptr<const Router> with_staleness(std::string why) const override;
   EntryState state_of(const Entry& entry, WallTime at) const override;
   Decision decide(const mail::Mailbox& address, WallTime at,
                   std::vector<TraceStep>* trace) const override;
@@ -112,6 +113,7 @@ class TableRouter final : public Router {
 
   std::shared_ptr<const RouterCore> core_;
   std::shared_ptr<const Waves> waves_;
+  std::string stale_;  // why the table is out of date; empty: it is not
   std::vector<const Wave*> wave_by_number_;  // of the table's wave numbers
 };
 

@@ -58,6 +58,8 @@ struct DirectoryOptions {
   std::uint32_t page_size = 1000;
   Duration interval = std::chrono::minutes(5);
   Duration full_interval = std::chrono::hours(24);
+  /// Not read for so long: addresses that the table does not know are deferred, not refused.
+  Duration stale_after = std::chrono::hours(24);
   Duration connect_timeout = std::chrono::seconds(10);    // name, TCP and TLS, of one server
   Duration operation_timeout = std::chrono::seconds(30);  // one request: a bind, a page
   Duration total_timeout = std::chrono::minutes(5);       // one synchronisation

@@ -106,6 +106,9 @@ class Router {
   /// The same table and options with other waves; cheap.
   virtual std::shared_ptr<const Router> with_waves(std::shared_ptr<const Waves> waves) const = 0;
   virtual const Waves& waves() const = 0;
+  /// The same, but known to be out of date (`why`; empty: it is not): who is not in the table may
+  /// be in a newer one, and gets 451 4.3.0, never 550. Cheap.
+  virtual std::shared_ptr<const Router> with_staleness(std::string why) const = 0;
   /// What holds for this entry at a time: its own state, else its wave's, else active; an
   /// operator's word about this person comes before all.
   virtual EntryState state_of(const Entry& entry, WallTime at) const = 0;
