@@ -53,6 +53,8 @@ class Gateway {
   void reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done);
   /// Puts scheduled changes of waves into use that have become due since the last call.
   void apply_due_waves();
+  /// Looks whether a directory could not be read for too long.
+  void judge_staleness();
   /// Phase one of the shutdown: no new connections and attempts; open transactions and attempts end
   /// by themselves.
   void stop_accepting();
@@ -118,7 +120,6 @@ class Gateway {
     WallTime succeeded_at{};
   };
   void watch_directories();
-  void judge_staleness();
   void note_directory(const routing::DirectoryOutcome& outcome);
   void refresh_table(const std::string& directory, const std::string& what);
   void add_directory_actions(std::vector<admin::Action>& list);

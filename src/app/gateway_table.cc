@@ -123,6 +123,7 @@ void Gateway::use_table(std::shared_ptr<const routing::Router> router,
   // A wave command may have come while it was loaded.
   router_.set(
       router->with_waves(routing::Waves::make(router->options().waves, wave_journal_->commands())));
+  if (!stale_.empty()) router_.set(router_.get()->with_staleness(stale_));
   table_loaded_ = true;
   table_trouble_.clear();
   table_size_ = size;

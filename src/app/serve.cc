@@ -100,6 +100,7 @@ class MainLoop {
     }
     gateway_.request_beats();
     gateway_.apply_due_waves();
+    gateway_.judge_staleness();
     notify_status(gateway_.status_line());
     const auto watchdog = watchdog_interval();
     const auto every =

@@ -217,6 +217,17 @@ TEST_F(RouterTest, WhileTheTableIsMissingNothingPassesAndNothingIsRefused) {
   EXPECT_EQ(router->table().size(), 0u);
 }
 
+TEST_F(RouterTest, WhatAStaleTableDoesNotKnowIsDeferred) {
+  const auto fresh = router_of(options);
+  const auto stale = fresh->with_staleness("directory ad was last read long ago");
+  EXPECT_EQ(told(ask(*fresh, "joe@corp.example")), "refuse 550 5.1.1");
+  EXPECT_EQ(told(ask(*stale, "joe@corp.example")), "defer 451 4.3.0");
+  EXPECT_EQ(told(ask(*stale, "bob@corp.example")), told(ask(*fresh, "bob@corp.example")));
+  EXPECT_EQ(told(ask(*stale->with_waves(Waves::make({}, {})), "joe@corp.example")),
+            "defer 451 4.3.0");
+  EXPECT_EQ(told(ask(*stale->with_staleness(""), "joe@corp.example")), "refuse 550 5.1.1");
+}
+
 TEST_F(RouterTest, WithoutAnySourceTargetsAndOtherDomainsPass) {
   options.default_next_hop = "internet";
   options.sources.clear();
