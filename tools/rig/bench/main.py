@@ -10,13 +10,13 @@ import time
 
 from ..peers import fetch
 from ..programs import ROOT, build_folder, sanitized
-from . import deep, standing, throughput
+from . import deep, standing, tables, throughput
 from .lab import Lab
 from .measure import ratio
 
 SCENARIOS = {"S1": throughput.s1, "S2": throughput.s2, "S3": throughput.s3, "S5": standing.s5, "S6": throughput.s6,
              "S7": throughput.s7, "S8": standing.s8, "S9": standing.s9, "S10": throughput.s10,
-             "D1": deep.d1, "D2": deep.d2, "D3": deep.d3, "D4": deep.d4}
+             "D1": deep.d1, "D2": deep.d2, "D3": deep.d3, "D4": deep.d4, "T1": tables.t1}
 
 
 def arguments():
@@ -24,7 +24,7 @@ def arguments():
         prog="tools/bench", description="Waypost beside its peers and beside the machine's limits, alternating, in one run.",
         epilog="S4 comes with S1 and S2. Exim and OpenSMTPD take part once tools/fetch-peers has fetched them, Haraka if it is installed. "
                "About 40 minutes in all; leave the machine alone meanwhile. Needs root, as Postfix does.")
-    parser.add_argument("scenarios", nargs="*", metavar="S1..S10, D1..D4", help="default: all")
+    parser.add_argument("scenarios", nargs="*", metavar="S1..S10, D1..D4, T1", help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="the median is of so many (default: 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the messages, to try things out: 0.1")
     parser.add_argument("--report", type=pathlib.Path, default=ROOT / "build" / "reports" / "bench.json")
