@@ -71,9 +71,27 @@ smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
   recipient.orcpt = command.orcpt;
   recipient.notify = command.notify;
   envelope_->recipients.push_back(std::move(recipient));
-  reasons_.emplace_back(std::move(decision.why), std::move(decision.wave));
+  reasons_.push_back({std::move(decision.why), std::move(decision.wave),
+                      std::move(decision.shadow_target), std::move(decision.shadow_next_hop)});
+  add_copies(std::move(decision.copies), envelope_->recipients.size() - 1);
   door_.metrics.recipients_accepted.add();
   return {250, mail::status::recipient_ok, "recipient OK"};
+}
+
+/// Further targets of an entry. The client has named one recipient: what becomes of the copies is
+/// not told to the sender.
+void Transaction::add_copies(std::vector<routing::Copy> copies, std::size_t of) {
+  for (std::size_t k = 0; k < copies.size(); ++k) {
+    mail::Recipient copy = envelope_->recipients[of];
+    copy.target = std::move(copies[k].target);
+    copy.next_hop = std::move(copies[k].next_hop);
+    copy.notify = mail::kNotifyNever;
+    copy.copy = static_cast<std::uint8_t>(k + 1);
+    envelope_->recipients.push_back(std::move(copy));
+    reasons_.push_back(
+        {"copy " + std::to_string(k + 1) + ": " + reasons_[of].why, reasons_[of].wave, {}, {}});
+    ++copies_;
+  }
 }
 
 void Transaction::refuse_recipient(const smtp::RcptCommand& command, const ClientFacts& client,
@@ -169,7 +187,7 @@ void Transaction::track_refused(const ClientFacts& client, const std::string& re
   event.status = status;
   event.why = why;
   event.size = content_ ? content_->octets() : 0;
-  event.recipients = static_cast<std::uint32_t>(envelope_->recipients.size());
+  event.recipients = named_recipients();
   door_.server.tracking.write(event);
 }
 
@@ -219,7 +237,7 @@ void Transaction::hand_over(const ClientFacts& client, Duration took) {
   event.client = envelope_->client;
   event.tls = client.tls;
   event.size = envelope_->content_size;
-  event.recipients = static_cast<std::uint32_t>(envelope_->recipients.size());
+  event.recipients = named_recipients();
   event.took_us = took.count();
   door_.server.tracking.write(event);
   for (std::size_t i = 0; i < envelope_->recipients.size(); ++i) track_routed(i, event.at);
@@ -238,8 +256,10 @@ void Transaction::track_routed(std::size_t recipient, WallTime at) {
   event.target = target;
   event.message_id = envelope_->message_id;
   event.next_hop = routed.next_hop;
-  event.why = reasons_[recipient].first;
-  event.wave = reasons_[recipient].second;
+  event.why = reasons_[recipient].why;
+  event.wave = reasons_[recipient].wave;
+  event.shadow_target = reasons_[recipient].shadow_target;
+  event.shadow_next_hop = reasons_[recipient].shadow_next_hop;
   door_.server.tracking.write(event);
 }
 

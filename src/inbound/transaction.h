@@ -63,6 +63,10 @@ class Transaction {
   void track_refused(const ClientFacts& client, const std::string& reply, const std::string& status,
                      std::string_view why);
   smtp::Reply spool_trouble(const Error& error, const ClientFacts& client);
+  void add_copies(std::vector<routing::Copy> copies, std::size_t of);
+  std::uint32_t named_recipients() const {
+    return static_cast<std::uint32_t>(envelope_->recipients.size()) - copies_;
+  }
   void track_routed(std::size_t recipient, WallTime at);
 
   ShardDoor& door_;
@@ -70,7 +74,12 @@ class Transaction {
   const std::string& own_name_;
   std::shared_ptr<const routing::Router> router_;
   std::shared_ptr<mail::Envelope> envelope_;
-  std::vector<std::pair<std::string, std::string>> reasons_;  // per recipient: why, wave
+  /// What the tracking log says of a recipient.
+  struct Reason {
+    std::string why, wave, shadow_target, shadow_next_hop;
+  };
+  std::vector<Reason> reasons_;  // per recipient, copies too
+  std::uint32_t copies_ = 0;     // recipients that the client has not named
   mail::HeaderScan header_;
   std::unique_ptr<spool::IncomingMessage> content_;
   std::uint64_t flushed_ = 0;  // octets of content_ that are on disk

@@ -1,6 +1,8 @@
 // The stored form; every byte is described in envelope-format.md.
 #include "waypost/mail/envelope.h"
 
+#include <algorithm>
+
 namespace waypost::mail {
 namespace {
 
@@ -10,7 +12,8 @@ constexpr std::size_t kMaxRecipients = 1'000'000;
 constexpr std::uint64_t kMaxNotify = kNotifyNever | kNotifySuccess | kNotifyFailure | kNotifyDelay;
 
 // Flags of the envelope.
-constexpr std::uint64_t kNullReversePath = 1, kSmtputf8 = 2, kBareNewline = 4, kReport = 8;
+constexpr std::uint64_t kNullReversePath = 1, kSmtputf8 = 2, kBareNewline = 4, kReport = 8,
+                        kHasCopies = 16;
 // Flags of a recipient: fields that are the same as before are left out.
 constexpr std::uint64_t kSameNextHop = 1, kSameOriginalDomain = 2, kSameTargetDomain = 4,
                         kSameLocalPart = 8;
@@ -109,6 +112,34 @@ Recipient read_recipient(Reader& in, const Recipient* previous, std::uint64_t& n
   return recipient;
 }
 
+/// Which recipients are copies: how many, then the distance from the last one and the number.
+void write_copies(Writer& out, const std::vector<Recipient>& recipients, std::size_t many) {
+  out.number(many);
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    if (recipients[i].copy == 0) continue;
+    out.number(i - next);
+    out.number(recipients[i].copy);
+    next = i + 1;
+  }
+}
+
+bool read_copies(Reader& in, std::vector<Recipient>& recipients) {
+  const std::uint64_t many = in.number();
+  std::uint64_t next = 0;
+  for (std::uint64_t k = 0; k < many && in.ok(); ++k) {
+    const std::uint64_t skipped = in.number();
+    const std::uint64_t copy = in.number();
+    if (!in.ok() || copy == 0 || copy > kMostCopies) return false;
+    if (skipped >= recipients.size() - next) return false;
+    next += skipped;
+    // There is no copy of nobody.
+    if (next == 0 || recipients[next].original != recipients[next - 1].original) return false;
+    recipients[next++].copy = static_cast<std::uint8_t>(copy);
+  }
+  return in.ok();
+}
+
 }  // namespace
 
 std::string encode(const Envelope& envelope) {
@@ -121,6 +152,10 @@ std::string encode(const Envelope& envelope) {
   if (envelope.smtputf8) flags |= kSmtputf8;
   if (envelope.has_bare_newline) flags |= kBareNewline;
   if (envelope.is_report) flags |= kReport;
+  const auto copies = static_cast<std::size_t>(
+      std::count_if(envelope.recipients.begin(), envelope.recipients.end(),
+                    [](const Recipient& recipient) { return recipient.copy > 0; }));
+  if (copies > 0) flags |= kHasCopies;
   out.number(flags);
   out.number(envelope.id.value);
   out.number(static_cast<std::uint64_t>(envelope.accepted_at.time_since_epoch().count()));
@@ -140,6 +175,7 @@ std::string encode(const Envelope& envelope) {
     write_recipient(out, recipient, previous);
     previous = &recipient;
   }
+  if (copies > 0) write_copies(out, envelope.recipients, copies);
   return out.take();
 }
 
@@ -185,6 +221,8 @@ Result<Envelope> decode_envelope(std::string_view bytes) {
     if (!in.ok()) return corrupt("it is cut short");
     if (notify > kMaxNotify) return corrupt("NOTIFY has an unknown value");
   }
+  if ((flags & kHasCopies) != 0 && !read_copies(in, envelope.recipients))
+    return corrupt("its copies make no sense");
   return envelope;
 }
 

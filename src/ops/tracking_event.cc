@@ -77,6 +77,8 @@ std::string to_json_line(const TrackingEvent& event) {
   line.text("target", event.target);
   line.text("next_hop", event.next_hop);
   line.text("wave", event.wave);
+  line.text("shadow_target", event.shadow_target);
+  line.text("shadow_next_hop", event.shadow_next_hop);
   line.text("remote_host", event.remote_host);
   line.text("client", event.client);
   line.text("tls", event.tls);

@@ -127,6 +127,10 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
   for (; asked < recipients.size() && staying.size() < most; ++asked) {
     const std::uint32_t i = recipients[asked];
     routing::Decision decision = decide(envelope, i);
+    if (is_gone(envelope.recipients[i], decision)) {
+      end_copy(message, envelope, i, decision);
+      continue;
+    }
     switch (decision.verdict) {
       case routing::Verdict::rewrite:
       case routing::Verdict::pass: {
@@ -176,6 +180,13 @@ outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& en
 routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_t recipient) const {
   const mail::Mailbox& original = envelope.recipients[recipient].original;
   routing::Decision decision = context_.router.get()->decide(original, clock().now());
+  if (const std::size_t copy = envelope.recipients[recipient].copy; copy > 0) {
+    const bool has_it = copy <= decision.copies.size();
+    decision.target = has_it ? decision.copies[copy - 1].target : mail::Mailbox{};
+    decision.next_hop = has_it ? decision.copies[copy - 1].next_hop : std::string();
+    if (is_gone(envelope.recipients[recipient], decision))
+      decision.why = "the routing entry has no such copy any more";
+  }
   const bool nowhere =
       decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer;
   if (envelope.is_report && nowhere && !options_.report_next_hop.empty()) {
@@ -193,6 +204,13 @@ routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_
     if (hop != ordered->second.end()) decision.next_hop = hop->second;
   }
   return decision;
+}
+
+/// A refused or deferred address is treated as any other: it may be a mistake that is mended.
+bool QueueImpl::is_gone(const mail::Recipient& recipient, const routing::Decision& decision) {
+  if (recipient.copy == 0 || !decision.target.domain.empty()) return false;
+  return decision.verdict == routing::Verdict::rewrite ||
+         decision.verdict == routing::Verdict::pass || decision.verdict == routing::Verdict::hold;
 }
 
 /// The mark in the spool goes when nothing of the message is held any more.

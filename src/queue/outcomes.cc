@@ -166,6 +166,25 @@ void QueueImpl::fail_recipient(Index message, const mail::Envelope& envelope,
   end_recipient(message, {recipient, outcome, clock().now(), mail::ReportAction::failed});
 }
 
+/// The person gets the message at the first target; nobody misses the copy.
+void QueueImpl::end_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                         const routing::Decision& decision) {
+  const std::string original = envelope.recipients[recipient].original.to_string();
+  const std::string target = envelope.recipients[recipient].target.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::failed;
+  event.at = clock().now();
+  event.queue_id = envelope.id;
+  event.message_id = envelope.message_id;
+  event.recipient = original;
+  event.target = target;
+  event.wave = decision.wave;
+  event.why = decision.why;
+  context_.tracking.write(event);
+  context_.spool.settle(messages_[message].ref(), recipient, spool::Settlement::failed);
+  --messages_[message].open;
+}
+
 /// Routing does not want this recipient (any more): unknown_grace long it may be a mistake that is
 /// mended. `like`: the job that it comes from.
 void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,

@@ -110,6 +110,10 @@ class QueueImpl final : public Queue {
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
   routing::Decision decide(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  /// A copy whose entry has no such target any more, as decide() has said.
+  static bool is_gone(const mail::Recipient& recipient, const routing::Decision& decision);
+  void end_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                const routing::Decision& decision);
   void hold(Index message, HeldRecipient held, const mail::Envelope& envelope,
             const routing::Decision& decision);
   std::uint32_t most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const;

@@ -31,6 +31,7 @@ mail::Mailbox QueueImpl::addressee(const mail::Envelope& envelope) const {
 
 bool QueueImpl::wants_report(const mail::Envelope& envelope,
                              const mail::Recipient& recipient) const {
+  if (recipient.copy > 0) return false;  // the sender has not asked for it
   if (envelope.reverse_path) return mail::wants_failure_report(envelope, recipient);
   return !options_.undeliverable_to.empty() &&
          recipient.original.to_string() != options_.undeliverable_to;

@@ -113,6 +113,75 @@ TEST_F(SessionFixture, EachRecipientIsDecided) {
   EXPECT_EQ(counted("waypost_inbound_recipients_total{answer=\"relay_denied\"}"), 1u);
 }
 
+/// Bob has two targets more; Pat waits for a wave in shadow mode.
+std::shared_ptr<const routing::Router> router_with_copies() {
+  routing::Options table;
+  table.own_domains = {"corp.example"};
+  table.target_domains = {{"orgname.awsapps.com", "workmail"}, {"second.example", "second"}};
+  table.pending_next_hop = "exchange";
+  table.waves.emplace_back().name = "w9";
+  table.waves.back().shadow = true;
+  routing::Entry bob, pat;
+  bob.address = {"bob", "corp.example"};
+  bob.target = {"bob", "orgname.awsapps.com"};
+  bob.copies = {{"bob", "second.example"}, {"bob.archive", "orgname.awsapps.com"}};
+  pat.address = {"pat", "corp.example"};
+  pat.target = {"pat", "orgname.awsapps.com"};
+  pat.wave = "w9";
+  auto& source = table.sources.emplace_back();
+  source.kind = routing::TableSource::Kind::inline_yaml;
+  source.entries = {bob, pat};
+  std::vector<routing::Problem> problems;
+  auto loaded = routing::Router::load(table, problems);
+  EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
+  return *loaded;
+}
+
+TEST_F(SessionFixture, EachFurtherTargetIsARecipientThatTheClientNeverSees) {
+  options.limits.recipients = 1;
+  router.set(router_with_copies());
+  Client client = enter();
+  client.say("MAIL FROM:<ann@ext.example>\r\n");
+  EXPECT_EQ(client.say("RCPT TO:<bob+x@corp.example> NOTIFY=SUCCESS ORCPT=rfc822;r@corp.example\r\n"),
+            "250 2.1.5 recipient OK\r\n");
+  EXPECT_TRUE(client.say("RCPT TO:<pat@corp.example>\r\n").starts_with("452 "))
+      << "the limit counts what the client names";
+  EXPECT_TRUE(client.say(bdat(kMessage)).starts_with("250 2.6.0 "));
+  ASSERT_EQ(spool.stored.size(), 1u);
+  EXPECT_EQ(spool.stored[0].ref.recipients, 3u);
+  const auto envelope = mail::decode_envelope(spool.stored[0].envelope);
+  ASSERT_TRUE(envelope && envelope->recipients.size() == 3u);
+  const auto& [first, second, third] =
+      std::tie(envelope->recipients[0], envelope->recipients[1], envelope->recipients[2]);
+  EXPECT_EQ(first.copy, 0);
+  EXPECT_EQ(first.notify, mail::kNotifySuccess);
+  EXPECT_EQ(second.copy, 1);
+  EXPECT_EQ(second.notify, mail::kNotifyNever);
+  EXPECT_EQ(second.original, first.original);
+  EXPECT_EQ(second.target.to_string(), "bob+x@second.example");
+  EXPECT_EQ(second.next_hop, "second");
+  EXPECT_EQ(third.copy, 2);
+  EXPECT_EQ(third.target.to_string(), "bob.archive+x@orgname.awsapps.com");
+  EXPECT_EQ(tracking.count({"\"received\"", "\"recipients\":1"}), 1u) << tracking.all();
+  EXPECT_EQ(tracking.count({"\"routed\""}), 3u);
+  EXPECT_EQ(tracking.count({"\"routed\"", "bob+x@second.example", "\"copy 1: "}), 1u)
+      << tracking.all();
+  EXPECT_EQ(counted("waypost_inbound_recipients_total{answer=\"accepted\"}"), 1u);
+}
+
+TEST_F(SessionFixture, AWaveInShadowModeIsLoggedAndNotFollowed) {
+  router.set(router_with_copies());
+  Client client = enter();
+  client.say("MAIL FROM:<>\r\nRCPT TO:<pat@corp.example>\r\n");
+  EXPECT_TRUE(client.say(bdat(kMessage)).starts_with("250 2.6.0 "));
+  EXPECT_EQ(tracking.count({"\"routed\"", "\"target\":\"pat@corp.example\"",
+                            "\"next_hop\":\"exchange\"",
+                            "\"shadow_target\":\"pat@orgname.awsapps.com\"",
+                            "\"shadow_next_hop\":\"workmail\""}),
+            1u)
+      << tracking.all();
+}
+
 TEST_F(SessionFixture, TableOutOfReachDefers) {
   routing::Options table;
   table.own_domains = {"corp.example"};

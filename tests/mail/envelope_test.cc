@@ -48,6 +48,61 @@ TEST(Envelope, ComesBackAsItWasStored) {
   }
 }
 
+Envelope with_copies() {
+  Envelope e = sample();
+  Recipient copy = e.recipients[1];
+  copy.target = {"adam", "u.example"};
+  copy.next_hop = "second";
+  copy.notify = kNotifyNever;
+  copy.copy = 1;
+  e.recipients.insert(e.recipients.begin() + 2, copy);
+  copy.copy = kMostCopies;
+  e.recipients.insert(e.recipients.begin() + 3, copy);
+  return e;
+}
+
+TEST(Envelope, KeepsWhichRecipientsAreCopies) {
+  const auto back = decode_envelope(encode(with_copies()));
+  ASSERT_TRUE(back.has_value());
+  std::string copies;
+  for (const auto& recipient : back->recipients) copies += std::to_string(recipient.copy) + " ";
+  EXPECT_EQ(copies, "0 0 1 11 0 ");
+  EXPECT_EQ(back->recipients[3].next_hop, "second");
+  EXPECT_EQ(encode(*back), encode(with_copies()));
+}
+
+TEST(Envelope, WithoutCopiesIsStoredAsItWasBeforeThereWereAny) {
+  const std::string stored = encode(sample());
+  EXPECT_EQ(stored[2], 1 << 1 | 1 << 2) << "no flag of copies";
+  EXPECT_EQ(stored.back(), '\0') << "ends with the empty ORCPT of the last recipient";
+}
+
+TEST(Envelope, CopiesCutShortAreCorrupt) {
+  const std::string stored = encode(with_copies());
+  for (std::size_t n = 0; n < stored.size(); ++n)
+    ASSERT_FALSE(decode_envelope(std::string_view(stored).substr(0, n))) << n;
+}
+
+TEST(Envelope, RefusesCopiesThatMakeNoSense) {
+  std::string stored = encode(with_copies());
+  const auto with_tail = [&](const std::string& tail) {
+    return decode_envelope(stored.substr(0, stored.size() - 5) + tail).has_value();
+  };
+  const auto bytes = [](std::initializer_list<int> all) {
+    std::string out;
+    for (const int one : all) out += static_cast<char>(one);
+    return out;
+  };
+  ASSERT_TRUE(with_tail(bytes({2, 2, 1, 0, 11})));
+  EXPECT_FALSE(with_tail(bytes({1, 0, 1}))) << "a copy of nobody";
+  EXPECT_FALSE(with_tail(bytes({1, 1, 1}))) << "a copy of somebody else";
+  EXPECT_FALSE(with_tail(bytes({1, 2, 0}))) << "numbers begin at 1";
+  EXPECT_FALSE(with_tail(bytes({1, 2, 12}))) << "there are 11 at most";
+  EXPECT_FALSE(with_tail(bytes({1, 5, 1}))) << "behind the last recipient";
+  EXPECT_FALSE(with_tail(bytes({3, 2, 1, 0, 11}))) << "cut short";
+  EXPECT_FALSE(with_tail(bytes({1, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 1})));
+}
+
 TEST(Envelope, KeepsTheNullReversePathOfAReport) {
   Envelope e;
   e.is_report = true;

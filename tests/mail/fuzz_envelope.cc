@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& second = again->recipients[i];
     WAYPOST_INVARIANT(first.original == second.original && first.target == second.target);
     WAYPOST_INVARIANT(first.next_hop == second.next_hop && first.orcpt == second.orcpt);
-    WAYPOST_INVARIANT(first.notify == second.notify);
+    WAYPOST_INVARIANT(first.notify == second.notify && first.copy == second.copy);
+    WAYPOST_INVARIANT(first.copy <= mail::kMostCopies && (i > 0 || first.copy == 0));
   }
   return 0;
 }

@@ -8,7 +8,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   using namespace waypost;
   const std::string_view content(reinterpret_cast<const char*>(data), size);
   routing::TableBuilder builder;
+  // Once more behind itself: of every address the earlier source's entry stays.
+  builder.begin_source();
   builder.add_csv("fuzz.csv", content);
+  builder.begin_source({"later", routing::EntryState::pending});
+  builder.add_csv("again.csv", content);
   const auto table = builder.build();
   for (const auto& problem : builder.problems())
     if (problem.message.empty() || problem.to_string().empty()) std::abort();
@@ -27,10 +31,18 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     const auto key = routing::normalise_key(entry.address);
     const auto target = routing::normalise_key(entry.target);
     if (!key || !target || !table->find(*key) || !table->find_target(*target)) std::abort();
+    for (const auto& copy : entry.copies) {
+      const auto copy_key = routing::normalise_key(copy);
+      if (!copy_key || !table->find_target(*copy_key)) std::abort();
+    }
     std::vector<routing::TraceStep> trace;
     const auto one = router->decide(entry.address, WallTime{}, &trace);
     const auto other = router->decide(entry.address, WallTime{});
     if (one.verdict != other.verdict || one.target != other.target || trace.empty()) std::abort();
+    const bool moving =
+        one.verdict == routing::Verdict::rewrite || one.verdict == routing::Verdict::hold;
+    if (loaded && one.copies.size() != (moving ? entry.copies.size() : 0)) std::abort();
+    if (one.copies.size() >= routing::kMaxTargets) std::abort();
     for (const char c : one.reply.text)
       if (static_cast<unsigned char>(c) < 0x20 && c != '\n') std::abort();
   }

@@ -37,7 +37,12 @@ struct Recipient {
   std::string next_hop;  // configured name, as decided on acceptance
   std::string orcpt;     // decoded "rfc822;robert@corp.example"; empty: absent
   std::uint8_t notify = kNotifyUnset;
+  /// 0: the recipient itself; k: the k-th copy of the nearest recipient before it with copy 0. The
+  /// sender has not asked for a copy and never hears of it.
+  std::uint8_t copy = 0;
 };
+/// The highest number of a copy.
+inline constexpr std::uint8_t kMostCopies = 11;
 
 struct Envelope {
   QueueId id;
