@@ -50,8 +50,7 @@ void add_recipient(TableBuilder& builder, const ExchangeRecipient& recipient,
       take_address(recipient.external, recipient.place, recipient.external_column, problems);
   if (!target) return;
   for (const auto& text : recipient.addresses) {
-    const auto address =
-        take_address(text, recipient.place, recipient.primary_column, problems);
+    const auto address = take_address(text, recipient.place, recipient.primary_column, problems);
     // Mail for an address in a target domain has been rewritten already.
     if (!address || domains.is_target(*address)) continue;
     builder.add_entry(Entry{.address = *address,
@@ -121,8 +120,7 @@ void add_workmail_export(TableBuilder& builder, const TableSource& source, const
     if (!entity.usable()) continue;
     const auto target = take_address(entity.email, entity.place, 0, problems);
     if (!target) continue;
-    const auto addresses =
-        own_addresses(entity, *target, source.address_domain, domains, problems);
+    const auto addresses = own_addresses(entity, *target, source.address_domain, domains, problems);
     if (addresses.empty() && left_out++ == 0) first = &entity;
     for (const auto& address : addresses)
       builder.add_entry(Entry{.address = address,
@@ -134,11 +132,11 @@ void add_workmail_export(TableBuilder& builder, const TableSource& source, const
                               .place = entity.place});
   }
   if (left_out > 0)
-    problems.push_back(Problem{
-        false, first->place.source, first->place.line, 0,
-        "'" + first->email + "' has no known alias in an own domain and is left out" +
-            (left_out > 1 ? ", as are " + std::to_string(left_out - 1) + " more" : "") +
-            "; give the outputs of list-aliases, or an address_domain"});
+    problems.push_back(
+        Problem{false, first->place.source, first->place.line, 0,
+                "'" + first->email + "' has no known alias in an own domain and is left out" +
+                    (left_out > 1 ? ", as are " + std::to_string(left_out - 1) + " more" : "") +
+                    "; give the outputs of list-aliases, or an address_domain"});
 }
 
 }  // namespace waypost::routing

@@ -144,8 +144,8 @@ std::optional<TableRouter::Record> TableRouter::try_key(
     const auto key = shown(local) + "@" + shown(domain);
     if (!record) return key + " is not in the table";
     const auto entry = table.entry_of(*record);
-    auto text = key + " is in the table at " + entry.place.to_string() + ": target " +
-                shown(entry.target);
+    auto text =
+        key + " is in the table at " + entry.place.to_string() + ": target " + shown(entry.target);
     for (const auto& copy : entry.copies) text += ", copy to " + shown(copy);
     if (entry.has_state) text += ", state " + std::string(to_string(entry.state));
     if (!entry.wave.empty()) text += ", wave " + quoted(entry.wave);
@@ -164,8 +164,7 @@ std::optional<TableRouter::Record> TableRouter::look_up(Question& question) cons
   const auto normal =
       meaning != nullptr ? meaning->normal : core_->table->normal_number(question.domain);
   const std::string_view local = question.local;
-  if (auto record = try_key(question, "exact entry", local, question.domain, normal))
-    return record;
+  if (auto record = try_key(question, "exact entry", local, question.domain, normal)) return record;
   std::string_view base;
   // The '+' of an IMCEAEX address is part of its encoding.
   const auto& separator = core_->options.plus_separator;

@@ -1,7 +1,7 @@
 // The one implementation of Router.
 //
-// Private to routing. Immutable after load(): shared by all shards without a lock. What is dear (the
-// table, what each domain means) is in a RouterCore that routers with other waves share.
+// Private to routing. Immutable after load(): shared by all shards without a lock. What is dear
+// (the table, what each domain means) is in a RouterCore that routers with other waves share.
 //   router.cc         one address on its way through the steps
 //   router_states.cc  what holds for an entry, and what that means for its mail
 //   router_srs.cc     senders and returned mail
@@ -28,9 +28,9 @@ class RouterCore {
  public:
   /// What a domain means to us; one look-up an address.
   struct Meaning {
-    bool own = false;                          // or an alias
-    std::string alias_of, next_hop;            // alias_of: normalised
-    std::optional<std::uint32_t> normal;       // its number in the table
+    bool own = false;                           // or an alias
+    std::string alias_of, next_hop;             // alias_of: normalised
+    std::optional<std::uint32_t> normal;        // its number in the table
     std::optional<std::uint32_t> alias_normal;  // that of alias_of
   };
 

@@ -37,7 +37,7 @@ void RouterCore::use_srs(std::vector<std::string> secrets) {
   srs_domain = *domain;
   const auto days = std::chrono::duration_cast<std::chrono::days>(wanted.max_age).count();
   srs.emplace(mail::SrsParameters{std::move(*domain), std::move(secrets),
-                                   static_cast<unsigned>(days), wanted.max_local_part});
+                                  static_cast<unsigned>(days), wanted.max_local_part});
   for (const auto& own : wanted.own_domains)
     if (auto normal = normalise_domain(own)) srs_own.insert(std::move(*normal));
 }
@@ -47,7 +47,8 @@ SenderChoice TableRouter::sender_for(const mail::ReversePath& sender, const Deci
   if (!core_->srs || !sender || decision.verdict != Verdict::rewrite) return {};
   const auto domain = normalise_domain(sender->domain);
   if (domain) {
-    const bool own = core_->srs_own.empty() ? core_->is_own(*domain) : core_->srs_own.contains(*domain);
+    const bool own =
+        core_->srs_own.empty() ? core_->is_own(*domain) : core_->srs_own.contains(*domain);
     if (own || *domain == core_->srs_domain) return {};
   }
   auto rewritten = core_->srs->forward(*sender, at);

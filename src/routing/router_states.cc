@@ -30,8 +30,7 @@ TableRouter::Standing TableRouter::weigh(bool has_state, EntryState state, bool 
                                          const Wave* wave, WallTime at, Key key) {
   if (wave != nullptr && !wave->members.empty()) {
     const auto person = wave->members.find(key());
-    if (person != wave->members.end())
-      return {person->second, Standing::Source::person, wave};
+    if (person != wave->members.end()) return {person->second, Standing::Source::person, wave};
   }
   if (has_state) return {state, Standing::Source::entry, wave};
   if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave};
@@ -51,10 +50,11 @@ TableRouter::Standing TableRouter::standing_of(const Record& record, WallTime at
 
 EntryState TableRouter::state_of(const Entry& entry, WallTime at) const {
   const auto* wave = entry.wave.empty() ? nullptr : waves_->find(entry.wave);
-  return weigh(entry.has_state, entry.state, !entry.wave.empty(), wave, at, [&] {
-           auto key = normalise_key(entry.address);
-           return key ? std::move(*key) : std::string();
-         })
+  return weigh(entry.has_state, entry.state, !entry.wave.empty(), wave, at,
+               [&] {
+                 auto key = normalise_key(entry.address);
+                 return key ? std::move(*key) : std::string();
+               })
       .state;
 }
 
@@ -127,7 +127,8 @@ void TableRouter::decide_waiting(Question& question, const Record& record,
   const std::string state = pending ? ", not moved yet" : ", rolled back";
   if (pending && standing.wave != nullptr && standing.wave->shadow) {
     const auto& hop = core_->next_hop_of(core_->table->normal_of(record.target_domain));
-    decision.shadow_target = target_for(question, {record.target_local, record.target_domain}).to_string();
+    decision.shadow_target =
+        target_for(question, {record.target_local, record.target_domain}).to_string();
     decision.shadow_next_hop = hop;
     question.note("shadow", [&] {
       return "wave " + quoted(decision.wave) + " is watched: if it were active, this would go to " +
@@ -142,13 +143,12 @@ void TableRouter::decide_waiting(Question& question, const Record& record,
     return question.accept(Verdict::pass, question.asked, hop,
                            question.found(state + "; passed on unchanged"));
   }
-  question.note("next hop", [&] {
-    return words(standing.state) + ": deferred, there is no pending_next_hop";
-  });
-  question.refuse(451, {4, 2, 1},
-                  "<" + printable(decision.original) +
-                      ">: the mailbox is not here yet; try again later",
-                  question.found(state + " and no pending_next_hop is configured"));
+  question.note("next hop",
+                [&] { return words(standing.state) + ": deferred, there is no pending_next_hop"; });
+  question.refuse(
+      451, {4, 2, 1},
+      "<" + printable(decision.original) + ">: the mailbox is not here yet; try again later",
+      question.found(state + " and no pending_next_hop is configured"));
 }
 
 /// Active or migrating: to the target, at once or later.
@@ -174,8 +174,7 @@ void TableRouter::decide_moving(Question& question, const Record& record,
   if (record.copies != nullptr) add_copies(question, record);
   if (core_->srs && !hold)
     question.note("SRS", [&] {
-      return "a sender that is not ours is rewritten to an address in " +
-             quoted(core_->srs_domain);
+      return "a sender that is not ours is rewritten to an address in " + quoted(core_->srs_domain);
     });
   question.accept(hold ? Verdict::hold : Verdict::rewrite, std::move(target), next_hop,
                   question.found(hold ? ", held while migrating" : ""));

@@ -179,10 +179,9 @@ bool TableBuilder::Impl::check_targets(const RawEntry& raw, const CompactTable::
     const auto lower = mail::ascii_lower(copies_[i].local);
     const auto domain = table->normal_of(copies_[i].domain);
     const auto last = copies_.begin() + static_cast<std::ptrdiff_t>(i);
-    const bool twice =
-        same(first, lower, domain) || std::any_of(copies_.begin(), last, [&](const auto& before) {
-          return same(before, lower, domain);
-        });
+    const bool twice = same(first, lower, domain) ||
+                       std::any_of(copies_.begin(), last,
+                                   [&](const auto& before) { return same(before, lower, domain); });
     if (!twice) continue;
     complaint = "the target " +
                 quoted_text(std::string(copies_[i].local) + "@" +
@@ -219,8 +218,7 @@ void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
   if (!check_targets(raw, record, complaint))
     return error(file, raw.line, raw.target_column, std::move(complaint));
   const Member* const assigned = members_.empty() ? nullptr : member(record);
-  const bool other_wave =
-      assigned != nullptr && record.wave != 0 && record.wave != assigned->wave;
+  const bool other_wave = assigned != nullptr && record.wave != 0 && record.wave != assigned->wave;
   if (record.wave == 0) record.wave = assigned != nullptr ? assigned->wave : default_wave_;
   auto inserted = table->insert(record, copies_);
   if (!inserted) return error(file, raw.line, raw.address_column, inserted.error().message);
@@ -241,8 +239,8 @@ bool TableBuilder::Impl::same_targets(const CompactTable::Record& known,
            mail::ascii_lower(one.local) == mail::ascii_lower(other.local);
   };
   std::size_t i = 0;
-  bool equal = same({known.target_local, known.target_domain},
-                    {fresh.target_local, fresh.target_domain});
+  bool equal =
+      same({known.target_local, known.target_domain}, {fresh.target_local, fresh.target_domain});
   CompactTable::for_each_copy(known, [&](const CompactTable::Target& copy) {
     equal = equal && i < copies_.size() && same(copy, copies_[i]);
     ++i;
@@ -265,8 +263,7 @@ void TableBuilder::Impl::report_duplicate(std::string_view file, const RawEntry&
   const bool same = same_targets(known, fresh);
   const auto is_there = quoted_text(raw.address) + " is already at " + place;
   std::string target = "'" + before.target.to_string() + "'";
-  if (!before.copies.empty())
-    target += " and " + std::to_string(before.copies.size()) + " more";
+  if (!before.copies.empty()) target += " and " + std::to_string(before.copies.size()) + " more";
   if (earlier_source)
     return warning(file, raw.line, raw.address_column,
                    is_there + ", in a source that comes before this one, with " +
@@ -311,7 +308,8 @@ void TableBuilder::add_entry(Entry entry) {
   const auto address = entry.address.to_string();
   std::vector<std::string> targets{entry.target.to_string()};
   for (const auto& copy : entry.copies) targets.push_back(copy.to_string());
-  const bool single = targets.size() == 1 && std::none_of(targets[0].begin(), targets[0].end(), is_join);
+  const bool single =
+      targets.size() == 1 && std::none_of(targets[0].begin(), targets[0].end(), is_join);
   impl_->add(entry.place.source,
              RawEntry{.address = address,
                       .target = single ? std::string_view(targets[0]) : std::string_view(),

@@ -22,7 +22,7 @@ namespace waypost::routing {
 /// One row of a source, not yet checked. The views live during the call.
 struct RawEntry {
   std::string_view address;
-  std::string_view target;                   // one or several, joined by ';' or blanks
+  std::string_view target;                    // one or several, joined by ';' or blanks
   std::span<const std::string> more_targets;  // those that are not joined
   std::optional<EntryState> state;
   std::string_view wave;
@@ -77,6 +77,7 @@ struct TableBuilder::Impl {
   void report_duplicate(std::string_view file, const RawEntry& raw,
                         const CompactTable::Inserted& known, const CompactTable::Record& fresh);
   bool same_targets(const CompactTable::Record& known, const CompactTable::Record& fresh) const;
+  bool is_address(const CompactTable::Target& target);
   void check_chain(const CompactTable::Record& record, const CompactTable::Target& target);
 
   SourceDefaults defaults_;

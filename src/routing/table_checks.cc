@@ -6,12 +6,29 @@
 
 namespace waypost::routing {
 
+bool TableBuilder::Impl::is_address(const CompactTable::Target& target) {
+  const auto domain = table->normal_of(target.domain);
+  if (!table->normal_has_entries(domain)) return false;
+  lower_.clear();
+  append_lower(lower_, target.local);
+  return table->find_record(lower_, domain).has_value();
+}
+
 void TableBuilder::Impl::check_chains() {
+  std::vector<CompactTable::Record> chained;
   table->for_each_record([&](const CompactTable::Record& record, std::uint32_t) {
+    bool chain = is_address({record.target_local, record.target_domain});
+    CompactTable::for_each_copy(
+        record, [&](const CompactTable::Target& copy) { chain = chain || is_address(copy); });
+    if (chain) chained.push_back(record);
+  });
+  std::sort(chained.begin(), chained.end(),
+            [](const auto& one, const auto& other) { return one.place() < other.place(); });
+  for (const auto& record : chained) {
     check_chain(record, {record.target_local, record.target_domain});
     CompactTable::for_each_copy(
         record, [&](const CompactTable::Target& copy) { check_chain(record, copy); });
-  });
+  }
 }
 
 void TableBuilder::Impl::check_chain(const CompactTable::Record& record,
@@ -34,8 +51,8 @@ void TableBuilder::Impl::check_chain(const CompactTable::Record& record,
       *next, [&](const CompactTable::Target& copy) { circle = circle || is_own(copy); });
   const mail::Mailbox written{std::string(target.local), table->written_domain(target.domain)};
   auto message = "the target '" + written.to_string() + "' of '" + entry.address.to_string() +
-                 "' is itself an address of the table (" + onward.place.to_string() +
-                 ", target '" + onward.target.to_string() + "')";
+                 "' is itself an address of the table (" + onward.place.to_string() + ", target '" +
+                 onward.target.to_string() + "')";
   message += circle ? ": the two point at each other; correct one of them"
                     : ": mail is rewritten once, never on from there; write the last target here";
   report(Problem{circle, entry.place.source, entry.place.line, 0, std::move(message)});
@@ -51,9 +68,9 @@ void TableBuilder::Impl::report_split_people(const std::vector<CompactTable::Sam
     const auto entry = table->entry_of(table->record_at(later));
     const auto other = table->entry_of(table->record_at(first));
     warning(entry.place.source, entry.place.line, 0,
-            "'" + entry.address.to_string() + "' (" + standing(entry) + ") has the same target as '" +
-                other.address.to_string() + "' (" + standing(other) + ", " +
-                other.place.to_string() +
+            "'" + entry.address.to_string() + "' (" + standing(entry) +
+                ") has the same target as '" + other.address.to_string() + "' (" + standing(other) +
+                ", " + other.place.to_string() +
                 "): the addresses of one person should be in one wave and state");
   }
 }

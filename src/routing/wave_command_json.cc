@@ -19,9 +19,8 @@ std::unexpected<Error> nonsense(std::string_view member, std::string_view why) {
 }
 
 bool is_plain(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 /// A member that may be missing (`out` stays) but not be something else than a plain text.
@@ -84,8 +83,7 @@ Result<> check(const WaveCommand& command) {
   if (command.wave.size() > kMaxName) return nonsense("wave", "it is longer than 64 octets");
   const bool sets_state = state_after(command.verb).has_value();
   if (!sets_state && !command.members.empty())
-    return nonsense("members",
-                    std::string(to_string(command.verb)) + " is about the whole wave");
+    return nonsense("members", std::string(to_string(command.verb)) + " is about the whole wave");
   if (!sets_state && command.at)
     return nonsense("at", std::string(to_string(command.verb)) + " can't be scheduled");
   if (!command.members.empty() && command.at)

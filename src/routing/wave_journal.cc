@@ -52,8 +52,9 @@ class FileWaveJournal final : public WaveJournal {
   Result<> append(const WaveCommand& command) override {
     if (broken_)
       return fail(ErrorKind::read_only,
-                  path_ + ": could not be mended after a failed write; restart the daemon when "
-                          "the disk is well again");
+                  path_ +
+                      ": could not be mended after a failed write; restart the daemon when "
+                      "the disk is well again");
     const auto line = to_json(command) + "\n";
     // What could not be read again would be forgotten at the next start.
     if (const auto readable = wave_command_from_json({line.data(), line.size() - 1}); !readable)

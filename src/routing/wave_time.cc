@@ -65,7 +65,8 @@ bool take_fraction(Scanner& scanner, std::chrono::microseconds& fraction) {
 }
 
 /// "2026-12-01" and, behind a 'T' or a blank, "02:00[:00[.25]]".
-Result<LocalTime> take_date_and_time(std::string_view whole, Scanner& scanner, bool seconds_needed) {
+Result<LocalTime> take_date_and_time(std::string_view whole, Scanner& scanner,
+                                     bool seconds_needed) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
   std::chrono::microseconds fraction{0};
   const bool dated = scanner.number(4, year) && scanner.take('-') && scanner.number(2, month) &&
@@ -85,7 +86,8 @@ Result<LocalTime> take_date_and_time(std::string_view whole, Scanner& scanner, b
     return no_time(whole, "the seconds are missing");
   }
   // A leap second has no name here: no clock of ours ever shows one.
-  if (hour > 23 || minute > 59 || second > 59) return no_time(whole, "there is no such time of day");
+  if (hour > 23 || minute > 59 || second > 59)
+    return no_time(whole, "there is no such time of day");
   return LocalTime(date::local_days(calendar)) + std::chrono::hours(hour) +
          std::chrono::minutes(minute) + std::chrono::seconds(second) + fraction;
 }
@@ -131,8 +133,7 @@ Result<WallTime> in_zone(std::string_view whole, LocalTime local, std::string_vi
   }
   try {
     const date::local_info info = zone->get_info(local);
-    if (info.result == date::local_info::unique)
-      return as_utc(local, info.first.offset);
+    if (info.result == date::local_info::unique) return as_utc(local, info.first.offset);
     const std::string zone_name(name);
     if (info.result == date::local_info::nonexistent)
       return no_time(whole, "clocks in " + zone_name + " leave this time out (they go from UTC" +

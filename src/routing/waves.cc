@@ -20,9 +20,9 @@ Wave fresh_wave(const std::string& name, EntryState state) {
 
 /// Of two changes at one time, the one that was said later counts.
 void insert_change(Wave& wave, WaveChange change) {
-  const auto place = std::upper_bound(
-      wave.changes.begin(), wave.changes.end(), change.at,
-      [](WallTime at, const WaveChange& known) { return at < known.at; });
+  const auto place =
+      std::upper_bound(wave.changes.begin(), wave.changes.end(), change.at,
+                       [](WallTime at, const WaveChange& known) { return at < known.at; });
   wave.changes.insert(place, std::move(change));
 }
 
@@ -31,7 +31,8 @@ void drop_scheduled(Wave& wave, WallTime now) {
   const auto first = std::find_if(wave.changes.begin() + 1, wave.changes.end(),
                                   [&](const WaveChange& change) { return change.at > now; });
   wave.schedule_replaced =
-      wave.schedule_replaced || std::any_of(first, wave.changes.end(), [](const WaveChange& change) {
+      wave.schedule_replaced ||
+      std::any_of(first, wave.changes.end(), [](const WaveChange& change) {
         return change.by == kConfiguration && change.said_at == kBeginningOfTime;
       });
   wave.changes.erase(first, wave.changes.end());
@@ -116,15 +117,18 @@ std::shared_ptr<const Waves> Waves::make(const std::vector<WaveOptions>& options
     auto wave = fresh_wave(wanted.name, wanted.state.value_or(EntryState::pending));
     wave.shadow = wanted.shadow;
     if (wanted.hold_at)
-      insert_change(wave, {*wanted.hold_at, EntryState::migrating, kConfiguration, kBeginningOfTime, {}});
+      insert_change(wave,
+                    {*wanted.hold_at, EntryState::migrating, kConfiguration, kBeginningOfTime, {}});
     if (wanted.activate_at)
-      insert_change(wave, {*wanted.activate_at, EntryState::active, kConfiguration, kBeginningOfTime, {}});
+      insert_change(
+          wave, {*wanted.activate_at, EntryState::active, kConfiguration, kBeginningOfTime, {}});
     waves->waves_.insert_or_assign(wanted.name, std::move(wave));
   }
   for (const auto& command : commands) {
     auto known = waves->waves_.find(command.wave);
     if (known == waves->waves_.end())
-      known = waves->waves_.emplace(command.wave, fresh_wave(command.wave, EntryState::pending)).first;
+      known =
+          waves->waves_.emplace(command.wave, fresh_wave(command.wave, EntryState::pending)).first;
     apply(known->second, command);
   }
   return waves;

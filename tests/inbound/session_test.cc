@@ -142,8 +142,9 @@ TEST_F(SessionFixture, EachFurtherTargetIsARecipientThatTheClientNeverSees) {
   router.set(router_with_copies());
   Client client = enter();
   client.say("MAIL FROM:<ann@ext.example>\r\n");
-  EXPECT_EQ(client.say("RCPT TO:<bob+x@corp.example> NOTIFY=SUCCESS ORCPT=rfc822;r@corp.example\r\n"),
-            "250 2.1.5 recipient OK\r\n");
+  EXPECT_EQ(
+      client.say("RCPT TO:<bob+x@corp.example> NOTIFY=SUCCESS ORCPT=rfc822;r@corp.example\r\n"),
+      "250 2.1.5 recipient OK\r\n");
   EXPECT_TRUE(client.say("RCPT TO:<pat@corp.example>\r\n").starts_with("452 "))
       << "the limit counts what the client names";
   EXPECT_TRUE(client.say(bdat(kMessage)).starts_with("250 2.6.0 "));
@@ -174,11 +175,11 @@ TEST_F(SessionFixture, AWaveInShadowModeIsLoggedAndNotFollowed) {
   Client client = enter();
   client.say("MAIL FROM:<>\r\nRCPT TO:<pat@corp.example>\r\n");
   EXPECT_TRUE(client.say(bdat(kMessage)).starts_with("250 2.6.0 "));
-  EXPECT_EQ(tracking.count({"\"routed\"", "\"target\":\"pat@corp.example\"",
-                            "\"next_hop\":\"exchange\"",
-                            "\"shadow_target\":\"pat@orgname.awsapps.com\"",
-                            "\"shadow_next_hop\":\"workmail\""}),
-            1u)
+  EXPECT_EQ(
+      tracking.count({"\"routed\"", "\"target\":\"pat@corp.example\"", "\"next_hop\":\"exchange\"",
+                      "\"shadow_target\":\"pat@orgname.awsapps.com\"",
+                      "\"shadow_next_hop\":\"workmail\""}),
+      1u)
       << tracking.all();
 }
 

@@ -83,7 +83,8 @@ TEST(RouterLoad, RefusesTargetsInOwnDomains) {
 
 TEST(RouterLoad, WarnsAboutForeignAddressesAndMissingPostmasters) {
   EXPECT_EQ(
-      load_problems(migration({entry("bob@crop.example", "bob@orgname.awsapps.com", EntryState::active, {}, 9),
+      load_problems(migration({entry("bob@crop.example", "bob@orgname.awsapps.com",
+                                     EntryState::active, {}, 9),
                                entry("bob@corp.example", "bob@orgname.awsapps.com")}),
                     true),
       "table.csv:9: warning: 'bob@crop.example' is in 'crop.example', which is neither in "

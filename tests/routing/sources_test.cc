@@ -19,7 +19,8 @@ TEST(Sources, TheEarlierOneWinsAndBothPlacesAreNamed) {
   builder.begin_source();
   builder.add_csv("first.csv", "bob@corp.example,bob@t.example\n");
   builder.begin_source();
-  builder.add_csv("second.csv", "#\nBob@corp.example,robert@t.example\nann@corp.example,a@t.example\n");
+  builder.add_csv("second.csv",
+                  "#\nBob@corp.example,robert@t.example\nann@corp.example,a@t.example\n");
   builder.begin_source();
   builder.add_csv("third.csv", "bob@corp.example,BOB@t.example\n");
   const auto table = builder.build();
@@ -75,11 +76,12 @@ TEST(Sources, MembersFilesGiveTheirWaveToWhoNamesNone) {
   EXPECT_EQ(table->find("ann@corp.example")->wave, "w1");
   EXPECT_EQ(table->find("bob@corp.example")->wave, "other");
   EXPECT_EQ(table->find("dan@corp.example")->wave, "default");
-  EXPECT_EQ(all(builder.problems()),
-            "t.csv:3:1: warning: 'bob@corp.example' is in the members file of wave 'w1' (w1.txt:4), "
-            "but wave 'other' is written here, and that counts; remove one of the two\n"
-            "w1.txt:5: warning: 'carl@corp.example' is a member of wave 'w1', but no source has "
-            "this address; it moves nobody\n");
+  EXPECT_EQ(
+      all(builder.problems()),
+      "t.csv:3:1: warning: 'bob@corp.example' is in the members file of wave 'w1' (w1.txt:4), "
+      "but wave 'other' is written here, and that counts; remove one of the two\n"
+      "w1.txt:5: warning: 'carl@corp.example' is a member of wave 'w1', but no source has "
+      "this address; it moves nobody\n");
 }
 
 TEST(Sources, MembersMayBeUtf16) {
@@ -185,8 +187,9 @@ TEST(Copies, AreTwelveTargetsAtMost) {
 TEST(Copies, DuplicatesAreComparedWithThem) {
   EXPECT_THAT(csv_problems("a@c.example,a@t.example;b@t.example\na@c.example,a@t.example\n"),
               HasSubstr("with another target, 'a@t.example' and 1 more; keep one"));
-  EXPECT_THAT(csv_problems("a@c.example,a@t.example;b@t.example\na@c.example,a@t.example;B@t.example\n"),
-              HasSubstr("warning: 'a@c.example' is already at users.csv:1 with the same target"));
+  EXPECT_THAT(
+      csv_problems("a@c.example,a@t.example;b@t.example\na@c.example,a@t.example;B@t.example\n"),
+      HasSubstr("warning: 'a@c.example' is already at users.csv:1 with the same target"));
   auto before = entry("a@c.example", "a@t.example"), after = before;
   after.copies = {mailbox("b@t.example")};
   EXPECT_EQ(diff(*table_of({before}), *table_of({after})).summary(),
@@ -197,12 +200,33 @@ TEST(Copies, CostNothingWhereThereAreNone) {
   std::vector<Entry> plain, copied;
   for (std::uint32_t i = 0; i < 1000; ++i) {
     const auto local = "user" + std::to_string(i);
-    plain.push_back(entry(local + "@c.example", local + "@t.example", EntryState::active, {}, i + 1));
+    plain.push_back(
+        entry(local + "@c.example", local + "@t.example", EntryState::active, {}, i + 1));
   }
   copied = plain;
   copied.back().copies = {mailbox("other@t.example")};
   const auto without = table_of(plain)->memory_octets(), with = table_of(copied)->memory_octets();
   EXPECT_LE(with - without, 16u);
+}
+
+TEST(Copies, LongOnesByTheThousandAreFoundToo) {
+  std::vector<Entry> many;
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    const auto local = "user" + std::to_string(i);
+    auto& made = many.emplace_back(
+        entry(local + "@c.example", local + "@t.example", EntryState::active, {}, i + 1));
+    for (int k = 0; k < 11; ++k)
+      made.copies.push_back({local + std::string(400, 'x') + std::to_string(k), "t.example"});
+  }
+  const auto table = table_of(many);
+  ASSERT_EQ(table->size(), many.size());
+  for (const auto& one : many) {
+    const auto found = table->find(one.address.to_string());
+    ASSERT_TRUE(found) << one.address.to_string();
+    ASSERT_EQ(found->place.line, one.place.line);
+    ASSERT_EQ(found->copies, one.copies);
+    ASSERT_EQ(table->find_target(one.copies.back().to_string())->place.line, one.place.line);
+  }
 }
 
 TEST(Copies, ACopyWithoutNextHopRefusesTheLoad) {

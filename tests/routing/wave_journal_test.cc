@@ -3,10 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <sstream>
-
-#include <sys/resource.h>
 
 namespace waypost::routing {
 namespace {

@@ -44,8 +44,9 @@ TEST(WaveTime, NamesWhatAChangeOfClocksLeavesOut) {
 }
 
 TEST(WaveTime, NamesBothMeaningsOfWhatAChangeOfClocksRepeats) {
-  EXPECT_THAT(parsed("2026-10-25 02:30 Europe/Berlin"),
-              HasSubstr("show this time twice: it is 2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"));
+  EXPECT_THAT(
+      parsed("2026-10-25 02:30 Europe/Berlin"),
+      HasSubstr("show this time twice: it is 2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"));
   EXPECT_EQ(parsed("2026-10-25 03:00 Europe/Berlin"), "2026-10-25T02:00:00Z");
   EXPECT_THAT(parsed("2026-11-01 01:30 America/New_York"), HasSubstr("twice"));
 }

@@ -72,9 +72,8 @@ TEST(Waves, ACommandActsAtItsTimeAndDropsTheSchedule) {
 TEST(Waves, ScheduledCommandsStandBesideOneAnother) {
   auto scheduled = wave();
   scheduled.activate_at = kNoon + hours(5);
-  const auto waves = Waves::make(
-      {scheduled}, {said(WaveVerb::activate, kNoon, kNoon + hours(3)),
-                    said(WaveVerb::hold, kNoon, kNoon + hours(1))});
+  const auto waves = Waves::make({scheduled}, {said(WaveVerb::activate, kNoon, kNoon + hours(3)),
+                                               said(WaveVerb::hold, kNoon, kNoon + hours(1))});
   EXPECT_EQ(state(*waves, kNoon), EntryState::pending);
   EXPECT_EQ(state(*waves, kNoon + hours(1)), EntryState::migrating);
   EXPECT_EQ(state(*waves, kNoon + hours(3)), EntryState::active);
@@ -100,16 +99,16 @@ TEST(Waves, AtOneTimeTheLaterWordCounts) {
 }
 
 TEST(Waves, ATimeThatHasPassedIsNow) {
-  const auto waves = Waves::make({}, {said(WaveVerb::activate, kNoon, kNoon - hours(1)),
-                                      said(WaveVerb::hold, kNoon, kNoon + hours(1)),
-                                      said(WaveVerb::rollback, kNoon, kNoon)});
+  const auto waves = Waves::make(
+      {}, {said(WaveVerb::activate, kNoon, kNoon - hours(1)),
+           said(WaveVerb::hold, kNoon, kNoon + hours(1)), said(WaveVerb::rollback, kNoon, kNoon)});
   EXPECT_EQ(state(*waves, kNoon - hours(1)), EntryState::pending);
   EXPECT_EQ(state(*waves, kNoon + hours(2)), EntryState::rolled_back) << "the schedule is dropped";
 }
 
 TEST(Waves, AClockThatWasSetBackDoesNotReviveAnOlderWord) {
-  const auto waves = Waves::make({}, {said(WaveVerb::activate, kNoon),
-                                      said(WaveVerb::rollback, kNoon - hours(1))});
+  const auto waves = Waves::make(
+      {}, {said(WaveVerb::activate, kNoon), said(WaveVerb::rollback, kNoon - hours(1))});
   EXPECT_EQ(state(*waves, kNoon + hours(1)), EntryState::rolled_back);
 }
 
@@ -131,9 +130,10 @@ TEST(Waves, ShadowIsNoState) {
   const auto waves = Waves::make({wave()}, {said(WaveVerb::shadow, kNoon)});
   EXPECT_TRUE(waves->find("w")->shadow);
   EXPECT_EQ(waves->find("w")->changes.size(), 1u);
-  EXPECT_FALSE(Waves::make({wave()}, {said(WaveVerb::shadow, kNoon), said(WaveVerb::unshadow, kNoon)})
-                   ->find("w")
-                   ->shadow);
+  EXPECT_FALSE(
+      Waves::make({wave()}, {said(WaveVerb::shadow, kNoon), said(WaveVerb::unshadow, kNoon)})
+          ->find("w")
+          ->shadow);
 }
 
 class WaveRouting : public ::testing::Test {
@@ -147,14 +147,16 @@ class WaveRouting : public ::testing::Test {
     options.target_domains.push_back({"second.example", "second"});
   }
   Entry& add(std::string_view address, std::string wave = "w") {
-    auto made = entry(address, std::string(address.substr(0, address.find('@'))) + "@orgname.awsapps.com",
-                      EntryState::active, std::move(wave));
+    auto made =
+        entry(address, std::string(address.substr(0, address.find('@'))) + "@orgname.awsapps.com",
+              EntryState::active, std::move(wave));
     made.has_state = false;
     return options.sources[0].entries.emplace_back(std::move(made));
   }
   Decision decide(std::string_view address, std::vector<TraceStep>* trace = nullptr) {
-    return router_of(options)->with_waves(Waves::make(options.waves, commands))->decide(
-        mailbox(address), at, trace);
+    return router_of(options)
+        ->with_waves(Waves::make(options.waves, commands))
+        ->decide(mailbox(address), at, trace);
   }
   std::string asked(std::string_view address) {
     const auto decision = decide(address);
@@ -245,9 +247,9 @@ TEST_F(WaveRouting, ShadowShowsTheNewRouteAndTakesTheOldOne) {
 
 TEST_F(WaveRouting, TheTraceSaysWhereTheStateComesFrom) {
   add("bob@corp.example");
-  EXPECT_NE(traced("bob@corp.example")
-                .find("state: pending: nobody has said anything of wave 'w' yet\n"),
-            std::string::npos);
+  EXPECT_NE(
+      traced("bob@corp.example").find("state: pending: nobody has said anything of wave 'w' yet\n"),
+      std::string::npos);
   options.waves = {wave()};
   options.waves[0].activate_at = kNoon + hours(3);
   EXPECT_NE(traced("bob@corp.example")

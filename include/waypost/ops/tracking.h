@@ -54,8 +54,8 @@ struct TrackingEvent {
   std::string_view status;            // enhanced status "2.6.0"
   std::string_view why;               // the decision in words
   std::string_view wave;
-  std::string_view shadow_target;    // routed, of a wave in shadow mode: where it would go
-  std::string_view shadow_next_hop;  // and by which next hop
+  std::string_view shadow_target;      // routed, of a wave in shadow mode: where it would go
+  std::string_view shadow_next_hop;    // and by which next hop
   std::string_view by;                 // control: who did it
   std::string_view action;             // control: the verb
   std::string_view original_queue_id;  // reported: the message that the report is about

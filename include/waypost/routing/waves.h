@@ -24,12 +24,12 @@ namespace waypost::routing {
 /// One wave as the configuration has it.
 struct WaveOptions {
   std::string name;
-  std::optional<EntryState> state;   // from the beginning; nullopt: pending
-  std::optional<WallTime> hold_at;   // migrating from then on
+  std::optional<EntryState> state;  // from the beginning; nullopt: pending
+  std::optional<WallTime> hold_at;  // migrating from then on
   std::optional<WallTime> activate_at;
-  bool shadow = false;               // while pending: decide and log the new route, use the old one
-  std::string members_file;          // addresses, one a line, that are of this wave; empty: none
-  std::uint32_t line = 0;            // in the configuration
+  bool shadow = false;       // while pending: decide and log the new route, use the old one
+  std::string members_file;  // addresses, one a line, that are of this wave; empty: none
+  std::uint32_t line = 0;    // in the configuration
 };
 
 /// The time of a wave's first change: what it is before anybody says anything.
@@ -97,10 +97,10 @@ class Waves {
 
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
 ///
-/// One per process, main thread. append() returns when the line is on stable storage; after a failed
-/// write the command did not happen (what was written of it is cut off; if even that fails, the
-/// journal takes no more). A torn last line (a crash: it was never acknowledged) is left out; a line
-/// in the middle that makes no sense is skipped and told to `complain`.
+/// One per process, main thread. append() returns when the line is on stable storage; after a
+/// failed write the command did not happen (what was written of it is cut off; if even that fails,
+/// the journal takes no more). A torn last line (a crash: it was never acknowledged) is left out; a
+/// line in the middle that makes no sense is skipped and told to `complain`.
 class WaveJournal {
  public:
   static Result<std::unique_ptr<WaveJournal>> open(
