@@ -1,14 +1,15 @@
 #include "routing/compact_table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 namespace waypost::routing {
 namespace {
 
-constexpr std::size_t kNumbers = 8;  // in one record without copies
-constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kNumbers = 8;                     // in one record without copies
+constexpr std::size_t kPrefix = 1 + kMostNumberOctets;  // tag and length
 
 /// "local@domain" at its last '@': a quoted local part may hold more of them.
 std::optional<AddressView> split_key(std::string_view key) {
@@ -105,7 +106,7 @@ Result<CompactTable::Inserted> CompactTable::insert(const Record& record,
     if (normal_of(known.address_domain) == normal && known.key_local == record.key_local)
       return Inserted{false, slots_[i].offset_plus_1 - 1};
   }
-  auto offset = append(record, copies);
+  auto offset = append(record, hash, copies);
   if (!offset) return fail(std::move(offset).error());
   slots_[i] = Slot{hash, *offset + 1};
   ++count_;
@@ -116,7 +117,8 @@ Result<CompactTable::Inserted> CompactTable::insert(const Record& record,
   return Inserted{true, *offset};
 }
 
-Result<std::uint32_t> CompactTable::append(const Record& record, std::span<const Target> copies) {
+Result<std::uint32_t> CompactTable::append(const Record& record, std::uint32_t hash,
+                                           std::span<const Target> copies) {
   auto flags = static_cast<std::uint8_t>(record.state);
   if (record.has_state) flags |= kHasState;
   if (!copies.empty()) flags |= kHasCopies;
@@ -126,7 +128,7 @@ Result<std::uint32_t> CompactTable::append(const Record& record, std::span<const
   else if (record.target_local != record.written_local)
     flags |= kTargetStored;
   const auto start = arena_.size();
-  auto most = 1 + kNumbers * kMostNumberOctets + record.key_local.size() +
+  auto most = kPrefix + 1 + kNumbers * kMostNumberOctets + record.key_local.size() +
               record.written_local.size() + record.target_local.size();
   if (!copies.empty()) most += kMostNumberOctets;
   for (const auto& copy : copies) most += 2 * kMostNumberOctets + copy.local.size();
@@ -134,6 +136,8 @@ Result<std::uint32_t> CompactTable::append(const Record& record, std::span<const
     return fail(ErrorKind::exhausted, "the routing table is larger than 4 GiB");
   arena_.resize(start + most);
   char* out = arena_.data() + start;
+  *out++ = tag_of(hash);
+  char* const body = ++out;  // the length mostly takes one octet
   *out++ = static_cast<char>(flags);
   out = put_number(out, record.address_domain);
   out = put_text(out, record.key_local);
@@ -145,6 +149,14 @@ Result<std::uint32_t> CompactTable::append(const Record& record, std::span<const
   out = put_number(out, record.line);
   if (!copies.empty()) out = put_number(out, static_cast<std::uint32_t>(copies.size()));
   for (const auto& copy : copies) out = put_text(put_number(out, copy.domain), copy.local);
+  const auto length = static_cast<std::uint32_t>(out - body);
+  if (length >= 0x80) {
+    char number[kMostNumberOctets];
+    const auto spare = put_number(number, length) - number - 1;
+    std::memmove(body + spare, body, length);
+    out += spare;
+  }
+  put_number(body - 1, length);
   arena_.resize(static_cast<std::size_t>(out - arena_.data()));
   return static_cast<std::uint32_t>(start);
 }
@@ -172,23 +184,6 @@ std::optional<std::uint32_t> CompactTable::normal_number(std::string_view normal
   const auto known = normal_numbers_.find(normalised_domain);
   if (known == normal_numbers_.end()) return std::nullopt;
   return known->second;
-}
-
-std::optional<CompactTable::Record> CompactTable::find_record(std::string_view lower_local,
-                                                              std::uint32_t normal_domain) const {
-  if (slots_.empty()) return std::nullopt;
-  const auto hash = key_hash(lower_local, normal_domain);
-  const auto mask = slots_.size() - 1;
-  for (auto i = hash & mask; slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
-    if (slots_[i].hash != hash) continue;
-    const char* at = arena_.data() + (slots_[i].offset_plus_1 - 1);
-    // Most records lie across two cache lines: both are fetched at once.
-    __builtin_prefetch(at + kCacheLine);
-    const auto record = read_record(at);
-    if (record.key_local == lower_local && normal_of(record.address_domain) == normal_domain)
-      return record;
-  }
-  return std::nullopt;
 }
 
 std::optional<Entry> CompactTable::find(std::string_view normalised_key) const {
@@ -240,7 +235,7 @@ void CompactTable::for_each(const std::function<void(const Entry&)>& visit) cons
 
 std::size_t CompactTable::memory_octets() const {
   std::size_t octets = arena_.capacity() + slots_.capacity() * sizeof(Slot) +
-                       target_slots_.capacity() * sizeof(Slot);
+                       starts_.memory_octets() + target_slots_.capacity() * sizeof(Slot);
   for (const auto& spelling : spellings_)
     octets += 2 * (sizeof(Spelling) + spelling.written.size()) + 32;
   for (const auto& normal : normals_) octets += 2 * (sizeof(Normal) + normal.name.size()) + 32;

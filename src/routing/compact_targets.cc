@@ -49,18 +49,26 @@ void CompactTable::index_targets(Visit for_each_target) {
 }
 
 std::vector<CompactTable::SamePerson> CompactTable::finish(std::size_t most) {
-  arena_.shrink_to_fit();
+  slots_ = Slots();
+  const Arena filled = std::exchange(arena_, Arena());
+  const auto offsets = gather_into_buckets(filled);
   target_slots_.assign(slots_for(count_ + copies_), Slot{});
   most_split_people_ = most;
+  // In the order of the sources: of several addresses of one person the first is found.
+  const auto for_each_filled = [&](auto visit) {
+    std::size_t i = 0;
+    for_each_in(filled, count_,
+                [&](const Record& record, std::uint32_t) { visit(record, offsets[i++]); });
+  };
   index_targets([&](auto take) {
-    for_each_record([&](const Record& record, std::uint32_t offset) {
+    for_each_filled([&](const Record& record, std::uint32_t offset) {
       take(Target{record.target_local, record.target_domain}, offset, false);
     });
   });
   // Behind them all: an address that is one person's target is that person's.
   if (copies_ > 0)
     index_targets([&](auto take) {
-      for_each_record([&](const Record& record, std::uint32_t offset) {
+      for_each_filled([&](const Record& record, std::uint32_t offset) {
         for_each_copy(record, [&](const Target& copy) { take(copy, offset, true); });
       });
     });

@@ -113,7 +113,7 @@ class TableRouter final : public Router {
 
   std::shared_ptr<const RouterCore> core_;
   std::shared_ptr<const Waves> waves_;
-  std::string stale_;  // why the table is out of date; empty: it is not
+  std::string stale_;                        // why the table is out of date; empty: it is not
   std::vector<const Wave*> wave_by_number_;  // of the table's wave numbers
 };
 

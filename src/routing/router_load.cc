@@ -8,12 +8,13 @@
 namespace waypost::routing {
 namespace {
 
-/// The first entry that `matches`, for the place of a problem.
+/// The first entry of the sources that `matches`, for the place of a problem.
 template <class Matches>
-std::optional<Entry> first_entry(const CompactTable& table, Matches matches) {
-  std::optional<Entry> found;
+std::optional<CompactTable::Record> first_record(const CompactTable& table, Matches matches) {
+  std::optional<CompactTable::Record> found;
   table.for_each_record([&](const CompactTable::Record& record, std::uint32_t) {
-    if (!found && matches(record)) found = table.entry_of(record);
+    const bool earlier = !found || record.place() < found->place();
+    if (earlier && matches(record)) found = record;
   });
   return found;
 }
@@ -38,14 +39,14 @@ void report_targets(const CompactTable& table, const RouterCore& core,
     const auto& name = table.normal_name(normal);
     const bool own = core.is_own(name);
     if (!own && !core.next_hop_for(name).empty()) continue;
-    std::optional<mail::Mailbox> target;
-    const auto entry = first_entry(table, [&](const CompactTable::Record& record) {
-      target = target_in(table, record, normal);
-      return target.has_value();
+    const auto record = first_record(table, [&](const CompactTable::Record& one) {
+      return target_in(table, one, normal).has_value();
     });
-    if (!entry) continue;
+    if (!record) continue;
+    const auto target = target_in(table, *record, normal);
+    const auto entry = table.entry_of(*record);
     auto message =
-        "the target '" + target->to_string() + "' of '" + entry->address.to_string() + "' ";
+        "the target '" + target->to_string() + "' of '" + entry.address.to_string() + "' ";
     message +=
         own ? "is in '" + name +
                   "', which is an own domain: its mail would come back here; give the "
@@ -53,8 +54,7 @@ void report_targets(const CompactTable& table, const RouterCore& core,
             : "is in '" + name +
                   "', which no next hop serves; add it to routing.target_domains, such as: " +
                   name + ": NEXT-HOP";
-    problems.push_back(
-        Problem{true, entry->place.source, entry->place.line, 0, std::move(message)});
+    problems.push_back(Problem{true, entry.place.source, entry.place.line, 0, std::move(message)});
   }
 }
 
@@ -62,12 +62,13 @@ void report_addresses(const CompactTable& table, const RouterCore& core,
                       std::vector<Problem>& problems) {
   for (std::uint32_t normal = 0; normal < table.normal_count(); ++normal) {
     if (!table.normal_has_entries(normal) || core.is_own(table.normal_name(normal))) continue;
-    const auto entry = first_entry(table, [&](const CompactTable::Record& record) {
-      return table.normal_of(record.address_domain) == normal;
+    const auto record = first_record(table, [&](const CompactTable::Record& one) {
+      return table.normal_of(one.address_domain) == normal;
     });
-    if (!entry) continue;
-    problems.push_back(Problem{false, entry->place.source, entry->place.line, 0,
-                               "'" + entry->address.to_string() + "' is in '" +
+    if (!record) continue;
+    const auto entry = table.entry_of(*record);
+    problems.push_back(Problem{false, entry.place.source, entry.place.line, 0,
+                               "'" + entry.address.to_string() + "' is in '" +
                                    table.normal_name(normal) +
                                    "', which is neither in routing.own_domains nor a domain alias; "
                                    "add the domain there or correct the address"});

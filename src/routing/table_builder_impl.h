@@ -77,6 +77,7 @@ struct TableBuilder::Impl {
   void report_duplicate(std::string_view file, const RawEntry& raw,
                         const CompactTable::Inserted& known, const CompactTable::Record& fresh);
   bool same_targets(const CompactTable::Record& known, const CompactTable::Record& fresh) const;
+  bool is_address(const CompactTable::Target& target);
   void check_chain(const CompactTable::Record& record, const CompactTable::Target& target);
 
   SourceDefaults defaults_;

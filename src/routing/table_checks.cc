@@ -6,12 +6,29 @@
 
 namespace waypost::routing {
 
+bool TableBuilder::Impl::is_address(const CompactTable::Target& target) {
+  const auto domain = table->normal_of(target.domain);
+  if (!table->normal_has_entries(domain)) return false;
+  lower_.clear();
+  append_lower(lower_, target.local);
+  return table->find_record(lower_, domain).has_value();
+}
+
 void TableBuilder::Impl::check_chains() {
+  std::vector<CompactTable::Record> chained;
   table->for_each_record([&](const CompactTable::Record& record, std::uint32_t) {
+    bool chain = is_address({record.target_local, record.target_domain});
+    CompactTable::for_each_copy(
+        record, [&](const CompactTable::Target& copy) { chain = chain || is_address(copy); });
+    if (chain) chained.push_back(record);
+  });
+  std::sort(chained.begin(), chained.end(),
+            [](const auto& one, const auto& other) { return one.place() < other.place(); });
+  for (const auto& record : chained) {
     check_chain(record, {record.target_local, record.target_domain});
     CompactTable::for_each_copy(
         record, [&](const CompactTable::Target& copy) { check_chain(record, copy); });
-  });
+  }
 }
 
 void TableBuilder::Impl::check_chain(const CompactTable::Record& record,

@@ -209,6 +209,26 @@ TEST(Copies, CostNothingWhereThereAreNone) {
   EXPECT_LE(with - without, 16u);
 }
 
+TEST(Copies, LongOnesByTheThousandAreFoundToo) {
+  std::vector<Entry> many;
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    const auto local = "user" + std::to_string(i);
+    auto& made = many.emplace_back(
+        entry(local + "@c.example", local + "@t.example", EntryState::active, {}, i + 1));
+    for (int k = 0; k < 11; ++k)
+      made.copies.push_back({local + std::string(400, 'x') + std::to_string(k), "t.example"});
+  }
+  const auto table = table_of(many);
+  ASSERT_EQ(table->size(), many.size());
+  for (const auto& one : many) {
+    const auto found = table->find(one.address.to_string());
+    ASSERT_TRUE(found) << one.address.to_string();
+    ASSERT_EQ(found->place.line, one.place.line);
+    ASSERT_EQ(found->copies, one.copies);
+    ASSERT_EQ(table->find_target(one.copies.back().to_string())->place.line, one.place.line);
+  }
+}
+
 TEST(Copies, ACopyWithoutNextHopRefusesTheLoad) {
   auto options = migration({entry("bob@corp.example", "bob@orgname.awsapps.com", {}, {}, 3)});
   options.sources[0].entries[0].copies = {mailbox("bob@nowhere.example")};

@@ -67,7 +67,7 @@ class Table {
   /// The first entry whose target is this normalised key, else the first that has it as a further
   /// target: the check of an address that was rewritten before it came to us.
   virtual std::optional<Entry> find_target(std::string_view normalised_key) const;
-  /// Every entry in the order of the sources, without a copy of the whole table.
+  /// Every entry, in no particular order, without a copy of the whole table.
   virtual void for_each(const std::function<void(const Entry&)>& visit) const;
   /// Heap memory that the table holds.
   virtual std::size_t memory_octets() const { return 0; }
