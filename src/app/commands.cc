@@ -17,6 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 namespace waypost::app {
@@ -182,6 +183,16 @@ int check(const CommandOptions& options) {
   const auto& config = loaded.config;
   if (const auto advice = advice_on_reports(config); !advice.empty()) {
     std::cout << options.config_file << ": warning: " << advice << "\n";
+  }
+  for (const auto& directory : config.directories) {
+    const bool used =
+        std::any_of(config.routing.sources.begin(), config.routing.sources.end(),
+                    [&](const auto& source) { return source.directory == directory.name; });
+    if (!used)
+      std::cout << options.config_file << ": warning: no source uses the directory '"
+                << directory.name
+                << "'; add to routing.sources: - {type: directory, directory: " << directory.name
+                << "}\n";
   }
   std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
             << " listeners, " << config.next_hops.size() << " next hops, "

@@ -253,7 +253,6 @@ class Consistency {
   void check_directories() {
     std::vector<std::string_view> names;
     for (const auto& directory : config_.directories) names.push_back(directory.name);
-    std::set<std::string> used;
     const std::size_t by_hand =
         !config_.routing.sources.empty() &&
                 config_.routing.sources.front().kind == routing::TableSource::Kind::inline_yaml
@@ -263,19 +262,12 @@ class Consistency {
       const auto& source = config_.routing.sources[i];
       if (source.kind != routing::TableSource::Kind::directory || source.directory.empty())
         continue;
-      used.insert(source.directory);
       if (std::find(names.begin(), names.end(), source.directory) == names.end())
         error("routing.sources[" + std::to_string(i - by_hand) + "].directory",
               "there is no directory '" + source.directory + "'" +
                   (names.empty() ? "; describe it in a section 'directories'"
                                  : routing::suggestion(source.directory, names)));
     }
-    for (const auto& directory : config_.directories)
-      if (!used.contains(directory.name))
-        warning("directories." + directory.name,
-                "no source uses the directory '" + directory.name +
-                    "'; add to routing.sources: - {type: directory, directory: " + directory.name +
-                    "}");
   }
 
   void check_aliases() {

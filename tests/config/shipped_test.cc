@@ -11,7 +11,7 @@ namespace {
 
 /// "#key: value" is a default that is commented out; "# words" are words.
 std::string with_defaults_written_out(const std::string& yaml) {
-  static const std::regex kDefault("^(\\s*)#([a-z0-9_]+:.*)$");
+  static const std::regex kDefault("^(\\s*)#([a-z0-9_-]+:.*)$");
   std::istringstream in(yaml);
   std::string line, out;
   while (std::getline(in, line)) out += std::regex_replace(line, kDefault, "$1$2") + "\n";
@@ -22,6 +22,7 @@ std::string with_defaults_written_out(const std::string& yaml) {
 std::string described_path(std::string path) {
   path = std::regex_replace(path, std::regex("\\[[0-9]+\\]"), "[]");
   path = std::regex_replace(path, std::regex("^directories\\.ad"), "directories.NAME");
+  path = std::regex_replace(path, std::regex("^waves\\.wave-3"), "waves.NAME");
   return std::regex_replace(path, std::regex("^(queue\\.)?next_hops\\.(workmail|exchange)"),
                             "$1next_hops.NAME");
 }
