@@ -216,7 +216,7 @@ admin::Answer Gateway::table_who(std::string_view body) {
   return answer_json(200, json::object{{"entries", std::move(entries)}});
 }
 
-/// A page of the whole table, in the order of the sources.
+/// A page of the whole table, in no order that means anything.
 admin::Answer Gateway::table_entries(std::string_view body) {
   const std::uint64_t from = count_of(object_of(body), "from");
   const auto router = router_.get();
