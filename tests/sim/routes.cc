@@ -66,8 +66,9 @@ void Routes::release_all() {
 }
 
 std::optional<Place> Routes::where(const mail::Mailbox& original) const {
+  if (lost_) return std::nullopt;  // any address may stand in it
   if (original.domain == kTargetDomain) {
-    for (std::size_t user = 0; user < kUsers && !lost_; ++user) {
+    for (std::size_t user = 0; user < kUsers; ++user) {
       const bool meant = original.local_part == target_of(user, rows_[user]);
       if (meant && rows_[user].state == EntryState::migrating) return std::nullopt;
     }
@@ -77,7 +78,6 @@ std::optional<Place> Routes::where(const mail::Mailbox& original) const {
     if (default_hop_.empty()) return std::nullopt;
     return Place{original, default_hop_};
   }
-  if (lost_) return std::nullopt;
   const auto plus = std::min(original.local_part.find('+'), original.local_part.size());
   const std::size_t user = std::strtoul(original.local_part.c_str() + 1, nullptr, 10);
   const Row& row = rows_[user % kUsers];
@@ -91,8 +91,8 @@ std::optional<Place> Routes::where(const mail::Mailbox& original) const {
 }
 
 bool Routes::waits(const mail::Mailbox& original) const {
-  if (original.domain != kOwnDomain) return false;
   if (lost_) return true;
+  if (original.domain != kOwnDomain) return false;
   const std::size_t user = std::strtoul(original.local_part.c_str() + 1, nullptr, 10);
   const Row& row = rows_[user % kUsers];
   if (!row.state) return unknown_defers_;
