@@ -170,7 +170,7 @@ void Gateway::load_first_table() {
     return;
   }
   ops::log().critical(
-      "routing table: {}; addresses of our own domains get 451 4.3.0 until it is mended and "
+      "routing table: {}; every address gets 451 4.3.0 until it is mended and "
       "'waypost reload' is run",
       table_trouble_);
   router_.set(routing::Router::unavailable(config_.routing, table_trouble_));
