@@ -82,7 +82,7 @@ struct ClientDialogue::State {
   std::size_t recipients_answered = 0;
   std::size_t recipients_accepted = 0;
   bool needs_reset = false;
-  bool content_cut = false;  // no positive verdict can be true any more
+  bool content_cut = false;   // no positive verdict can be true any more
   std::uint64_t replies = 0;  // taken so far
 };
 
