@@ -49,7 +49,7 @@ TEST_F(QueueTest, ReplacedOptionsGoForWhatIsQueued) {
   advance(seconds(20));
   EXPECT_EQ(h0.seen.size(), 2u);
   EXPECT_EQ(h1.seen.size(), 6u);
-  advance(minutes(59));
+  advance(minutes(61));
   EXPECT_EQ(state(other), spool::Settlement::reported);  // though two days were planned
   EXPECT_EQ(state(slow), spool::Settlement::open);
   advance(minutes(30));
