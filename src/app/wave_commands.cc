@@ -33,6 +33,10 @@ struct Queued {
   std::uint64_t messages = 0, recipients = 0;
   std::map<std::string, std::uint64_t> states;
 
+  json::object to_json() const {
+    return {
+        {"messages", messages}, {"recipients", recipients}, {"states", json::value_from(states)}};
+  }
   std::string words() const {
     if (recipients == 0) return "nothing";
     std::string text =
@@ -123,9 +127,7 @@ int show(const WaveArguments& arguments) {
   Queued queued;
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   if (arguments.common.json) {
-    (*answer)["queued"] = json::object{{"messages", queued.messages},
-                                       {"recipients", queued.recipients},
-                                       {"states", json::value_from(queued.states)}};
+    (*answer)["queued"] = queued.to_json();
     std::cout << json::serialize(*answer) << "\n";
     return 0;
   }
@@ -212,9 +214,7 @@ int plan(const WaveArguments& arguments) {
   Queued queued;
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   if (arguments.common.json) {
-    (*answer)["queued"] = json::object{{"messages", queued.messages},
-                                       {"recipients", queued.recipients},
-                                       {"states", json::value_from(queued.states)}};
+    (*answer)["queued"] = queued.to_json();
     std::cout << json::serialize(*answer) << "\n";
   } else {
     print_plan(*answer, queued);
