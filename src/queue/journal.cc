@@ -187,6 +187,12 @@ class FileJournal final : public Journal {
     if (auto written = file.write_at(end_, {&all, 1}); !written) return written;
     if (auto synced = file.sync_data(); !synced) {
       trouble_ = synced.error().message;
+      // Nobody is promised it, so the restart that mends this should not find it: after a crash it
+      // may all the same.
+      line.assign(line.size() - 1, ' ');
+      line += '\n';
+      const iovec blank{line.data(), line.size()};
+      static_cast<void>(file.write_at(end_, {&blank, 1}));
       return synced;
     }
     end_ += line.size();

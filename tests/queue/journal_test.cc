@@ -123,6 +123,8 @@ TEST_F(JournalTest, AfterAFailedSyncNothingMoreIsPromised) {
   EXPECT_FALSE(journal->append(command(Verb::suspend), {}));
   EXPECT_TRUE(journal->append(command(Verb::remove), {{QueueId{16}, {0}}}));  // need not survive
   EXPECT_EQ(held(*journal), std::vector<std::uint64_t>{16});
+  // What was told to have failed is not done by the restart that mends it.
+  EXPECT_EQ(held(*open()), std::vector<std::uint64_t>{16});
 }
 
 TEST_F(JournalTest, ARewriteThatFailsLeavesTheOldOneInUse) {

@@ -233,7 +233,11 @@ void Gateway::say(const queue::Command& command) {
   const bool standing = command.verb == queue::Verb::suspend || command.verb == queue::Verb::resume;
   if (queue::must_survive(command.verb) && !journal_->usable()) return;
   if (standing) {
-    if (!journal_->append(command, {})) return;
+    if (!journal_->append(command, {})) {
+      // Told to have failed, it may still be found after a crash: no suspension is sure any more.
+      if (command.verb == queue::Verb::resume) ledger_.all_hops_are_resumed();
+      return;
+    }
     stand(command);
   }
   // The ledger must know before: the events come while it is done.
