@@ -62,8 +62,8 @@ class File:
 class PowerCut:
     """One spool folder. environment() for each start of the gateway; cut() after each kill."""
 
-    def __init__(self, directory, library, chance):
-        self.directory, self.library, self.chance = directory, library, chance
+    def __init__(self, directory, layer, chance):
+        self.directory, self.layer, self.chance = directory, layer, chance
         self.log_file = directory.with_name(directory.name + ".disk-log")
 
     def environment(self, fail_at=None, error=errno.EIO, on=False, slow_us=0):
@@ -71,7 +71,7 @@ class PowerCut:
         self.log_file.unlink(missing_ok=True)
         self.base = {path: path.read_bytes() for path in self.files()}
         self.inodes = {path.stat().st_ino: path for path in self.base}
-        made = {"LD_PRELOAD": self.library, "DISK_DIR": str(self.directory), "DISK_LOG": str(self.log_file),
+        made = {"LD_PRELOAD": self.layer, "DISK_DIR": str(self.directory), "DISK_LOG": str(self.log_file),
                 "DISK_SLOW": str(slow_us)}
         if fail_at:
             made["DISK_FAIL"] = f"{fail_at} {error}" + (" on" if on else "")
