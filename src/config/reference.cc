@@ -37,9 +37,9 @@ std::vector<KeyDescription> keys_of(Config config) {
 
 /// What a running gateway takes over: these sections, and their keys below.
 bool is_reloaded(std::string_view path) {
-  constexpr std::string_view kSections[] = {"listeners", "tls",     "admission", "limits",
-                                            "routing",   "srs",     "next_hops", "queue",
-                                            "log",       "tracking"};
+  constexpr std::string_view kSections[] = {"listeners", "tls",   "admission",   "limits",
+                                            "routing",   "waves", "directories", "srs",
+                                            "next_hops", "queue", "log",         "tracking"};
   const auto section = path.substr(0, path.find_first_of(".["));
   return std::find(std::begin(kSections), std::end(kSections), section) != std::end(kSections);
 }
