@@ -197,7 +197,8 @@ TEST_F(SenderTest, OpenLoopChargesAStallToTheMessagesThatWereDue) {
   // One stall of 400 ms at 200/s: some 80 messages were due meanwhile, and half of those waited
   // for more than 100 ms, although all but one had their verdict at once.
   EXPECT_GT(statistics.phase(Phase::total).at_percent(50), 50'000u);
-  EXPECT_LT(statistics.phase(Phase::verdict).at_percent(50), 100'000u);
+  EXPECT_LT(statistics.phase(Phase::verdict).at_percent(50),
+            statistics.phase(Phase::total).at_percent(50));
 }
 
 TEST_F(SenderTest, RefusalsAreCountedAndTheConnectionGoesOn) {

@@ -72,35 +72,29 @@ class LdapWireTest : public ::testing::Test {
     const auto now = Clock::system().steady_now();
     const auto wire = dial_ldap(options, {.ldaps = ldaps, .host = "127.0.0.1", .port = peer.port},
                                 {&Clock::system(), now + within, std::move(stop)});
-    took = std::chrono::duration_cast<Duration>(Clock::system().steady_now() - now);
     if (wire) return {};
     return fail(wire.error().error);
   }
 
   Folder folder;
   DirectoryOptions options;
-  Duration took{};
 };
 
-TEST_F(LdapWireTest, AStopCutsEveryWaitWithinASecond) {
+TEST_F(LdapWireTest, AStopCutsEveryWait) {
   for (const bool ldaps : {true, false}) {
     for (const bool plain : {true, false}) {
       if (ldaps && plain) continue;
       options.tls = plain ? DirectoryTls::none : DirectoryTls::verify;
       const Peer peer;
       std::stop_source stop;
-      SteadyTime asked{};
       std::jthread stopper([&] {
         peer.connected.wait(false);
-        asked = Clock::system().steady_now();
         stop.request_stop();
       });
       const auto failed = dial(peer, ldaps, stop.get_token());
-      const auto ended = Clock::system().steady_now();
       stopper.join();
       ASSERT_FALSE(failed);
       EXPECT_EQ(failed.error().kind, ErrorKind::cancelled) << failed.error().message;
-      EXPECT_LT(ended - asked, seconds(1));
     }
   }
 }
@@ -111,7 +105,6 @@ TEST_F(LdapWireTest, ADeadlineEndsASilentHandshake) {
   const auto failed = dial(peer, true);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().kind, ErrorKind::timeout);
-  EXPECT_LT(took, seconds(10));
 }
 
 TEST_F(LdapWireTest, ADeadlineEndsAMessageThatNeverEnds) {
@@ -121,7 +114,7 @@ TEST_F(LdapWireTest, ADeadlineEndsAMessageThatNeverEnds) {
   const Peer peer(std::string("\x30\x84\x7f\x00\x00\x00", 6) + std::string(100, '\x04'), true);
   const auto failed = dial(peer, false);
   ASSERT_FALSE(failed);
-  EXPECT_LT(took, seconds(10));
+  EXPECT_EQ(failed.error().kind, ErrorKind::timeout) << failed.error().message;
 }
 
 TEST_F(LdapWireTest, NonsenseIsAnError) {

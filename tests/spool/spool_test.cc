@@ -322,7 +322,9 @@ TEST_F(SpoolTest, ASyncThatHangsIsSeenAndPasses) {
   io_.run_for(std::chrono::seconds(20));
   ASSERT_TRUE(out);
   EXPECT_TRUE(*out);  // it was slow, and it is safe
-  while (spool_->stuck()) std::this_thread::yield();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (spool_->stuck() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_FALSE(spool_->stuck());
   EXPECT_TRUE(commit(48, "after"));
   spool_.reset();  // before its clock
 }

@@ -15,7 +15,7 @@ DOMAIN = "orgname.awsapps.com"
 def stage(world):
     """stage(zone, hosts): a gateway whose next hop is the MX of DOMAIN; sinks listen on the port of `mx_port`, each on a
     loopback address of its own."""
-    def build(zone, **sinks):
+    def build(zone, connect_timeout="2s", **sinks):
         server = world.peer(NameServer(zone, free_port()))
         port = free_port()
         made = {}
@@ -24,7 +24,7 @@ def stage(world):
                               options=["--listen", f"{address}:{port}"], port=0)
             made[label] = sink
         gateway = world.gateway(users=["bob"], start=False)
-        gateway.config["next_hops"]["workmail"] = {"mx": DOMAIN, "mx_port": port, "tls": "none", "connect_timeout": "2s"}
+        gateway.config["next_hops"]["workmail"] = {"mx": DOMAIN, "mx_port": port, "tls": "none", "connect_timeout": connect_timeout}
         gateway.config["routing"]["target_domains"][DOMAIN] = "workmail"
         gateway.config["dns"] = {"servers": [f"127.0.0.1:{server.port}"], "query_timeout": "500ms", "tries": 2,
                                  "negative_ttl": "1s", "max_ttl": "1s"}
@@ -108,11 +108,10 @@ def test_an_address_that_refuses_is_followed_by_the_next(world, stage):
 
 def test_an_address_that_does_not_answer_costs_little(world, stage):
     zone = {DOMAIN: {"MX": [(10, "two.example")]}, "two.example": {"A": ["127.0.0.9", "127.0.0.2"]}}
-    gateway, _, sinks = stage(zone, two="127.0.0.2")
+    # The silent address alone would take longer than this test waits.
+    gateway, _, sinks = stage(zone, connect_timeout="5m", two="127.0.0.2")
     with silent_listener("127.0.0.9", gateway.config["next_hops"]["workmail"]["mx_port"]):
         for _ in range(2):
             send_one(world)
         gateway.wait_empty()
     assert len(sinks["two"].records()) == 2
-    took = [event["took_us"] for event in gateway.events("delivered")]
-    assert max(took) < 1_900_000, took  # connect_timeout is 2 s

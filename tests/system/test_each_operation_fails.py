@@ -1,7 +1,8 @@
 """One operation on the disk fails in each life of the gateway: a write, a sync, a name, each in its turn.
 
 After each failure the process is killed, in every second life with the power cut. In the end everything that was ever
-acknowledged has arrived. WAYPOST_EVERY_OPERATION=1 goes through all operations; without it, a dozen by chance.
+acknowledged has arrived. WAYPOST_EVERY_OPERATION=1 goes through all operations; without it, a dozen that WAYPOST_CRASH_SEED
+chooses: always the same ones in a landing, others each time in tools/explore.
 """
 
 import errno
@@ -18,7 +19,7 @@ from rig.processes import wait_for
 from rig.programs import sanitized
 
 LONGEST_LIFE = 400  # operations: more than one life has
-SEED = int(os.environ.get("WAYPOST_CRASH_SEED", random.randrange(1_000_000)))
+SEED = int(os.environ.get("WAYPOST_CRASH_SEED", "1"))
 LARGE = 3_000_000  # streamed; a second one needs another segment
 
 
