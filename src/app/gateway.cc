@@ -95,7 +95,7 @@ Result<> Gateway::open_storage() {
   tracking_ = std::move(*tracking);
   spool::RecoveryReport report;
   // The queues that take what is found need the spool first: it hands over in make_shards().
-  auto spool = spool::Spool::open(config_.spool, spool::Disk::system(), Clock::system(), budget_,
+  auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_,
                                   metrics_, nullptr, report);
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
@@ -108,7 +108,7 @@ Result<> Gateway::open_storage() {
         report.messages, report.recipients_open, report.segments, report.segments_indexed);
   }
   auto journal =
-      queue::Journal::open(spool::Disk::system(), config_.spool.directory + "/control.journal",
+      queue::Journal::open(Disk::system(), config_.spool.directory + "/control.journal",
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);

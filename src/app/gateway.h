@@ -7,6 +7,7 @@
 #pragma once
 
 #include "waypost/admin/server.h"
+#include "waypost/base/durable.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/server.h"
 #include "waypost/routing/directory_watch.h"
@@ -98,7 +99,6 @@ class Gateway {
                   std::function<void(LoadedTable)> done);
   std::string suspicion_about(const LoadedTable& loaded, const routing::Options& options);
   void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
-  std::string table_size_file() const;
   void read_table_size();
   void add_table_actions(std::vector<admin::Action>& list);
   admin::Answer table_stats();
@@ -163,6 +163,7 @@ class Gateway {
   routing::RouterHolder router_;
   bool table_loaded_ = false;
   std::string table_trouble_;
+  DurableFile table_size_file_{Disk::system(), config_.spool.directory + "/table-size.json", 0640};
   std::optional<routing::TableSize> table_size_;  // of the last good table, also of the run before
   std::unique_ptr<routing::WaveJournal> wave_journal_;
   WallTime waves_seen_at_{};                              // up to here scheduled changes are in use

@@ -8,7 +8,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -70,20 +69,6 @@ json::object diff_json(const routing::TableDiff& diff) {
           {"changed", std::move(changed)}};
 }
 
-Result<> write_small_file(const std::string& path, std::string_view text) {
-  const std::string fresh = path + ".new";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-  if (fd < 0) return fail(ErrorKind::io, fresh + ": " + describe_errno(errno));
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fdatasync(fd) == 0;
-  const int trouble = errno;
-  ::close(fd);
-  if (!written) return fail(ErrorKind::io, fresh + ": " + describe_errno(trouble));
-  if (::rename(fresh.c_str(), path.c_str()) != 0)
-    return fail(ErrorKind::io, path + ": " + describe_errno(errno));
-  return {};
-}
-
 }  // namespace
 
 /// On a thread of its own; `done` runs on the main thread.
@@ -127,16 +112,12 @@ void Gateway::use_table(std::shared_ptr<const routing::Router> router,
   table_loaded_ = true;
   table_trouble_.clear();
   table_size_ = size;
-  if (auto kept = write_small_file(table_size_file(), size.to_json() + "\n"); !kept)
+  if (auto kept = table_size_file_.replace(size.to_json() + "\n"); !kept)
     ops::log().warn("{}; a restart can't tell whether the table has shrunk", kept.error().message);
 }
 
-std::string Gateway::table_size_file() const {
-  return config_.spool.directory + "/table-size.json";
-}
-
 void Gateway::read_table_size() {
-  std::ifstream file(table_size_file());
+  std::ifstream file(table_size_file_.path());
   if (!file) return;
   std::stringstream text;
   text << file.rdbuf();
@@ -144,7 +125,7 @@ void Gateway::read_table_size() {
   if (size) {
     table_size_ = std::move(*size);
   } else {
-    ops::log().warn("{}: {}; it is written anew", table_size_file(), size.error().message);
+    ops::log().warn("{}: {}; it is written anew", table_size_file_.path(), size.error().message);
   }
 }
 

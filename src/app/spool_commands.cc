@@ -34,7 +34,7 @@ std::string describe_envelope(std::string_view bytes) {
 
 int spool_verify(const CommandOptions& options, const std::string& directory) {
   const auto where = directory_of(options, directory);
-  const auto sound = spool::verify(where, spool::Disk::system(), print_line);
+  const auto sound = spool::verify(where, Disk::system(), print_line);
   if (!sound) {
     std::cerr << "waypost spool verify: " << where << ": " << sound.error().message << "\n";
     return kExitNoInput;
@@ -47,7 +47,7 @@ int spool_verify(const CommandOptions& options, const std::string& directory) {
 
 int spool_dump(const CommandOptions& options, const std::string& directory) {
   const auto where = directory_of(options, directory);
-  const auto dumped = spool::dump(where, spool::Disk::system(), describe_envelope, print_line);
+  const auto dumped = spool::dump(where, Disk::system(), describe_envelope, print_line);
   if (!dumped) {
     std::cerr << "waypost spool dump: " << where << ": " << dumped.error().message << "\n";
     return kExitNoInput;

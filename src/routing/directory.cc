@@ -51,7 +51,10 @@ std::size_t count_changes(const DirectoryPeople& before, const DirectoryPeople& 
 class LdapDirectory final : public Directory {
  public:
   LdapDirectory(DirectoryOptions options, const Clock& clock, DirectoryDialler dial)
-      : options_(std::move(options)), clock_(clock), dial_(std::move(dial)) {}
+      : options_(std::move(options)),
+        clock_(clock),
+        dial_(std::move(dial)),
+        snapshot_(Disk::system(), options_.snapshot, kSnapshotMode) {}
 
   const DirectoryOptions& options() const override { return options_; }
   DirectoryOutcome synchronise(DirectorySyncRequest request, std::stop_token stop) override;
@@ -71,6 +74,7 @@ class LdapDirectory final : public Directory {
   DirectoryOptions options_;
   const Clock& clock_;
   DirectoryDialler dial_;
+  DurableFile snapshot_;
   std::size_t broke_off_ = SIZE_MAX;  // a server that failed in the middle is tried last, once
 };
 
@@ -190,7 +194,7 @@ Result<> LdapDirectory::synchronise_into(DirectoryOutcome& outcome, DirectorySyn
   if (auto allowed = check_shrink(before, outcome, request); !allowed) return allowed;
   if (!outcome.full && touched == 0) return {};
   if (auto patient = patience.check(); !patient) return patient;
-  if (auto saved = save_snapshot(options_.snapshot, write_snapshot(fresh)); !saved) return saved;
+  if (auto saved = save_snapshot(snapshot_, write_snapshot(fresh)); !saved) return saved;
   // After a snapshot that was not whole nobody knows what the table holds.
   outcome.changed = !known.trusted || outcome.added + outcome.removed + outcome.retargeted > 0;
   return {};

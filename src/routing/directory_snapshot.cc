@@ -4,9 +4,6 @@
 
 #include <openssl/evp.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -152,33 +149,6 @@ bool read_head(std::string_view content, DirectorySnapshot& snapshot) {
   return good;
 }
 
-/// Closes at the end of a scope; close() tells whether it went well.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-  int get() const { return fd_; }
-  bool close() {
-    const int fd = std::exchange(fd_, -1);
-    return fd < 0 || ::close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const auto put = ::write(fd, content.data(), content.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    content.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return true;
-}
-
 }  // namespace
 
 std::string write_snapshot(const DirectorySnapshot& snapshot) {
@@ -249,29 +219,12 @@ LoadedSnapshot load_snapshot(const std::string& path) {
   return read_snapshot(content);
 }
 
-Result<> save_snapshot(const std::string& path, std::string_view content) {
-  const auto failed = [&](const std::string& what, int trouble) {
-    return fail(ErrorKind::io, path + ": the snapshot can't be " + what + ": " +
-                                   describe_errno(trouble) +
-                                   "; its folder must be writable for the waypost user");
-  };
-  const std::string beside = path + ".new";
-  {
-    Descriptor file(
-        ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
-    if (file.get() < 0) return failed("written", errno);
-    if (!write_all(file.get(), content) || ::fsync(file.get()) != 0 || !file.close()) {
-      const int trouble = errno;
-      ::unlink(beside.c_str());
-      return failed("written", trouble);
-    }
-  }
-  if (::rename(beside.c_str(), path.c_str()) != 0) return failed("renamed", errno);
-  const auto slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || ::fsync(directory.get()) != 0) return failed("synced", errno);
-  return {};
+Result<> save_snapshot(DurableFile& file, std::string_view content) {
+  auto saved = file.replace(content);
+  if (saved) return saved;
+  return fail(saved.error().kind, file.path() +
+                                      ": the snapshot can't be written: " + saved.error().message +
+                                      "; its folder must be writable for the waypost user");
 }
 
 Result<std::string> directory_dn_at(const std::string& snapshot, std::uint32_t line) {

@@ -5,6 +5,8 @@
 // trusts the file: unless its checksum is right, nothing is merged into it.
 #pragma once
 
+#include "waypost/base/durable.h"
+
 #include "routing/directory_person.h"
 
 #include <cstdint>
@@ -33,7 +35,7 @@ std::string write_snapshot(const DirectorySnapshot& snapshot);
 /// What could be read also of one that is not trusted: to know what would leave.
 LoadedSnapshot read_snapshot(std::string_view content);
 LoadedSnapshot load_snapshot(const std::string& path);
-/// Beside it, synced, renamed, and the folder synced. Mode 0640.
-Result<> save_snapshot(const std::string& path, std::string_view content);
+inline constexpr unsigned kSnapshotMode = 0640;
+Result<> save_snapshot(DurableFile& file, std::string_view content);
 
 }  // namespace waypost::routing

@@ -5,7 +5,7 @@
 // checksum it has not checked.
 #pragma once
 
-#include "waypost/spool/disk.h"
+#include "waypost/base/disk.h"
 
 #include "spool/record.h"
 

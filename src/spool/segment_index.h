@@ -5,7 +5,7 @@
 // So nothing waits for an index, and its writing proves nothing to anybody.
 #pragma once
 
-#include "waypost/spool/disk.h"
+#include "waypost/base/disk.h"
 
 #include "spool/scan.h"
 

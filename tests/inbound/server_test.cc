@@ -2,7 +2,7 @@
 #include "waypost/inbound/server.h"
 
 #include "inbound/fakes.h"
-#include "spool/fault_disk.h"
+#include "base/fault_disk.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -184,7 +184,7 @@ class ServerTest : public ::testing::Test {
   }
 
   Options options;
-  spool::FaultDisk disk;
+  FaultDisk disk;
   MemoryBudget budget{32 * 1024 * 1024};
   ops::Metrics metrics;
   RecordingTracking tracking;
@@ -271,7 +271,7 @@ TEST_F(ServerTest, FailedSyncTurnsMailAwayAndAcknowledgesNothing) {
   EXPECT_TRUE(deliver(client, "Subject: good\r\n\r\n").starts_with("250 2.6.0 "));
   for (std::uint64_t nth = 1; nth <= 40; ++nth) {  // a write or a sync: some of each
     disk.restart_counting();
-    disk.fail_operation(1 + nth % 3, spool::FaultDisk::Fault::io);
+    disk.fail_operation(1 + nth % 3, FaultDisk::Fault::io);
     const std::string verdict = deliver(client, "Subject: bad\r\n\r\n");
     EXPECT_TRUE(verdict.starts_with("452 4.3.") || verdict.starts_with("250 2.6.0 ")) << verdict;
     if (spool->read_only()) break;

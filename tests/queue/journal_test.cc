@@ -1,7 +1,7 @@
 // What operators said, on a disk that fails.
 #include "waypost/queue/journal.h"
 
-#include "spool/fault_disk.h"
+#include "base/fault_disk.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,6 @@ namespace waypost::queue {
 namespace {
 
 constexpr const char* kPath = "/spool/control.journal";
-using spool::FaultDisk;
 
 class JournalTest : public ::testing::Test {
  protected:

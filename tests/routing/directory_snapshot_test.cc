@@ -63,7 +63,8 @@ TEST(DirectorySnapshot, IsATable) {
 TEST(DirectorySnapshot, TellsTheDnOfALine) {
   const Folder folder;
   const auto path = folder.file("ad.csv");
-  ASSERT_TRUE(save_snapshot(path, write_snapshot(sample())));
+  DurableFile file(Disk::system(), path, kSnapshotMode);
+  ASSERT_TRUE(save_snapshot(file, write_snapshot(sample())));
   TableBuilder builder;
   builder.add_csv(path, whole_file(path));
   const auto entry = builder.build()->find("bob@corp.example");
@@ -93,9 +94,10 @@ TEST(DirectorySnapshot, OfAnotherVersionIsNotTrusted) {
 
 TEST(DirectorySnapshot, ThatCanNotBeWrittenSaysWhereAndWhy) {
   const Folder folder;
-  const auto saved = save_snapshot(folder.file("no/such/folder.csv"), "x");
+  DurableFile file(Disk::system(), folder.file("no/such/folder.csv"), kSnapshotMode);
+  const auto saved = save_snapshot(file, "x");
   ASSERT_FALSE(saved);
-  EXPECT_EQ(saved.error().kind, ErrorKind::io);
+  EXPECT_EQ(saved.error().kind, ErrorKind::not_found);
   EXPECT_THAT(saved.error().message, HasSubstr("no/such/folder.csv"));
 }
 

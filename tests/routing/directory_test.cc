@@ -100,7 +100,8 @@ TEST_F(DirectoryTest, IsReadInFullWhenChangesCanNotBeTrusted) {
   EXPECT_TRUE(sync({.full = true}).full);
   auto text = whole_file(options.snapshot);
   text[text.find("ann@")] = 'x';
-  ASSERT_TRUE(save_snapshot(options.snapshot, text));
+  DurableFile file(Disk::system(), options.snapshot, kSnapshotMode);
+  ASSERT_TRUE(save_snapshot(file, text));
   expect_full("checksum");
   EXPECT_THAT(entries(), ElementsAre("ann@corp.example>ann@orgname.awsapps.com"));
   dc1.refuses = DialFailure{{ErrorKind::network, "can't connect"}};
@@ -210,7 +211,8 @@ TEST_F(DirectoryTest, ADamagedSnapshotStillProtectsFromShrinking) {
   for (unsigned i = 1; i <= 40; ++i) dc1.person(i, "p" + std::to_string(i));
   ASSERT_FALSE(sync().error);
   const auto text = whole_file(options.snapshot);
-  ASSERT_TRUE(save_snapshot(options.snapshot, text.substr(0, text.size() - 100)));
+  DurableFile file(Disk::system(), options.snapshot, kSnapshotMode);
+  ASSERT_TRUE(save_snapshot(file, text.substr(0, text.size() - 100)));
   dc1.objects.clear();
   EXPECT_TRUE(sync().error);
 }

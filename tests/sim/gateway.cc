@@ -94,9 +94,8 @@ Gateway::Gateway(Stage& stage, Ledger& ledger, const Settings& settings, const R
       dns_(stage, shard_.timers),
       connector_(stage, ledger, shard_.timers, peers, links_) {}
 
-Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger,
-                                                spool::FaultDisk& disk, const Settings& settings,
-                                                const Routes& routes,
+Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, FaultDisk& disk,
+                                                const Settings& settings, const Routes& routes,
                                                 SimulatedConnector::Peers& peers) {
   std::unique_ptr<Gateway> made(new Gateway(stage, ledger, settings, routes, peers));
   std::vector<spool::StoredMessage> found;

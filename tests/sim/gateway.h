@@ -5,11 +5,11 @@
 #include "waypost/outbound/deliverer.h"
 #include "waypost/queue/queue.h"
 
+#include "base/fault_disk.h"
 #include "inbound/session.h"
 #include "sim/network.h"
 #include "sim/receiver.h"
 #include "sim/watched_spool.h"
-#include "spool/fault_disk.h"
 
 #include <memory>
 #include <vector>
@@ -61,9 +61,8 @@ class SimulatedConnector final : public net::Connector {
 class Gateway {
  public:
   /// Recovers; an Error: it would not start.
-  static Result<std::unique_ptr<Gateway>> start(Stage& stage, Ledger& ledger,
-                                                spool::FaultDisk& disk, const Settings& settings,
-                                                const Routes& routes,
+  static Result<std::unique_ptr<Gateway>> start(Stage& stage, Ledger& ledger, FaultDisk& disk,
+                                                const Settings& settings, const Routes& routes,
                                                 SimulatedConnector::Peers& peers);
   /// REQUIRES: crash() or stop() has come to its end.
   ~Gateway() = default;

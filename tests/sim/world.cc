@@ -128,7 +128,7 @@ void World::start_gateway() {
   // A second crash in a row, or a disk that does not even let it start.
   if (stormy && stage_.chance.odds(0.1)) disk_.stop_at(1 + stage_.chance.below(12));
   const bool faulty = stormy && stage_.chance.odds(0.05);
-  if (faulty) disk_.fail_operation(1 + stage_.chance.below(8), spool::FaultDisk::Fault::io);
+  if (faulty) disk_.fail_operation(1 + stage_.chance.below(8), FaultDisk::Fault::io);
   routes_.lose_table(stormy && stage_.chance.odds(0.05));
   auto started = Gateway::start(stage_, ledger_, disk_, settings_, routes_, receivers_);
   if (!started) {
@@ -213,8 +213,7 @@ void World::jump_clock() {
 void World::spoil_disk() {
   if (!gateway_) return;
   ledger_.disk_has_trouble();
-  const auto how =
-      stage_.chance.odds(0.5) ? spool::FaultDisk::Fault::io : spool::FaultDisk::Fault::full;
+  const auto how = stage_.chance.odds(0.5) ? FaultDisk::Fault::io : FaultDisk::Fault::full;
   stage_.journal.note("the disk will fail");
   disk_.fail_operation(disk_.operations() + stage_.chance.between(1, 12), how);
 }

@@ -49,7 +49,7 @@ class World {
 
   Stage stage_;
   Ledger ledger_;
-  spool::FaultDisk disk_;
+  FaultDisk disk_;
   Settings settings_;
   Routes routes_;
   SimulatedConnector::Peers receivers_;

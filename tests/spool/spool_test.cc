@@ -1,6 +1,6 @@
 #include "waypost/spool/spool.h"
 
-#include "spool/fault_disk.h"
+#include "base/fault_disk.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -1,13 +1,12 @@
 // What operators said of the queue, kept over a restart: holds, suspensions, other next hops.
 //
-// Journal: one per process, main thread. A file of JSON lines beside the spool; append() returns
-// when the line is on stable storage. A torn last line (a crash, a full disk) is left out and
-// covered by the next. A failed sync is never retried: from then on nothing that must survive can
-// be promised, and usable() says so.
+// Journal: one per process, main thread. A file of JSON lines beside the spool, kept as an
+// AppendJournal: append() returns when the line is on stable storage; after a failed sync nothing
+// that must survive can be promised, and usable() says so.
 #pragma once
 
+#include "waypost/base/disk.h"
 #include "waypost/queue/control.h"
-#include "waypost/spool/disk.h"
 
 #include <cstdint>
 #include <functional>
@@ -36,8 +35,7 @@ class Journal {
   /// ErrorKind::io names the file. A line that makes no sense is skipped and told to `complain`.
   /// REQUIRES: `disk` outlives the journal; `path` has a directory.
   static Result<std::unique_ptr<Journal>> open(
-      spool::Disk& disk, const std::string& path,
-      const std::function<void(const std::string&)>& complain);
+      Disk& disk, const std::string& path, const std::function<void(const std::string&)>& complain);
   virtual ~Journal() = default;
   virtual const ControlState& state() const = 0;
   /// An Error says why a command that must survive can't be promised; ask before it is carried out.

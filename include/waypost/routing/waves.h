@@ -7,6 +7,7 @@
 #pragma once
 
 #include "waypost/base/clock.h"
+#include "waypost/base/disk.h"
 #include "waypost/base/result.h"
 #include "waypost/routing/table.h"
 
@@ -97,14 +98,15 @@ class Waves {
 
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
 ///
-/// One per process, main thread. append() returns when the line is on stable storage; after a
-/// failed write the command did not happen (what was written of it is cut off; if even that fails,
-/// the journal takes no more). A torn last line (a crash: it was never acknowledged) is left out; a
-/// line in the middle that makes no sense is skipped and told to `complain`.
+/// One per process, main thread; an AppendJournal (base/durable.h). append() returns when the line
+/// is on stable storage; after a failed write the command did not happen, and after a failed sync
+/// the journal takes no more until a restart. A torn last line (a crash: it was never acknowledged)
+/// is left out; a line in the middle that makes no sense is skipped and told to `complain`.
 class WaveJournal {
  public:
   static Result<std::unique_ptr<WaveJournal>> open(
-      const std::string& path, const std::function<void(const std::string&)>& complain);
+      const std::string& path, const std::function<void(const std::string&)>& complain,
+      Disk& disk = Disk::system());
   virtual ~WaveJournal() = default;
   virtual const std::vector<WaveCommand>& commands() const = 0;
   virtual Result<> append(const WaveCommand& command) = 0;

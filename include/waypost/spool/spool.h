@@ -16,7 +16,7 @@
 #include "waypost/base/result.h"
 #include "waypost/net/task.h"
 #include "waypost/ops/metrics.h"
-#include "waypost/spool/disk.h"
+#include "waypost/base/disk.h"
 
 #include <atomic>
 #include <cstdint>

@@ -4,7 +4,7 @@
 // unsynced writes any subset, by page or by octet, as its generator decides.
 #pragma once
 
-#include "waypost/spool/disk.h"
+#include "waypost/base/disk.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -12,7 +12,7 @@
 #include <mutex>
 #include <random>
 
-namespace waypost::spool {
+namespace waypost {
 
 class FaultDisk final : public Disk {
  public:
@@ -119,7 +119,8 @@ class FaultDisk final : public Disk {
     return all;
   }
 
-  Result<std::unique_ptr<File>> open(const std::string& path, bool create) override {
+  Result<std::unique_ptr<File>> open(const std::string& path, bool create,
+                                     unsigned /*mode*/ = 0600) override {
     const std::lock_guard lock(mutex_);
     auto found = nodes_.find(path);
     if (found == nodes_.end()) {
@@ -310,4 +311,4 @@ class FaultDisk final : public Disk {
   std::uint64_t free_ = std::uint64_t{1} << 40;
 };
 
-}  // namespace waypost::spool
+}  // namespace waypost

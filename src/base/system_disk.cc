@@ -1,5 +1,5 @@
 // Disk on the machine's own file system.
-#include "waypost/spool/disk.h"
+#include "waypost/base/disk.h"
 
 #include <climits>
 
@@ -15,7 +15,7 @@
 #include <cstdio>
 #include <filesystem>
 
-namespace waypost::spool {
+namespace waypost {
 namespace {
 
 std::unexpected<Error> failed(const char* what, const std::string& path, int error) {
@@ -92,8 +92,8 @@ class SystemFile final : public File {
 
 class SystemDisk final : public Disk {
  public:
-  Result<std::unique_ptr<File>> open(const std::string& path, bool create) override {
-    int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+  Result<std::unique_ptr<File>> open(const std::string& path, bool create, unsigned mode) override {
+    int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT | O_NOFOLLOW : 0), mode);
     // An operator who may only read can still verify and dump.
     if (fd < 0 && (errno == EACCES || errno == EROFS) && !create) {
       fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -169,4 +169,4 @@ Disk& Disk::system() {
   return disk;
 }
 
-}  // namespace waypost::spool
+}  // namespace waypost

@@ -1,5 +1,5 @@
-// The disk as a contract: everything the spool asks of a file system, so that a test can lose, tear
-// and fail it.
+// The disk as a contract: everything that must be durable goes through it, so that a test can lose,
+// tear and fail it. `durable.h` has the ways of writing that are safe on it.
 #pragma once
 
 #include "waypost/base/result.h"
@@ -12,10 +12,9 @@
 #include <string>
 #include <vector>
 
-namespace waypost::spool {
+namespace waypost {
 
-/// One open segment file. read_at may be called from any thread; the rest from one thread at a
-/// time: the worker that makes it, then the committer.
+/// One open file. read_at may be called from any thread; the rest from one thread at a time.
 class File {
  public:
   virtual ~File() = default;
@@ -37,17 +36,19 @@ class File {
 class Disk {
  public:
   virtual ~Disk() = default;
-  virtual Result<std::unique_ptr<File>> open(const std::string& path, bool create) = 0;
+  /// `mode` is that of a file that is made. A link in its place is not followed then.
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, bool create,
+                                             unsigned mode = 0600) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   virtual Result<> make_directory(const std::string& directory) = 0;  // with parents, mode 0700
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<> remove(const std::string& path) = 0;
   virtual Result<> sync_directory(const std::string& directory) = 0;
   virtual Result<std::uint64_t> free_octets(const std::string& directory) = 0;
-  /// Takes the exclusive lock of a spool directory for the life of the returned object.
+  /// Takes the exclusive lock of a directory for the life of the returned object.
   virtual Result<std::shared_ptr<void>> lock(const std::string& path) = 0;
 
   static Disk& system();
 };
 
-}  // namespace waypost::spool
+}  // namespace waypost
