@@ -202,6 +202,9 @@ int check(const CommandOptions& options) {
     std::cout << "  " << target.domain << " -> " << target.next_hop << " ("
               << summarise_next_hop(config.next_hops, target.next_hop) << ")\n";
   }
+  for (const auto& next_hop : config.next_hops)
+    std::cout << "  next hop " << next_hop.name << ": "
+              << summarise_next_hop(config.next_hops, next_hop.name) << "\n";
   return 0;
 }
 
@@ -269,7 +272,14 @@ int status(const CommandOptions& options) {
   return 0;
 }
 
-int version() {
+int version(bool as_json) {
+  if (as_json) {
+    std::cout << json::serialize(json::object{{"waypost", kVersion},
+                                              {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
+                                              {"boost", BOOST_LIB_VERSION}})
+              << "\n";
+    return 0;
+  }
   std::cout << "waypost " << kVersion << "\n"
             << "OpenSSL " << OpenSSL_version(OPENSSL_VERSION_STRING) << ", Boost "
             << BOOST_LIB_VERSION << "\n";

@@ -28,7 +28,7 @@ int reload(const CommandOptions& options, bool confirm_shrink);
 /// address.
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments);
 int status(const CommandOptions& options);
-int version();
+int version(bool as_json);
 /// Reads a password (twice from a terminal, one line otherwise) and prints the line for
 /// admission.password_file.
 int make_password(const std::string& user);

@@ -206,6 +206,7 @@ void add_common(CLI::App* command, DirectoryArguments& arguments) {
   command->add_option("name", arguments.name, "Name of the directory in the configuration")
       ->required();
   command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
   command->add_flag("--json", arguments.common.json, "Answer as JSON");
 }
@@ -236,6 +237,7 @@ void add_directory_commands(CLI::App& app, DirectoryArguments& arguments, int& e
   auto* told =
       directory->add_subcommand("status", "When the daemon has read each, and what it found");
   told->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
   told->add_flag("--json", arguments.common.json, "Answer as JSON, one object a line");
   told->callback([&] { exit_code = status(arguments); });

@@ -1,13 +1,13 @@
 // The program `waypost`: reads the command line and hands over.
+#include "app/command_line.h"
 #include "app/commands.h"
 #include "app/directory_commands.h"
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
 #include "app/table_commands.h"
+#include "app/version.h"
 #include "app/wave_commands.h"
-
-#include <CLI/CLI.hpp>
 
 #include <exception>
 #include <iostream>
@@ -18,6 +18,7 @@ using waypost::app::CommandOptions;
 
 void add_config(CLI::App* command, CommandOptions& options) {
   command->add_option("-c,--config", options.config_file, "Configuration file")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
 }
 
@@ -39,6 +40,7 @@ int run(int argc, char** argv) {
       "forwards it over TLS.");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help for all subcommands");
+  app.set_version_flag("--version", "waypost " + std::string(waypost::app::kVersion));
   app.footer("Configuration: docs/configuration.md. Every error names file, line and column.");
 
   auto* serve = app.add_subcommand(
@@ -111,10 +113,11 @@ int run(int argc, char** argv) {
   passwd->callback([&] { exit_code = waypost::app::make_password(user); });
 
   auto* version = app.add_subcommand("version", "Version of Waypost and its main libraries");
-  version->callback([&] { exit_code = waypost::app::version(); });
+  version->add_flag("--json", options.json, "Answer as JSON");
+  version->callback([&] { exit_code = waypost::app::version(options.json); });
 
-  CLI11_PARSE(app, argc, argv);
-  return exit_code;
+  const auto ended = waypost::app::parse_command_line(app, "waypost", argc, argv);
+  return ended.value_or(exit_code);
 }
 
 }  // namespace

@@ -319,6 +319,7 @@ int run_verb(const QueueArguments& arguments, Verb verb,
 
 void add_selection(CLI::App* command, QueueArguments& arguments, bool ids_only) {
   command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
   command->add_option("--socket", arguments.common.socket,
                       "Admin socket of the daemon; default: as the configuration says");

@@ -181,6 +181,7 @@ void add_reconcile_command(CLI::App& app, ReconcileArguments& arguments, int& ex
       "Exchange's export against WorkMail's against the table: who would lose mail, and the line "
       "that mends it; changes nothing");
   command->add_option("-c,--config", arguments.config_file, "Configuration file, for the table")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
   command->add_option("--exchange", arguments.exchange,
                       "Exports of Get-MailUser and Get-Mailbox (CSV)");

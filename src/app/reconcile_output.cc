@@ -38,11 +38,22 @@ std::string padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(own < width ? width - own : 0, ' ') + "  ";
 }
 
+/// Where a spreadsheet's cell would begin with a formula, an apostrophe comes before it: at the
+/// beginning, and behind everything that some spreadsheet somewhere takes for the end of a cell
+/// (Excel's separator is ';' in much of Europe). Quotes and blanks between do not matter.
 std::string csv_field(std::string_view text) {
+  constexpr std::string_view kFormula = "=+-@\t\r", kSeparators = ",;|\t", kPassedOver = "\"' ";
   std::string out = "\"";
-  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos)
-    out += '\'';
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  bool begins = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (begins) {
+      const auto first = text.find_first_not_of(kPassedOver, i);
+      if (first != std::string_view::npos && kFormula.find(text[first]) != std::string_view::npos)
+        out += '\'';
+    }
+    out += text[i] == '"' ? std::string("\"\"") : std::string(1, text[i]);
+    begins = kSeparators.find(text[i]) != std::string_view::npos;
+  }
   return out + "\"";
 }
 
@@ -95,7 +106,8 @@ std::string as_table(const Reconciliation& result) {
 }
 
 std::string as_csv(const Reconciliation& result) {
-  std::string out = "kind,person,details,places,where,line,caution\r\n";
+  // The mark tells a spreadsheet that it is UTF-8.
+  std::string out = "\xEF\xBB\xBFkind,person,details,places,where,line,caution\r\n";
   for (const auto& finding : result.findings) {
     const std::array<std::string, 7> fields = {std::string(to_string(finding.kind)),
                                                finding.person,

@@ -209,6 +209,7 @@ void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code
   const auto add = [&](const char* name, const char* help, int (*what)(const TableArguments&)) {
     auto* command = all->add_subcommand(name, help);
     command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+        ->envname("WAYPOST_CONFIG")
         ->capture_default_str();
     command->add_flag("--json", arguments.common.json, "Answer as JSON");
     if (what != check_table)

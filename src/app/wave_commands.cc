@@ -248,6 +248,7 @@ int act(const WaveArguments& arguments, const std::string& verb) {
 
 void add_common(CLI::App* command, WaveArguments& arguments, bool wants_wave) {
   command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
+      ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
   command->add_option("--socket", arguments.common.socket,
                       "Admin socket of the daemon; default: as the configuration says");

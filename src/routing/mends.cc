@@ -3,6 +3,7 @@
 #include "routing/export_text.h"
 
 #include <algorithm>
+#include <array>
 
 namespace waypost::routing {
 namespace {
@@ -18,6 +19,34 @@ std::string on_one_line(std::string_view text) { return without_controls(text, '
 /// "--alias bob@..."; "--alias=-bob@..." where the value would be taken for an option.
 std::string option(std::string_view name, std::string_view value) {
   return " --" + std::string(name) + (value.starts_with('-') ? "=" : " ") + posix_quoted(value);
+}
+
+/// The AWS CLI itself puts a file's or a page's content in the place of such a value, whatever the
+/// shell's quotes ("Loading a parameter from a file" in its user guide).
+bool is_read_by_cli(std::string_view value) {
+  const auto lower = mail::ascii_lower(value);
+  return std::ranges::any_of(std::array{"file://", "fileb://", "http://", "https://"},
+                             [&](const char* prefix) { return lower.starts_with(prefix); });
+}
+
+/// "entity-id" as the API calls it: "EntityId".
+std::string api_name(std::string_view option_name) {
+  std::string out;
+  bool capital = true;
+  for (const char c : option_name) {
+    if (c != '-') out += capital ? static_cast<char>(c - 'a' + 'A') : c;
+    capital = c == '-';
+  }
+  return out;
+}
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : on_one_line(text)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
 }
 
 std::string csv_field(std::string_view text) {
@@ -76,36 +105,48 @@ std::string_view to_string(Mend::Where where) {
   return "";
 }
 
-std::string Mends::aws(std::string_view command) const {
-  return "aws workmail " + std::string(command) + option("organization-id", organisation_);
+std::string Mends::aws(std::string_view command, const Parameters& parameters) const {
+  Parameters all = {{"organization-id", organisation_}};
+  all.insert(all.end(), parameters.begin(), parameters.end());
+  std::string out = "aws workmail " + std::string(command);
+  if (std::ranges::none_of(all, [](const auto& one) { return is_read_by_cli(one.second); })) {
+    for (const auto& [name, value] : all) out += option(name, value);
+    return out;
+  }
+  // Values inside of JSON are taken as they stand.
+  std::string json;
+  for (const auto& [name, value] : all)
+    json += (json.empty() ? "{\"" : ", \"") + api_name(name) + "\": " + json_string(value);
+  return out + option("cli-input-json", json + "}");
 }
 
 Mend Mends::register_user(std::string_view entity_id, std::string_view email) const {
   return {Mend::Where::aws,
-          aws("register-to-work-mail") + option("entity-id", entity_id) + option("email", email),
+          aws("register-to-work-mail", {{"entity-id", entity_id}, {"email", email}}),
           {}};
 }
 
 Mend Mends::create_alias(std::string_view entity_id, std::string_view alias) const {
-  return {Mend::Where::aws,
-          aws("create-alias") + option("entity-id", entity_id) + option("alias", alias),
+  return {Mend::Where::aws, aws("create-alias", {{"entity-id", entity_id}, {"alias", alias}}),
           std::string(domain_of(alias)) + " must be a domain of the WorkMail organisation"};
 }
 
 Mend Mends::create_user(std::string_view display_name, std::string_view email) const {
   const auto name = email.substr(0, email.rfind('@'));
-  const auto create = aws("create-user") + option("name", name) +
-                      option("display-name", display_name.empty() ? name : display_name) +
-                      " --query UserId --output text";
-  return {
-      Mend::Where::aws,
-      aws("register-to-work-mail") + " --entity-id \"$(" + create + ")\"" + option("email", email),
-      "with a directory that WorkMail reads (AD Connector), create the user there instead and "
-      "wait for the synchronisation"};
+  const auto create =
+      aws("create-user",
+          {{"name", name}, {"display-name", display_name.empty() ? name : display_name}}) +
+      " --query UserId --output text";
+  // The new user's id comes from the first command: this one can't be JSON as a whole.
+  return {Mend::Where::aws,
+          "aws workmail register-to-work-mail" + option("organization-id", organisation_) +
+              " --entity-id \"$(" + create + ")\"" + option("email", email),
+          "with a directory that WorkMail reads (AD Connector), create the user there instead and "
+          "wait for the synchronisation"};
 }
 
 Mend Mends::describe_user(std::string_view entity_id) const {
-  return {Mend::Where::aws, aws("describe-user") + option("user-id", entity_id), {}};
+  return {Mend::Where::aws, aws("describe-user", {{"user-id", entity_id}}), {}};
 }
 
 Mend Mends::set_external(std::string_view identity, std::string_view target) {

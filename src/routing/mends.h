@@ -8,6 +8,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace waypost::routing {
 
@@ -26,7 +28,9 @@ class Mends {
                         std::string_view wave);
 
  private:
-  std::string aws(std::string_view command) const;
+  /// Name as the command line has it ("entity-id"), value as it is.
+  using Parameters = std::vector<std::pair<std::string_view, std::string_view>>;
+  std::string aws(std::string_view command, const Parameters& parameters) const;
 
   std::string organisation_;
 };

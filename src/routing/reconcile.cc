@@ -80,6 +80,7 @@ class Judge {
     std::string wave;
     SourcePlace place;
     std::optional<std::size_t> recipient;
+    bool is_copy = false;  // somebody's or something's else: not to be found by the recipient
   };
 
   void add(FindingKind kind, std::string_view person, std::string details,
@@ -93,25 +94,41 @@ class Judge {
     return options_.waves.empty() || std::find(options_.waves.begin(), options_.waves.end(),
                                                entry.wave) != options_.waves.end();
   }
-  /// What the entry is now, or would be if its wave were active.
+  /// What the entry is now, or would be if its wave were active: an operator's word about the
+  /// person and a state of the entry's own come before the wave, as in the router.
   EntryState state_of(const Entry& entry) const {
-    return options_.waves.empty() ? router_.state_of(entry, options_.at) : EntryState::active;
+    if (options_.waves.empty()) return router_.state_of(entry, options_.at);
+    if (const auto* wave = router_.waves().find(entry.wave)) {
+      const auto person = wave->members.find(key_of(entry.address.to_string()));
+      if (person != wave->members.end()) return person->second;
+    }
+    return entry.has_state ? entry.state : EntryState::active;
   }
 
   void collect_targets() {
     router_.table().for_each([this](const Entry& entry) {
-      const auto take = [&](const mail::Mailbox& target) {
+      const auto take = [&](const mail::Mailbox& target, bool is_copy) {
         const auto key = key_of(target.to_string());
         all_targets_.insert(key);
         if (!is_meant(entry)) return;
         const auto state = state_of(entry);
         if (state != EntryState::active && state != EntryState::migrating) return;
         const auto address = entry.address.to_string();
-        routes_.try_emplace(key, Route{target.to_string(), address, state, entry.wave, entry.place,
-                                       people_.recipient_with(key_of(address))});
+        const auto [known, fresh] = routes_.try_emplace(
+            key, Route{target.to_string(), address, state, entry.wave, entry.place,
+                       people_.recipient_with(key_of(address)), is_copy});
+        // Whose own target it is tells more about it than who has a copy sent there.
+        if (!fresh && known->second.is_copy && !is_copy)
+          known->second = Route{target.to_string(),
+                                address,
+                                state,
+                                entry.wave,
+                                entry.place,
+                                people_.recipient_with(key_of(address)),
+                                false};
       };
-      take(entry.target);
-      for (const auto& copy : entry.copies) take(copy);
+      take(entry.target, false);
+      for (const auto& copy : entry.copies) take(copy, true);
     });
     if (!options_.waves.empty()) return;
     // Exchange itself sends its mail users on, in the table or not.
@@ -119,15 +136,23 @@ class Judge {
       const auto& recipient = people_.recipients()[i];
       const auto key = key_of(recipient.external);
       if (!key.empty() && people_.is_target_domain(domain_of(key)) && is_person(recipient) &&
-          !people_.entry_of(recipient))
-        routes_.try_emplace(
-            key,
-            Route{recipient.external, recipient.primary, std::nullopt, {}, recipient.place, i});
+          !people_.has_entry(recipient))
+        routes_.try_emplace(key, Route{recipient.external,
+                                       recipient.primary,
+                                       std::nullopt,
+                                       {},
+                                       recipient.place,
+                                       i,
+                                       false});
     }
   }
 
   const ExchangeRecipient* recipient_of(const Route& route) const {
     return route.recipient ? &people_.recipients()[*route.recipient] : nullptr;
+  }
+  /// Whose mailbox the target is; of a copy nobody can say.
+  const ExchangeRecipient* owner_of(const Route& route) const {
+    return route.is_copy ? nullptr : recipient_of(route);
   }
   std::string person_of(const Route& route) const {
     const auto* recipient = recipient_of(route);
@@ -135,7 +160,8 @@ class Judge {
   }
   static std::string sentence_of(const Route& route) {
     if (!route.state) return "Exchange sends this mail user's mail on to '" + route.target + "'";
-    return "is routed to '" + route.target + "' (" + std::string(to_string(*route.state)) +
+    return (route.is_copy ? "has a copy sent to '" : "is routed to '") + route.target + "' (" +
+           std::string(to_string(*route.state)) +
            (route.wave.empty() ? "" : ", wave " + quoted_excerpt(route.wave)) + ")";
   }
 
@@ -143,12 +169,10 @@ class Judge {
     if (!route.recipient) unknown_to_exchange_.add(route.address);
     if (!people_.is_workmail_domain(domain_of(key))) return unjudged_.add(route.target);
     const auto direct = people_.entity_with(key);
-    if (direct && people_.entities()[*direct].usable()) return;
+    if (direct && people_.entities()[*direct].receives()) return;
     if (direct) return judge_unusable(route, Match{*direct, {}});
     if (!workmail_allows(local_part_of(key))) return judge_forbidden_target(key, route);
-    std::optional<Match> like;
-    if (route.recipient) like = people_.match_of(*route.recipient);
-    if (!like) like = people_.entity_like(local_part_of(key));
+    const auto like = likeness_of(key, route);
     if (!like) return judge_missing(route);
     const auto& entity = people_.entities()[like->entity];
     if (!entity.usable()) return judge_unusable(route, *like);
@@ -160,17 +184,22 @@ class Judge {
         {route.place, entity.place}, mends_.create_alias(entity.id, route.target));
   }
 
+  /// Who the target could be: by its owner, else by its local part.
+  std::optional<Match> likeness_of(const std::string& key, const Route& route) const {
+    if (route.recipient && !route.is_copy)
+      if (const auto& match = people_.match_of(*route.recipient)) return match;
+    return people_.entity_like(local_part_of(key));
+  }
+
   void judge_missing(const Route& route) {
-    const auto* recipient = recipient_of(route);
+    const auto* recipient = owner_of(route);
     add(FindingKind::no_workmail_user, person_of(route),
         sentence_of(route) + ", but WorkMail has no such user", {route.place},
         mends_.create_user(recipient != nullptr ? recipient->display_name : "", route.target));
   }
 
   void judge_forbidden_target(const std::string& key, const Route& route) {
-    std::optional<Match> like;
-    if (route.recipient) like = people_.match_of(*route.recipient);
-    if (!like) like = people_.entity_like(local_part_of(key));
+    const auto like = likeness_of(key, route);
     auto details = sentence_of(route) +
                    ", but WorkMail allows only a-z, 0-9 and ._%+- before the "
                    "'@'; map the address to one that it can have";
@@ -178,8 +207,10 @@ class Judge {
     if (like && people_.entities()[like->entity].usable()) {
       const auto& entity = people_.entities()[like->entity];
       details += "; by " + std::string(like->by) + " that is " + described(entity);
-      mend = route.state ? table_row_for(route.address, entity.email)
-                         : Mends::set_external(route.address, entity.email);
+      if (!route.state)
+        mend = Mends::set_external(route.address, entity.email);
+      else if (!route.is_copy)  // a row has further targets, which this one line would drop
+        mend = table_row_for(route.address, entity.email);
     }
     add(FindingKind::local_part_not_allowed, person_of(route), std::move(details), {route.place},
         std::move(mend));
@@ -194,7 +225,7 @@ class Judge {
 
   void judge_unusable(const Route& route, const Match& match) {
     const auto& entity = people_.entities()[match.entity];
-    const auto* recipient = recipient_of(route);
+    const auto* recipient = owner_of(route);
     auto kind = FindingKind::no_workmail_user;
     auto details = sentence_of(route);
     if (!match.by.empty())
@@ -228,13 +259,16 @@ class Judge {
     const auto& recipient = people_.recipients()[index];
     if (!is_person(recipient)) return;
     if (recipient.type.empty()) untyped_.add(recipient.primary);
-    const auto entry = people_.entry_of(recipient);
-    if (!options_.waves.empty() && (!entry || !is_meant(*entry))) return;
-    if (entry) {
-      judge_aliases_in_table(recipient, *entry);
-      judge_mailbox(recipient, *entry);
-    } else {
+    const auto entries = people_.entries_of(recipient);
+    if (!options_.waves.empty() &&
+        std::none_of(entries.begin(), entries.end(),
+                     [&](const AddressEntry& one) { return is_meant(one.entry); }))
+      return;
+    if (entries.empty()) {
       judge_forbidden_addresses(index);
+    } else {
+      judge_aliases_in_table(recipient, entries.front().entry);
+      judge_mailbox(recipient, entries);
     }
     judge_aliases_in_workmail(index);
   }
@@ -242,7 +276,7 @@ class Judge {
   void judge_aliases_in_table(const ExchangeRecipient& recipient, const Entry& entry) {
     for (const auto& address : recipient.addresses) {
       const auto key = key_of(address);
-      if (!people_.is_own_domain(domain_of(key)) || people_.entry_for(key)) continue;
+      if (!people_.is_own_domain(domain_of(key)) || !is_refused(address)) continue;
       add(FindingKind::alias_missing_in_table, recipient.primary,
           "Exchange has the address '" + address + "', but the table does not: it is refused",
           {recipient.place, entry.place},
@@ -251,35 +285,78 @@ class Judge {
     }
   }
 
-  void judge_mailbox(const ExchangeRecipient& recipient, const Entry& entry) {
-    const auto target = entry.target.to_string();
+  /// As the router says: a plus-suffix or a domain's alias may lead to an entry.
+  bool is_refused(const std::string& address) const {
+    if (people_.entry_for(key_of(address))) return false;
+    const auto parsed = mail::parse_mailbox(address);
+    return !parsed || !router_.decide(*parsed, options_.at).state;
+  }
+
+  /// Each address has an entry of its own, and each may send mail elsewhere.
+  void judge_mailbox(const ExchangeRecipient& recipient, const std::vector<AddressEntry>& entries) {
     // A wave that is looked at ahead still has its mailboxes, rightly.
-    const auto state = router_.state_of(entry, options_.at);
-    if (is_local_mailbox(recipient)) {
-      if (state != EntryState::active) return;
-      return add(FindingKind::still_mailbox, recipient.primary,
-                 "is routed to '" + target + "', but is a " + quoted_excerpt(recipient.type) +
-                     " on Exchange, which delivers there and sends nothing on",
-                 {recipient.place, entry.place}, Mends::mailbox_to_mail_user(recipient, target));
-    }
-    if (state == EntryState::rolled_back || recipient.type.starts_with("Remote")) return;
-    if (recipient.external.empty() && recipient.type != "MailUser") return;
-    const auto external = key_of(recipient.external);
-    const auto is_external = [&](const mail::Mailbox& one) {
-      return key_of(one.to_string()) == external;
+    const auto now = [&](const AddressEntry& one) {
+      return router_.state_of(one.entry, options_.at);
     };
-    if (is_external(entry.target) ||
-        std::any_of(entry.copies.begin(), entry.copies.end(), is_external))
+    if (is_local_mailbox(recipient)) {
+      const auto active = std::find_if(entries.begin(), entries.end(), [&](const auto& one) {
+        return now(one) == EntryState::active;
+      });
+      if (active != entries.end()) judge_local_mailbox(recipient, *active);
       return;
-    const auto told =
-        recipient.external.empty() ? std::string("none") : "'" + recipient.external + "'";
-    const auto one = people_.entity_with(external);
-    const bool same = one && one == people_.entity_with(key_of(target));
+    }
+    if (recipient.type.starts_with("Remote")) return;
+    if (recipient.external.empty() && recipient.type != "MailUser") return;
+    std::vector<std::string> told;  // targets
+    for (const auto& one : entries) {
+      if (now(one) == EntryState::rolled_back || goes_to(one.entry, key_of(recipient.external)))
+        continue;
+      auto target = key_of(one.entry.target.to_string());
+      if (std::find(told.begin(), told.end(), target) != told.end()) continue;
+      told.push_back(std::move(target));
+      judge_external(recipient, one, entries);
+    }
+  }
+
+  static bool goes_to(const Entry& entry, const std::string& key) {
+    const auto is_it = [&](const mail::Mailbox& one) { return key_of(one.to_string()) == key; };
+    return is_it(entry.target) || std::any_of(entry.copies.begin(), entry.copies.end(), is_it);
+  }
+  /// "'a2@corp.example' is routed to", or "is routed to" where it is the person's name itself.
+  static std::string of_address(const ExchangeRecipient& recipient, const AddressEntry& one) {
+    return key_of(one.address) == key_of(recipient.primary) ? "" : "'" + one.address + "' ";
+  }
+
+  void judge_local_mailbox(const ExchangeRecipient& recipient, const AddressEntry& active) {
+    const auto target = active.entry.target.to_string();
+    add(FindingKind::still_mailbox, recipient.primary,
+        of_address(recipient, active) + "is routed to '" + target + "', but is a " +
+            quoted_excerpt(recipient.type) +
+            " on Exchange, which delivers there and sends nothing on",
+        {recipient.place, active.entry.place}, Mends::mailbox_to_mail_user(recipient, target));
+  }
+
+  void judge_external(const ExchangeRecipient& recipient, const AddressEntry& one,
+                      const std::vector<AddressEntry>& entries) {
+    const auto external = key_of(recipient.external);
+    const auto target = one.entry.target.to_string();
+    const auto there = people_.entity_with(external);
+    const bool same = there && there == people_.entity_with(key_of(target));
+    const bool others_agree =
+        std::any_of(entries.begin(), entries.end(),
+                    [&](const AddressEntry& other) { return goes_to(other.entry, external); });
+    const auto which = of_address(recipient, one);
     add(FindingKind::external_differs, recipient.primary,
-        "the table's target is '" + target + "', Exchange's ExternalEmailAddress is " + told +
+        "the table's target " + (which.empty() ? "" : "of " + which) + "is '" + target +
+            "', Exchange's ExternalEmailAddress is " +
+            (recipient.external.empty() ? "none" : "'" + recipient.external + "'") +
             (same ? ", both of the same WorkMail user" : "") +
-            "; if Exchange is right, correct the table instead",
-        {recipient.place, entry.place}, Mends::set_external(recipient.primary, target));
+            (others_agree ? ", where this person's other mail goes; if the table is right, this is "
+                            "no address of theirs on Exchange"
+                          : "; if Exchange is right, correct the table instead"),
+        {recipient.place, one.entry.place},
+        others_agree ? table_row_for(one.address, recipient.external)
+                     : Mends::set_external(recipient.primary, target));
   }
 
   void judge_forbidden_addresses(std::size_t index) {
@@ -307,7 +384,7 @@ class Judge {
     const auto& match = people_.match_of(index);
     if (!match) return;
     const auto& entity = people_.entities()[match->entity];
-    if (!entity.usable()) return;
+    if (!entity.usable()) return;  // the email that is not known may be the one
     if (!entity.aliases_known) return without_aliases_.add(entity.email);
     const auto& recipient = people_.recipients()[index];
     for (const auto& address : recipient.addresses) {
@@ -329,7 +406,7 @@ class Judge {
       if (all_targets_.contains(key) || people_.entry_for(key)) return;
     const auto owner = people_.recipient_of(index);
     const auto* recipient = owner ? &people_.recipients()[*owner] : nullptr;
-    if (recipient != nullptr && people_.entry_of(*recipient))
+    if (recipient != nullptr && people_.has_entry(*recipient))
       return;  // routed elsewhere: told there
     std::string details = "is WorkMail's " + described(entity) + ", but no table has a route to it";
     std::vector<SourcePlace> places = {entity.place};

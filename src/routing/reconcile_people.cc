@@ -51,7 +51,7 @@ People::People(const ExchangeExport& exchange, const WorkMailExport& workmail, c
 
 void People::offer(const std::string& key, std::size_t entity) {
   const auto [known, fresh] = by_address_.try_emplace(key, entity);
-  if (!fresh && !entities()[known->second].usable() && entities()[entity].usable())
+  if (!fresh && !entities()[known->second].receives() && entities()[entity].receives())
     known->second = entity;
 }
 
@@ -180,10 +180,16 @@ std::optional<Entry> People::entry_for(std::string_view key) const {
   return router_.table().find(std::string(local_part_of(key)) + "@" + alias->second);
 }
 
-std::optional<Entry> People::entry_of(const ExchangeRecipient& recipient) const {
+std::vector<AddressEntry> People::entries_of(const ExchangeRecipient& recipient) const {
+  std::vector<AddressEntry> out;
   for (const auto& address : recipient.addresses)
-    if (auto entry = entry_for(key_of(address))) return entry;
-  return std::nullopt;
+    if (auto entry = entry_for(key_of(address))) out.push_back({address, std::move(*entry)});
+  return out;
+}
+
+bool People::has_entry(const ExchangeRecipient& recipient) const {
+  return std::any_of(recipient.addresses.begin(), recipient.addresses.end(),
+                     [&](const auto& address) { return entry_for(key_of(address)).has_value(); });
 }
 
 bool People::is_own_domain(std::string_view domain) const {

@@ -26,6 +26,12 @@ struct Match {
   std::string_view by;  // "its ExternalEmailAddress", ...
 };
 
+/// One address of a person and the entry that decides for it.
+struct AddressEntry {
+  std::string address;
+  Entry entry;
+};
+
 class People {
  public:
   People(const ExchangeExport& exchange, const WorkMailExport& workmail, const Router& router);
@@ -46,8 +52,9 @@ class People {
 
   /// The entry that decides for an address, directly or by its domain's alias.
   std::optional<Entry> entry_for(std::string_view key) const;
-  /// The entry of the primary address, else of the first other one that has an entry.
-  std::optional<Entry> entry_of(const ExchangeRecipient& recipient) const;
+  /// Of all its addresses that have one, the primary's first.
+  std::vector<AddressEntry> entries_of(const ExchangeRecipient& recipient) const;
+  bool has_entry(const ExchangeRecipient& recipient) const;
   bool is_own_domain(std::string_view domain) const;
   bool is_target_domain(std::string_view domain) const;
   /// WorkMail's export can tell who exists in this domain.

@@ -289,9 +289,11 @@ class WorkMailReader {
 
 }  // namespace
 
-bool WorkMailEntity::usable() const {
-  return state == "ENABLED" && (role == "USER" || role == "RESOURCE") && !email.empty();
+bool WorkMailEntity::receives() const {
+  return state == "ENABLED" && (role == "USER" || role == "RESOURCE");
 }
+
+bool WorkMailEntity::usable() const { return receives() && !email.empty(); }
 
 WorkMailExport read_workmail_export(const std::vector<ExportFile>& users,
                                     const std::vector<ExportFile>& aliases) {

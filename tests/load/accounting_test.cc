@@ -68,6 +68,54 @@ TEST_F(AccountingTest, WhatIsMissingIsLost) {
   expect_wrong("lost");
 }
 
+TEST_F(AccountingTest, WhatMayStillBeQueuedIsNotCalledLost) {
+  send(0, 'a', ann, "0SGFC72PSH40");
+  rules.queue_known = false;
+  const auto sum = settle();
+  EXPECT_EQ(sum.lost, 0u);
+  EXPECT_EQ(sum.unjudged, 1u);
+  ASSERT_EQ(sum.wrong.size(), 1u);
+  EXPECT_NE(sum.wrong[0].find("--admin-socket"), std::string::npos) << sum.wrong[0];
+  expect_wrong("unjudged");
+}
+
+TEST_F(AccountingTest, WhoGotItElsewhereIsNotLostToo) {
+  send(0, 'a', ann + "\tak\tbob@corp.example\tbob@org.example");
+  arrive(0, "ann@corp.example");
+  const auto sum = settle();
+  EXPECT_EQ(sum.wrong_address, 1u);
+  EXPECT_EQ(sum.lost, 1u) << "the other one of the two";
+  EXPECT_EQ(sum.wrong.size(), 2u);
+}
+
+TEST_F(AccountingTest, TheOldSystemGetsTheAddressesThatWereSent) {
+  send(0, 'a', ann);
+  send(1, 'a', "ak\tbob@corp.example\tbob@org.example");
+  arrive(0, "ann@org.example");
+  Ledger ledger;
+  EXPECT_TRUE(ledger.add_sent(sent, "send.log"));
+  EXPECT_TRUE(ledger.add_received(received, "sink.log"));
+  received = std::string(kSinkMagic) + "\n";
+  arrive(1, "bob@corp.example");
+  EXPECT_TRUE(ledger.add_received(received, "old.log", Receiver::old_system));
+  const auto sum = ledger.settle(rules);
+  EXPECT_TRUE(sum.good());
+  EXPECT_EQ(sum.arrived_once, 1u);
+  EXPECT_EQ(sum.at_old_system, 1u);
+}
+
+TEST_F(AccountingTest, BothSystemsAreOneTooMany) {
+  send(0, 'a', ann);
+  arrive(0, "ann@org.example");
+  Ledger ledger;
+  EXPECT_TRUE(ledger.add_sent(sent, "send.log"));
+  EXPECT_TRUE(ledger.add_received(received, "sink.log"));
+  received = std::string(kSinkMagic) + "\n";
+  arrive(0, "ann@corp.example");
+  EXPECT_TRUE(ledger.add_received(received, "old.log", Receiver::old_system));
+  EXPECT_EQ(ledger.settle(rules).arrived_twice, 1u);
+}
+
 TEST_F(AccountingTest, ArrivedTwice) {
   send(0, 'a', ann);
   arrive(0, "ann@org.example");

@@ -233,6 +233,7 @@ TEST(Reconcile, AWaveCanBeJudgedBeforeItIsActive) {
   world.exchange = {recipient(kBob, "", "UserMailbox"), recipient("ann@corp.example")};
   world.table = {entry(kBob, kBobThere, EntryState::pending, "pilot"),
                  entry("ann@corp.example", "ann@orgname.awsapps.com", EntryState::active, "rest")};
+  world.table[0].has_state = false;
   world.options.waves = {"pilot"};
   EXPECT_THAT(world.kinds(), ElementsAre("no_workmail_user " + kBob))
       << "neither Ann, nor Bob's mailbox, which is rightly there still";
@@ -376,6 +377,86 @@ TEST(Reconcile, ExchangesTargetDiffersFromTheTables) {
   EXPECT_THAT(world.only().details, HasSubstr("ExternalEmailAddress is none"));
   world.exchange[0].type.clear();
   EXPECT_THAT(world.kinds(), IsEmpty()) << "nobody knows what this is";
+}
+
+TEST(Reconcile, EveryAddressOfAPersonIsJudged) {
+  // Bob is pending and reads Exchange; his alias is active, so its mail goes where he does not
+  // look.
+  auto world = bob_is_well();
+  const std::string alias = "robert@corp.example";
+  world.exchange[0] = recipient(kBob, "", "UserMailbox", {alias});
+  world.workmail[0].aliases.push_back(alias);
+  world.table = {entry(kBob, kBobThere, EntryState::pending), entry(alias, kBobThere)};
+  auto found = world.only();
+  EXPECT_EQ(found.kind, FindingKind::still_mailbox);
+  EXPECT_THAT(found.details, StartsWith("'robert@corp.example' is routed to"));
+
+  // Another person gets what is sent to Bob's alias.
+  world = bob_is_well();
+  world.exchange[0].addresses.push_back(alias);
+  world.workmail[0].aliases.push_back(alias);
+  world.workmail.push_back(workmail_user("S-2", "eve@orgname.awsapps.com"));
+  world.table.push_back(entry(alias, "eve@orgname.awsapps.com"));
+  found = world.only();
+  EXPECT_EQ(found.kind, FindingKind::external_differs);
+  EXPECT_THAT(found.details, HasSubstr("of 'robert@corp.example' is 'eve@orgname.awsapps.com'"));
+  EXPECT_EQ(found.mend.where, Mend::Where::table);
+  EXPECT_EQ(found.mend.line, alias + "," + kBobThere + ",active");
+}
+
+TEST(Reconcile, AnAliasThatTheRouterFindsAllTheSameIsNotMissing) {
+  auto world = bob_is_well();
+  world.exchange[0].addresses.push_back("bob+lists@corp.example");
+  world.workmail[0].aliases.push_back("bob+lists@corp.example");
+  EXPECT_THAT(world.kinds(), IsEmpty()) << "the suffix is stripped";
+  world.more.plus_separator.clear();
+  EXPECT_THAT(world.kinds(), ElementsAre("alias_missing_in_table " + kBob));
+}
+
+TEST(Reconcile, ACopysTargetIsNotItsReader) {
+  auto world = bob_is_well();
+  world.table[0].copies.push_back(mailbox("gone@orgname.awsapps.com"));
+  const auto found = world.only();
+  EXPECT_EQ(found.kind, FindingKind::no_workmail_user);
+  EXPECT_THAT(found.details, AllOf(StartsWith("has a copy sent to 'gone@orgname.awsapps.com'"),
+                                   Not(HasSubstr("probably"))));
+  EXPECT_THAT(found.mend.line, AllOf(HasSubstr("create-user"), Not(HasSubstr("S-1")),
+                                     HasSubstr("--display-name gone")));
+}
+
+TEST(Reconcile, AStateOfOnesOwnComesBeforeTheWaveThatIsLookedAt) {
+  auto world = bob_is_well();
+  world.workmail.clear();
+  world.exchange = {recipient(kBob, "", "UserMailbox")};
+  world.table = {entry(kBob, kBobThere, EntryState::pending, "w")};
+  world.table[0].has_state = true;
+  world.options.waves = {"w"};
+  EXPECT_THAT(world.kinds(), IsEmpty()) << "activating w leaves Bob where he is";
+}
+
+TEST(Reconcile, TheAliasesAtHandAnswerForAUserWithoutEmail) {
+  auto world = bob_is_well();
+  world.workmail[0].email.clear();
+  EXPECT_THAT(world.kinds(), IsEmpty());
+}
+
+TEST(Reconcile, TheAwsCliReadsNoFileInPlaceOfAName) {
+  auto world = bob_is_well();
+  world.workmail.clear();
+  for (const std::string name : {"file:///etc/passwd", "FILEB://x", "https://x.example/'\"\\"}) {
+    world.exchange[0].display_name = name;
+    const auto line = world.only().mend.line;
+    EXPECT_THAT(line, AllOf(HasSubstr("create-user --cli-input-json '{\"OrganizationId\": \"m-1\", "
+                                      "\"Name\": \"bob\", \"DisplayName\": \""),
+                            Not(HasSubstr("--display-name"))))
+        << line;
+  }
+  EXPECT_THAT(world.only().mend.line, HasSubstr(R"("https://x.example/'\''\"\\"}')"));
+  world = bob_is_well();
+  world.workmail[0].id = "file:///etc/shadow";
+  world.workmail[0].state = "DISABLED";
+  EXPECT_THAT(world.only().mend.line,
+              StartsWith("aws workmail register-to-work-mail --cli-input-json "));
 }
 
 TEST(Reconcile, LocalPartsThatWorkMailDoesNotAllow) {

@@ -76,7 +76,8 @@ def test_a_burst_to_many_arrives_once_each(kit):
 def test_what_bounces_is_found_in_the_reports(kit):
     kit.sink.rules("at=rcpt;match=user7@*;reply=550 5.1.1 nobody here")
     assert kit.send("--count", 400, "--group-share", 0.3).returncode == 0
-    verified = kit.verify()
+    kit.gateway.wait_empty()
+    verified = kit.verify("--queued", 0)
     assert verified.returncode == 1, verified.stdout
     found = figures(verified.stdout)
     silent = found.get("missing, no report asked for", 0)  # members of groups: NOTIFY=NEVER
@@ -85,7 +86,7 @@ def test_what_bounces_is_found_in_the_reports(kit):
     said = [one for record in kit.sink.records() if record["sender"] for one in record["recipients"]]
     assert 60 < sum(one.get("notify") == ["NEVER"] for one in said) < 180
     assert all(one["orcpt"] == "rfc822;" + one["address"].replace(TARGET_DOMAIN, "corp.example") for one in said)
-    assert kit.verify("--allow", "bounced", "--allow", "unreported").returncode == 0
+    assert kit.verify("--queued", 0, "--allow", "bounced", "--allow", "unreported").returncode == 0
 
 
 def test_what_is_still_queued_is_asked_from_the_gateway(kit):
@@ -97,6 +98,9 @@ def test_what_is_still_queued_is_asked_from_the_gateway(kit):
     assert verified.returncode == 1, verified.stdout
     found = figures(verified.stdout)
     assert found["still queued"] > 0 and found["lost"] == 0
+    unasked = kit.verify("--wait", "0s")
+    assert unasked.returncode == 1 and figures(unasked.stdout)["lost"] == 0, unasked.stdout
+    assert figures(unasked.stdout)["not judged, perhaps queued"] > 0 and "--admin-socket" in unasked.stdout
     kit.sink.rules()
     assert kit.verify().returncode == 0
 
@@ -120,7 +124,8 @@ def test_queued_mail_of_others_hides_no_loss(kit):
 def test_a_sink_that_loses_is_found_out(kit):
     kit.sink.rules("at=end;reply=250 2.0.0 Ok;skip=5;times=7")  # says 250 and keeps nothing
     assert kit.send("--count", 100, "--group-share", 0).returncode == 0
-    verified = kit.verify()
+    kit.gateway.wait_empty()
+    verified = kit.verify("--queued", 0)
     assert verified.returncode == 1, verified.stdout
     assert figures(verified.stdout)["lost"] == 7
     assert "WRONG: 7 recipients" in verified.stdout and "queue id" in verified.stdout
@@ -191,3 +196,15 @@ def test_it_sends_nowhere_by_itself():
                       ["send", "--target", "127.0.0.1:25", "--to", "bob@org.example"]]:
         refused = load(*arguments)
         assert refused.returncode == 2 and "--" in refused.stderr, refused
+
+
+def test_a_wrong_certificate_ends_the_run_at_once(kit, world):
+    other = kit.directory / "other-ca.crt"
+    other.write_bytes(pathlib.Path(world.sink_certificates.ca).read_bytes())
+    sent = load("send", "--target", f"127.0.0.1:{kit.gateway.smtp_port}", "--tls", "verify", "--ca-file", other, "--tls-name",
+                "gw.corp.example", "--to", "user0@corp.example", "--count", 100)
+    assert sent.returncode != 0
+    assert "not trusted" in sent.stdout + sent.stderr and "--ca-file" in sent.stdout + sent.stderr
+    failed = int(re.search(r"([\d,]+) failed", sent.stdout)[1].replace(",", ""))
+    assert failed <= 40, sent.stdout  # one a connection at the most
+

@@ -98,7 +98,7 @@ def test_table_ends_with_a_summary(desk):
 def test_csv_is_for_spreadsheets(desk):
     answer = reconcile(desk, "--format", "csv")
     assert answer.returncode == 1
-    rows = list(csv.DictReader(io.StringIO(answer.stdout, newline="")))
+    rows = list(csv.DictReader(io.StringIO(answer.stdout.removeprefix("\ufeff"), newline="")))
     assert [(row["kind"], row["person"]) for row in rows] == EXPECTED
     assert "5 findings" in answer.stderr and "5 findings" not in answer.stdout
 
@@ -113,6 +113,22 @@ def test_csv_holds_no_formula(desk):
     cells = [cell for row in csv.reader(io.StringIO(answer.stdout, newline="")) for cell in row]
     assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r") and cell]
     assert "'=cmd+1@corp.example" in cells and "'+x@corp.example" in cells
+
+
+def test_csv_holds_no_formula_whatever_separates_its_cells(desk):
+    names = ["x;=1+1+cmd|' /C calc'!A0", 'x; "=1+1"', "x|@SUM(1)", "x,\t-2", "a;+1"]
+    evil = desk / "evil.csv"
+    with open(evil, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["DisplayName", "PrimarySmtpAddress", "ExternalEmailAddress", "EmailAddresses", "RecipientTypeDetails"])
+        for n, name in enumerate(names):
+            rows.writerow([name, f"p{n}@corp.example", f"p{n}@orgname.awsapps.com", "", "MailUser"])
+    answer = reconcile(desk, "--format", "csv", "--kind", "no_workmail_user", exchange=evil)
+    assert answer.returncode == 1 and answer.stdout.startswith("\ufeffkind,")
+    for separator in ",;|\t":
+        for row in csv.reader(io.StringIO(answer.stdout, newline=""), delimiter=separator):
+            for cell in row:
+                assert not cell.lstrip(" \"").startswith(("=", "+", "@", "-", "\t")), (separator, cell)
 
 
 def test_kinds_and_waves_narrow_it_down(desk):

@@ -112,7 +112,8 @@ bool Ledger::take_sent(Run& run, const Fields& f) {
   return true;
 }
 
-Result<> Ledger::add_received(std::string text, const std::string& name) {
+Result<> Ledger::add_received(std::string text, const std::string& name, Receiver receiver) {
+  reading_ = receiver;
   texts_.push_back(std::move(text));
   const std::string_view all = texts_.back();
   if (all.substr(0, all.find('\n')) != kSinkMagic) {
@@ -146,7 +147,7 @@ Ledger::Message* Ledger::find(std::string_view run_hex, std::string_view sequenc
 bool Ledger::take_arrival(const Fields& f) {
   if (f.size() < 9) return false;
   Run* run = nullptr;
-  const Message* message = find(f[1], f[2], run);
+  Message* message = find(f[1], f[2], run);
   const auto said = parse_hex(f[3]), seen = parse_hex(f[4]);
   std::uint64_t at = 0;
   if (!said || !seen || !number(f[5], at)) return false;
@@ -159,7 +160,8 @@ bool Ledger::take_arrival(const Fields& f) {
   for (std::size_t i = 8; i < f.size(); ++i) {
     Recipient* const end = first + message->count;
     const auto meant = [&](const Recipient& one) {
-      return same_address(one.kind == 'u' ? one.address : one.expected, f[i]);
+      const bool as_sent = one.kind == 'u' || reading_ == Receiver::old_system;
+      return same_address(as_sent ? one.address : one.expected, f[i]);
     };
     // Two addresses of one message may have the same target: each takes one arrival.
     Recipient* at_home = std::find_if(
@@ -167,6 +169,7 @@ bool Ledger::take_arrival(const Fields& f) {
     if (at_home == end) at_home = std::find_if(first, end, meant);
     if (at_home == end) {
       ++sum_.wrong_address;
+      ++message->elsewhere;
       std::uint64_t sequence = 0;
       number(f[2], sequence);
       example(sum_, "at a wrong address", f[i], sequence, message->queue_id);
@@ -175,6 +178,7 @@ bool Ledger::take_arrival(const Fields& f) {
     if (++at_home->arrivals == 1)
       sum_.delivery.add(at > message->due_us ? at - message->due_us : 0);
     at_home->changed = at_home->changed || changed;
+    at_home->at_old_system = reading_ == Receiver::old_system;
   }
   return true;
 }

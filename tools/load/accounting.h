@@ -25,10 +25,11 @@ struct Accounting {
   std::uint64_t messages = 0, recipients = 0;
   // As it should be.
   std::uint64_t arrived_once = 0, refused_as_expected = 0, bounced_as_expected = 0,
-                unacknowledged_arrived = 0, unacknowledged_missing = 0;
+                unacknowledged_arrived = 0, unacknowledged_missing = 0,
+                at_old_system = 0;  // once, at the address that it was sent to, there
   // Wrong, unless allowed.
   std::uint64_t arrived_twice = 0, wrong_address = 0, changed = 0, bounced = 0, refused = 0,
-                queued = 0, lost = 0, unreported = 0, unsent = 0, uninvited = 0,
+                queued = 0, lost = 0, unreported = 0, unjudged = 0, unsent = 0, uninvited = 0,
                 unknown_delivered = 0, foreign_delivered = 0, foreign_refused = 0;
   std::uint64_t other_mail = 0;  // at the sink, of no run or of another
   Histogram delivery;            // from when the message was due to its arrival
@@ -45,7 +46,12 @@ struct VerifyRules {
   std::uint64_t queued_messages = 0;           // by number: which ones is not known
   std::unordered_set<std::string> queued_ids;  // by queue id, with all their recipients
   QueuedMail queued;                           // by queue id and recipient
+  /// Nobody has told what is still queued: what is missing may be there, and is not called lost.
+  bool queue_known = true;
 };
+
+/// Whose log it is: the new system gets rewritten addresses, the old one those that were sent.
+enum class Receiver : std::uint8_t { new_system, old_system };
 /// "twice", "wrong-address", "changed", "bounced", "refused", "queued", "lost", "unsent", ...
 const std::vector<std::string>& wrong_words();
 
@@ -53,7 +59,8 @@ class Ledger {
  public:
   /// ErrorKind::invalid: "FILE:LINE: what is wrong". `name` is the file's.
   Result<> add_sent(std::string text, const std::string& name);
-  Result<> add_received(std::string text, const std::string& name);
+  Result<> add_received(std::string text, const std::string& name,
+                        Receiver receiver = Receiver::new_system);
   /// Call once, when all logs are in.
   Accounting settle(const VerifyRules& rules);
 
@@ -61,7 +68,7 @@ class Ledger {
   struct Recipient {
     std::string_view address, expected;
     char fate = 'n', kind = 'k';
-    bool changed = false, bounced = false;
+    bool changed = false, bounced = false, at_old_system = false;
     bool silent = false;  // NOTIFY=NEVER: a failure is told to nobody
     std::uint32_t arrivals = 0;
   };
@@ -71,6 +78,7 @@ class Ledger {
     std::string_view queue_id;
     std::uint64_t first = 0;  // in recipients
     std::uint32_t count = 0;
+    std::uint32_t elsewhere = 0;  // arrivals at addresses that it was not for
   };
   struct Run {
     std::vector<Message> messages;
@@ -91,6 +99,7 @@ class Ledger {
 
   std::deque<std::string> texts_;
   std::unordered_map<std::uint64_t, Run> runs_;
+  Receiver reading_ = Receiver::new_system;
   Accounting sum_;  // what is counted while reading
 };
 

@@ -18,6 +18,10 @@ const std::vector<Figure>& wrong_figures() {
       {"lost", &Accounting::lost, "accepted, but neither arrived nor reported nor queued"},
       {"unreported", &Accounting::unreported,
        "did not arrive, and NOTIFY=NEVER asked for no report: failed or lost"},
+      {"unjudged", &Accounting::unjudged,
+       "not judged: they have not arrived, and may still be queued; --admin-socket asks the "
+       "gateway "
+       "(or --queued, --queued-ids), --wait waits longer"},
       {"twice", &Accounting::arrived_twice, "arrived more than once"},
       {"wrong-address", &Accounting::wrong_address, "arrived at an address that they were not for"},
       {"changed", &Accounting::changed, "arrived, but not as they were sent"},
@@ -71,7 +75,7 @@ void Ledger::settle_accepted(Accounting& sum, const VerifyRules& rules, const Me
     return;
   }
   if (one.arrivals == 1) {
-    ++(one.changed ? sum.changed : sum.arrived_once);
+    ++(one.changed ? sum.changed : one.at_old_system ? sum.at_old_system : sum.arrived_once);
     if (one.changed) note("changed");
     return;
   }
@@ -134,7 +138,14 @@ Accounting Ledger::settle(const VerifyRules& rules) {
         settle_one(sum, rules, message, sequence, one, is_missing);
         if (is_missing) missing.push_back(&one);
       }
+      // Who got it elsewhere has been counted there.
+      missing.resize(missing.size() - std::min<std::size_t>(missing.size(), message.elsewhere));
       if (missing.empty()) continue;
+      if (!rules.queue_known) {
+        sum.unjudged += missing.size();
+        example(sum, "not judged", missing.back()->address, sequence, message.queue_id);
+        continue;
+      }
       if (queue_left > 0) {
         --queue_left;
         sum.queued += missing.size();

@@ -58,7 +58,7 @@ Result<> make_tls(const RunArguments& arguments, sink::StandInOptions& options) 
 
 struct Parts {
   std::string folder;
-  std::unique_ptr<sink::StandIn> sink;
+  std::unique_ptr<sink::StandIn> sink, old_system;
   std::unique_ptr<Sender> sender;
 };
 
@@ -77,6 +77,16 @@ Result<Parts> assemble(const RunArguments& arguments) {
   auto stand_in = sink::StandIn::start(sink);
   if (!stand_in) return fail(std::move(stand_in).error());
   parts.sink = std::move(*stand_in);
+  if (!arguments.old_system_listen.empty()) {
+    sink::StandInOptions old;  // it behaves
+    old.listen = arguments.old_system_listen;
+    old.certificate = sink.certificate;
+    old.key = sink.key;
+    old.journal = parts.folder + "/old-system.log";
+    auto old_system = sink::StandIn::start(old);
+    if (!old_system) return fail(std::move(old_system).error());
+    parts.old_system = std::move(*old_system);
+  }
   for (auto& target : options->targets) {
     if (target == "sink") target = parts.sink->bound().front();
   }
@@ -98,6 +108,10 @@ void add_run_options(CLI::App& app, RunArguments& arguments) {
   app.add_option("--sink-listen", sink.listen,
                  "Where the sink listens, ADDRESS:PORT: the gateway's next hop; may be repeated")
       ->capture_default_str();
+  app.add_option(
+      "--old-system-listen", arguments.old_system_listen,
+      "Where a second sink listens that plays the old system (the next hop 'exchange'): who "
+      "is pending or rolled back gets mail there; may be repeated");
   app.add_option("--sink-threads", sink.threads, "Threads of the sink")
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
@@ -120,8 +134,9 @@ void add_run_options(CLI::App& app, RunArguments& arguments) {
 int run_all(const RunArguments& arguments) {
   auto parts = assemble(arguments);
   if (!parts) return failed(parts.error());
-  auto& [folder, stand_in, sender] = *parts;
+  auto& [folder, stand_in, old_system, sender] = *parts;
   stand_in->serve_in_background();
+  if (old_system) old_system->serve_in_background();
   const WallTime started = Clock::system().now();
   sender->start();
   sink::Counters& counters = stand_in->recorder().counters();
@@ -133,8 +148,11 @@ int run_all(const RunArguments& arguments) {
   VerifyArguments verify = arguments.verify;
   verify.sent = {folder + "/send.log"};
   verify.received = {folder + "/sink.log"};
+  if (old_system) verify.old_system = {folder + "/old-system.log"};
+  verify.nothing_between = arguments.send.options.targets == std::vector<std::string>{"sink"};
   auto accounting = verify_logs(verify);
   stand_in->stop();
+  if (old_system) old_system->stop();
   if (!accounting) return failed(accounting.error());
   const bool good = accounting->good();
   report.accounting = std::move(*accounting);

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <string>
+#include <vector>
 
 namespace waypost::load {
 
@@ -16,6 +17,7 @@ struct RunArguments {
   VerifyArguments verify;
   ReportArguments reports;
   sink::StandInOptions sink;
+  std::vector<std::string> old_system_listen;  // empty: there is no old system
   std::string work_folder, tls_folder;
 };
 

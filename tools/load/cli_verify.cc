@@ -30,7 +30,9 @@ Result<VerifyRules> rules_of(const VerifyArguments& arguments) {
   rules.foreign = arguments.foreign == "deliver"  ? ForeignRule::deliver
                   : arguments.foreign == "refuse" ? ForeignRule::refuse
                                                   : ForeignRule::either;
-  rules.queued_messages = arguments.queued;
+  rules.queued_messages = arguments.queued.value_or(0);
+  rules.queue_known = arguments.nothing_between || arguments.queued ||
+                      !arguments.queued_ids_file.empty() || !arguments.admin_socket.empty();
   if (!arguments.queued_ids_file.empty()) {
     const auto text = read_whole(arguments.queued_ids_file);
     if (!text) return fail(text.error());
@@ -57,10 +59,14 @@ Result<Accounting> verify_once(const VerifyArguments& arguments) {
     if (!text) return fail(std::move(text).error());
     if (auto good = ledger.add_sent(std::move(*text), path); !good) return fail(good.error());
   }
-  for (const auto& path : arguments.received) {
-    auto text = read_whole(path);
-    if (!text) return fail(std::move(text).error());
-    if (auto good = ledger.add_received(std::move(*text), path); !good) return fail(good.error());
+  for (const auto receiver : {Receiver::new_system, Receiver::old_system}) {
+    const bool is_new = receiver == Receiver::new_system;
+    for (const auto& path : is_new ? arguments.received : arguments.old_system) {
+      auto text = read_whole(path);
+      if (!text) return fail(std::move(text).error());
+      if (auto good = ledger.add_received(std::move(*text), path, receiver); !good)
+        return fail(good.error());
+    }
   }
   return ledger.settle(*rules);
 }
@@ -88,10 +94,14 @@ void add_verify_options(CLI::App& app, VerifyArguments& arguments) {
   app.add_option("--sent", arguments.sent, "Log of waypost-load send; may be repeated")->required();
   app.add_option("--received", arguments.received, "Log of waypost-load sink; may be repeated")
       ->required();
+  app.add_option("--old-system", arguments.old_system,
+                 "Log of a sink that plays the old system: who is pending or rolled back gets mail "
+                 "there, at the address that was sent to; may be repeated");
   add_rule_options(app, arguments);
   app.add_option(
       "--queued", arguments.queued,
-      "So many messages are still queued, whichever they are (for servers that tell no ids)");
+      "So many messages are still queued, whichever they are (for servers that tell no ids); 0: "
+      "none is");
   app.add_option("--queued-ids", arguments.queued_ids_file,
                  "File with the queue ids of those messages, one a line");
   app.add_option("--report", arguments.report_file,
@@ -106,8 +116,8 @@ Result<Accounting> verify_logs(const VerifyArguments& arguments) {
   std::chrono::milliseconds pause{250};
   for (;;) {
     auto accounting = verify_once(arguments);
-    if (!accounting ||
-        (accounting->lost == 0 && accounting->unreported == 0 && accounting->queued == 0)) {
+    if (!accounting || (accounting->lost == 0 && accounting->unreported == 0 &&
+                        accounting->queued == 0 && accounting->unjudged == 0)) {
       return accounting;
     }
     if (Clock::system().steady_now() + pause > until) return accounting;

@@ -6,15 +6,17 @@
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace waypost::load {
 
 struct VerifyArguments {
-  std::vector<std::string> sent, received, allowed;
+  std::vector<std::string> sent, received, old_system, allowed;
   std::string admin_socket, queued_ids_file, foreign = "either", wait = "5s", report_file;
-  std::uint64_t queued = 0;
+  std::optional<std::uint64_t> queued;
+  bool nothing_between = false;  // the sink was the target: nothing can be queued
 };
 
 /// Options that `run` has too.

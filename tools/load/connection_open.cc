@@ -55,8 +55,11 @@ net::Task<bool> Connection::ensure_open(bool has_message) {
     stream_.reset();
     ++statistics_.connections_failed;
     statistics_.trouble(error_.message);
-    const bool hopeless = now() - began > context_.options.give_up &&
-                          context_.totals.successes.load(std::memory_order_relaxed) == successes;
+    const auto now_successes = context_.totals.successes.load(std::memory_order_relaxed);
+    // A wrong name or authority is not mended by waiting.
+    const bool wrong_certificate = error_.kind == ErrorKind::tls && now_successes == 0;
+    const bool hopeless = wrong_certificate ||
+                          (now() - began > context_.options.give_up && now_successes == successes);
     if (hopeless) {
       context_.totals.gave_up.store(true, std::memory_order_relaxed);
       context_.schedule.stop();

@@ -1,5 +1,7 @@
 // waypost-load: rehearses a wave. Sends as Exchange does, receives as WorkMail does, and accounts
 // for every message.
+#include "app/command_line.h"
+#include "app/version.h"
 #include "load/cli_run.h"
 #include "load/cli_send.h"
 #include "load/cli_sink.h"
@@ -15,6 +17,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("waypost-load: sends, receives and accounts for mail, to rehearse and to measure.");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "waypost-load " + std::string(waypost::app::kVersion));
   load::SendArguments send_arguments;
   load::ReportArguments send_reports;
   auto* send = app.add_subcommand("send", "Send messages and measure how they are taken");
@@ -32,7 +35,8 @@ int main(int argc, char** argv) {
   load::RunArguments run_arguments;
   auto* run = app.add_subcommand("run", "send, sink and verify in one process");
   load::add_run_options(*run, run_arguments);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = waypost::app::parse_command_line(app, "waypost-load", argc, argv))
+    return *ended;
   try {
     if (sink->parsed()) return load::run_sink(sink_arguments);
     if (verify->parsed()) return load::run_verify(verify_arguments, verify_reports);

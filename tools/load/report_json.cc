@@ -49,6 +49,8 @@ constexpr Named<Accounting> kFates[] = {
     {"queued", &Accounting::queued},
     {"lost", &Accounting::lost},
     {"unreported", &Accounting::unreported},
+    {"unjudged", &Accounting::unjudged},
+    {"at_old_system", &Accounting::at_old_system},
     {"unsent", &Accounting::unsent},
     {"uninvited", &Accounting::uninvited},
     {"unknown_delivered", &Accounting::unknown_delivered},

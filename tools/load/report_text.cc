@@ -118,6 +118,7 @@ std::string to_text(const Accounting& a) {
     }
   };
   count("arrived once", a.arrived_once, true);
+  count("arrived at the old system", a.at_old_system);
   count("refused as expected", a.refused_as_expected);
   count("reported as expected", a.bounced_as_expected);
   count("unacknowledged, arrived", a.unacknowledged_arrived);
@@ -129,6 +130,7 @@ std::string to_text(const Accounting& a) {
   count("refused", a.refused, true);
   count("still queued", a.queued, true);
   count("lost", a.lost, true);
+  count("not judged, perhaps queued", a.unjudged);
   count("missing, no report asked for", a.unreported);
   count("never sent", a.unsent);
   count("delivered although not accepted", a.uninvited);

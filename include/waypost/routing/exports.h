@@ -50,7 +50,9 @@ struct WorkMailEntity {
   bool aliases_known = false;                 // a list-aliases output was of this one
   SourcePlace place;                          // where its object begins
 
-  /// State ENABLED, role USER or RESOURCE, and an email.
+  /// State ENABLED, role USER or RESOURCE: it receives at each address that is known of it.
+  bool receives() const;
+  /// It receives, and its email is known.
   bool usable() const;
 };
 
