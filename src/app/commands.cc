@@ -24,7 +24,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitUsage = 64, kExitUnavailable = 69;
+constexpr int kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
 constexpr std::chrono::seconds kLoadPatience{600};  // a directory or a million entries take a while
 
 /// The socket to ask: as given, else as the configuration says, else the default.
@@ -128,19 +128,21 @@ int verdict_exit(std::string_view verdict) {
 /// Without a daemon configuration, tables and the waves' journal decide; the same code as in the
 /// daemon.
 Result<json::object> explain_offline(const CommandOptions& options, const json::object& request) {
+  auto fields = admin::Fields::of_body(json::serialize(request));
+  const auto question = read_question(fields, Clock::system().now());
+  if (const auto wrong = fields.finish(); !wrong.empty())
+    return fail(ErrorKind::invalid, admin::sentence_of(wrong));
   const auto loaded = config::load_file(options.config_file);
   if (!loaded.usable()) {
     return fail(ErrorKind::not_found, "no daemon answers, and " + options.config_file +
                                           " can't be used; see 'waypost check --config " +
                                           options.config_file + "'");
   }
-  auto question = question_from(request, Clock::system().now());
-  if (!question) return fail(question.error());
   std::vector<routing::Problem> problems;
   const auto router =
       routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
   if (!router) return fail(ErrorKind::not_found, router.error().message);
-  return explain(*question, **router, loaded.config);
+  return explain(question, **router, loaded.config);
 }
 
 std::string read_password(const std::string& prompt) {
@@ -230,17 +232,18 @@ int reload(const CommandOptions& options, bool confirm_shrink) {
 }
 
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments) {
-  json::object request{{"address", arguments.address}, {"size", arguments.size}};
+  json::object request{{"address", arguments.address}};
+  if (arguments.size > 0) request["size"] = arguments.size;
   if (!arguments.at.empty()) request["at"] = arguments.at;
   if (!arguments.sender.empty()) request["sender"] = arguments.sender;
   json::object answer;
   const auto told =
-      admin::request(socket_of(options), "POST", "/v1/explain", json::serialize(request));
+      admin::request(socket_of(options), "GET", "/v1/explain" + admin::query_of(request));
   if (told) {
     answer = object_of(told->body);
     if (told->status != 200) {
       std::cerr << "waypost route explain: " << text_of(answer, "error") << "\n";
-      return kExitUsage;
+      return told->status < 500 ? kExitUsage : kExitFailed;
     }
   } else {
     auto offline = explain_offline(options, request);

@@ -14,6 +14,7 @@
 #include "waypost/routing/table_facts.h"
 
 #include "app/gateway_shard.h"
+#include "app/queue_request.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
@@ -82,9 +83,10 @@ class Gateway {
   std::vector<admin::Action> actions();
   admin::Answer health();
   admin::Answer ready();
-  admin::Answer status();
+  admin::Answer status(const admin::Call& call);
   // gateway_explain.cc
-  void explain(std::string_view body, std::function<void(admin::Answer)> done);
+  void explain(const admin::Call& call, std::function<void(admin::Answer)> done);
+  void reload_for(const admin::Call& call, std::function<void(admin::Answer)> done);
   boost::json::object health_of(const std::string& next_hop);
   // gateway_table.cc
   /// A table that was loaded beside the one in use.
@@ -101,10 +103,10 @@ class Gateway {
   void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
   void read_table_size();
   void add_table_actions(std::vector<admin::Action>& list);
-  admin::Answer table_stats();
-  admin::Answer table_who(std::string_view body);
-  admin::Answer table_entries(std::string_view body);
-  void table_diff(std::string_view body, std::function<void(admin::Answer)> done);
+  admin::Answer table_stats(const admin::Call& call);
+  admin::Answer table_who(const admin::Call& call);
+  admin::Answer table_entries(const admin::Call& call);
+  void table_diff(const admin::Call& call, std::function<void(admin::Answer)> done);
   // gateway_reload.cc
   struct WaitingReload {
     bool confirm_shrink = false;
@@ -123,30 +125,31 @@ class Gateway {
   void note_directory(const routing::DirectoryOutcome& outcome);
   void refresh_table(const std::string& directory, const std::string& what);
   void add_directory_actions(std::vector<admin::Action>& list);
-  admin::Answer list_directories();
+  admin::Answer list_directories(const admin::Call& call);
   admin::Answer sync_directory(const admin::Call& call);
   // gateway_waves.cc
   void add_wave_actions(std::vector<admin::Action>& list);
   const std::map<std::string, std::uint64_t>& people_of_waves();
   std::string unknown_wave(const std::string& name);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
-  static Result<routing::WaveCommand> wave_command_of(const boost::json::object& request);
+  static routing::WaveCommand read_wave_command(admin::Fields& fields);
   std::string note_wave_command(const routing::WaveCommand& command);
-  admin::Answer list_waves();
-  admin::Answer show_wave(std::string_view body);
-  admin::Answer wave_members(std::string_view body);
-  std::variant<routing::WaveCommand, admin::Answer> checked_wave_command(const admin::Call& call);
+  admin::Answer list_waves(const admin::Call& call);
+  admin::Answer show_wave(const admin::Call& call);
+  admin::Answer wave_members(const admin::Call& call);
+  std::variant<routing::WaveCommand, admin::Answer> checked_wave_command(admin::Fields& fields,
+                                                                         const std::string& by);
   admin::Answer plan_wave(const admin::Call& call);
   admin::Answer command_wave(const admin::Call& call);
   // gateway_queue.cc
   void add_queue_actions(std::vector<admin::Action>& list);
-  admin::Answer list_queue(std::string_view body);
+  admin::Answer list_queue(QueueRequest request);
   admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
   std::optional<admin::Answer> let_stand(const queue::Command& command);
   void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
                      const std::string& reason);
-  admin::Answer content_of(std::string_view body);
+  admin::Answer content_of(const admin::Call& call);
   void refresh_gauges();
   /// False, and a line in the log, if its disk takes too long.
   bool flush_tracking();

@@ -123,13 +123,15 @@ void Gateway::judge_staleness() {
 }
 
 void Gateway::add_directory_actions(std::vector<admin::Action>& list) {
-  list.push_back(
-      {"GET", "/v1/directories", false, [this](const admin::Call&) { return list_directories(); }});
+  list.push_back({"GET", "/v1/directories", false,
+                  [this](const admin::Call& call) { return list_directories(call); }});
   list.push_back({"POST", "/v1/directory/sync", false,
                   [this](const admin::Call& call) { return sync_directory(call); }});
 }
 
-admin::Answer Gateway::list_directories() {
+admin::Answer Gateway::list_directories(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   json::array all;
   for (const auto& options : config_.directories) {
     json::object object{{"directory", options.name}};
@@ -150,10 +152,12 @@ admin::Answer Gateway::list_directories() {
 }
 
 admin::Answer Gateway::sync_directory(const admin::Call& call) {
-  const json::object request = object_of(call.body);
-  const std::string name = text_of(request, "name");
-  const routing::DirectorySyncRequest wanted{.full = flag_of(request, "full"),
-                                             .confirm_shrink = flag_of(request, "confirm_shrink")};
+  auto fields = admin::Fields::of_body(call.body);
+  const std::string name = fields.text("name", admin::Need::required);
+  routing::DirectorySyncRequest wanted;
+  wanted.full = fields.flag("full");
+  wanted.confirm_shrink = fields.flag("confirm_shrink");
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   if (!directory_watch_ || !directory_watch_->synchronise_now(name, wanted))
     return refuse_call(404, "the daemon has no directory '" + name +
                                 "'; see 'directories' in its "

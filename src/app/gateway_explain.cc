@@ -51,11 +51,12 @@ json::object Gateway::health_of(const std::string& next_hop) {
   return object;
 }
 
-void Gateway::explain(std::string_view body, std::function<void(admin::Answer)> done) {
-  const auto question = question_from(object_of(body), Clock::system().now());
-  if (!question) return done(refuse_call(400, question.error().message));
+void Gateway::explain(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_query(call.query);
+  const auto question = read_question(fields, Clock::system().now());
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
   auto object =
-      std::make_shared<json::object>(waypost::app::explain(*question, *router_.get(), config_));
+      std::make_shared<json::object>(waypost::app::explain(question, *router_.get(), config_));
   const std::string next_hop = text_of(*object, "next_hop");
   const auto hop = std::find_if(config_.next_hops.begin(), config_.next_hops.end(),
                                 [&](const auto& one) { return one.name == next_hop; });

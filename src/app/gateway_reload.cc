@@ -1,6 +1,7 @@
 // Reload: everything that can fail comes first, then everything is put into use.
 #include "waypost/ops/log.h"
 
+#include "app/answers.h"
 #include "app/gateway.h"
 
 namespace waypost::app {
@@ -29,6 +30,19 @@ void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&
                done(finish_reload(*loaded, table, confirm_shrink, report));
                next_reload();
              });
+}
+
+void Gateway::reload_for(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_body(call.body);
+  const bool confirm_shrink = fields.flag("confirm_shrink");
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
+  reload(confirm_shrink, [done = std::move(done)](const ReloadReport& report) {
+    boost::json::array problems;
+    for (const auto& one : report.problems) problems.emplace_back(one);
+    done(answer_json(report.applied ? 200 : 409, {{"applied", report.applied},
+                                                  {"summary", report.summary},
+                                                  {"problems", std::move(problems)}}));
+  });
 }
 
 void Gateway::next_reload() {

@@ -19,10 +19,6 @@ std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
-admin::Answer json_answer(unsigned status, const json::value& value) {
-  return {status, "application/json", json::serialize(value) + "\n"};
-}
-
 }  // namespace
 
 std::vector<admin::Action> Gateway::actions() {
@@ -34,22 +30,15 @@ std::vector<admin::Action> Gateway::actions() {
                   }});
   list.push_back({"GET", "/healthz", true, [this](const admin::Call&) { return health(); }});
   list.push_back({"GET", "/readyz", true, [this](const admin::Call&) { return ready(); }});
-  list.push_back({"GET", "/v1/status", false, [this](const admin::Call&) { return status(); }});
-  list.push_back({"POST", "/v1/explain", false, nullptr,
+  list.push_back(
+      {"GET", "/v1/status", false, [this](const admin::Call& call) { return status(call); }});
+  list.push_back({"GET", "/v1/explain", false, nullptr,
                   [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
-                    explain(call.body, std::move(done));
+                    explain(call, std::move(done));
                   }});
   list.push_back({"POST", "/v1/reload", false, nullptr,
                   [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
-                    reload(flag_of(object_of(call.body), "confirm_shrink"),
-                           [done = std::move(done)](const ReloadReport& report) {
-                             json::array problems;
-                             for (const auto& one : report.problems) problems.emplace_back(one);
-                             done(json_answer(report.applied ? 200 : 409,
-                                              {{"applied", report.applied},
-                                               {"summary", report.summary},
-                                               {"problems", std::move(problems)}}));
-                           });
+                    reload_for(call, std::move(done));
                   }});
   add_queue_actions(list);
   add_wave_actions(list);
@@ -61,35 +50,37 @@ std::vector<admin::Action> Gateway::actions() {
 admin::Answer Gateway::health() {
   const auto spool = spool_->health();
   if (spool.read_only) {
-    return json_answer(
+    return answer_json(
         503,
         {{"status", "red"},
          {"spool", "read-only: " + spool.reason},
          {"what_to_do", "mend the disk, then restart waypost; what is held is still delivered"}});
   }
   if (spool.stuck)
-    return json_answer(
+    return answer_json(
         503, {{"status", "red"},
               {"spool", "the disk does not answer: a write or sync hangs"},
               {"what_to_do", "look at the disk; new mail gets 452 4.3.0 until it answers"}});
-  if (!alive()) return json_answer(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
-  return json_answer(200, {{"status", "green"}});
+  if (!alive()) return answer_json(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
+  return answer_json(200, {{"status", "green"}});
 }
 
 admin::Answer Gateway::ready() {
-  if (stopping_) return json_answer(503, {{"ready", false}, {"why", "shutting down"}});
+  if (stopping_) return answer_json(503, {{"ready", false}, {"why", "shutting down"}});
   if (!table_loaded_)
-    return json_answer(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
+    return answer_json(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
   if (spool_->read_only())
-    return json_answer(503, {{"ready", false}, {"why", "the spool is read-only"}});
+    return answer_json(503, {{"ready", false}, {"why", "the spool is read-only"}});
   if (spool_->stuck())
-    return json_answer(503, {{"ready", false}, {"why", "the spool's disk does not answer"}});
+    return answer_json(503, {{"ready", false}, {"why", "the spool's disk does not answer"}});
   if (!spool_->has_room())
-    return json_answer(503, {{"ready", false}, {"why", "too little free space for the spool"}});
-  return json_answer(200, {{"ready", true}});
+    return answer_json(503, {{"ready", false}, {"why", "too little free space for the spool"}});
+  return answer_json(200, {{"ready", true}});
 }
 
-admin::Answer Gateway::status() {
+admin::Answer Gateway::status(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   const auto spool = spool_->health();
   const auto router = router_.get();
   json::object next_hops;
@@ -120,7 +111,7 @@ admin::Answer Gateway::status() {
   }
   // Whoever waits for an empty queue reads the tracking log next: what is counted here is in it.
   flush_tracking();
-  return json_answer(
+  return answer_json(
       200,
       {{"version", kVersion},
        {"started_at", unix_seconds(started_at_)},
