@@ -13,7 +13,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,7 +36,7 @@ using local = asio::local::stream_protocol;
 
 constexpr std::chrono::seconds kRequestTime{10};
 constexpr std::chrono::seconds kAcceptPause{1};
-constexpr std::chrono::minutes kLongestAnswer{10};
+constexpr std::chrono::minutes kLongestAnswer{11};
 
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock,
@@ -111,21 +110,19 @@ class Dispatcher {
 template <class Protocol>
 using BasicStream = beast::basic_stream<Protocol, net::Executor>;
 
-std::string user_of(int socket) {
+std::optional<std::uint32_t> user_of(int socket) {
   ucred who{};
   socklen_t size = sizeof who;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return {};
-  const std::string uid = "uid " + std::to_string(who.uid);
-  const passwd* const entry = ::getpwuid(who.uid);
-  return entry == nullptr ? uid : std::string(entry->pw_name) + " (" + uid + ")";
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return std::nullopt;
+  return who.uid;
 }
 
 /// What came through one listener and is still here.
 template <class Protocol>
 class Door {
  public:
-  Door(std::shared_ptr<const Dispatcher> dispatcher, Limits limits, bool over_tcp)
-      : dispatcher(std::move(dispatcher)), limits(limits), over_tcp(over_tcp) {}
+  Door(std::shared_ptr<const Dispatcher> asked, Limits most, bool tcp)
+      : dispatcher(std::move(asked)), limits(most), over_tcp(tcp) {}
 
   /// Room for one more: the one that has been silent for the longest goes. False: all are busy.
   bool make_room() {
@@ -175,10 +172,12 @@ class Visit {
 };
 
 /// Runs it; the answer if it comes at once, else `later` gets it.
-std::optional<Answer> run_action(const Action& action, const Parser& parser, const std::string& by,
+std::optional<Answer> run_action(const Action& action, const Parser& parser,
+                                 std::optional<std::uint32_t> uid,
                                  const std::shared_ptr<Later>& later) {
   const Target target(view(parser.get().target()));
-  const Call call{target.query, parser.get().body(), by};
+  const Call call{target.query, parser.get().body(),
+                  uid ? "uid " + std::to_string(*uid) : std::string(), uid};
   if (!action.start) return action.run(call);
   action.start(call, [later](Answer answer) {
     later->answer = std::move(answer);
@@ -215,7 +214,7 @@ http::response<http::string_body> response_of(Answer answer, const Parser& parse
 template <class Protocol>
 Task<bool> serve_request(BasicStream<Protocol>& stream, Door<Protocol>& door,
                          Visit<Protocol>& visit, beast::flat_buffer& buffer,
-                         const std::string& by) {
+                         std::optional<std::uint32_t> uid) {
   Parser parser;
   parser.header_limit(static_cast<std::uint32_t>(door.limits.head));
   parser.body_limit(boost::none);  // judged by the header
@@ -244,7 +243,7 @@ Task<bool> serve_request(BasicStream<Protocol>& stream, Door<Protocol>& door,
     co_await http::async_read(stream, buffer, parser, asio::redirect_error(use_task, error));
     if (error) co_return false;
     const auto later = std::make_shared<Later>(stream.get_executor());
-    given = run_action(*action, parser, by, later);
+    given = run_action(*action, parser, uid, later);
     if (!given && !later->answer) {
       stream.expires_never();
       co_await later->come.async_wait(asio::redirect_error(use_task, error));
@@ -264,10 +263,11 @@ template <class Protocol>
 Task<void> serve_connection(BasicStream<Protocol> stream, std::shared_ptr<Door<Protocol>> door) {
   Visit<Protocol> visit(door, stream);
   beast::flat_buffer buffer(door->limits.head + 1024);
-  const std::string by = door->over_tcp ? std::string() : user_of(stream.socket().native_handle());
+  std::optional<std::uint32_t> uid;
+  if (!door->over_tcp) uid = user_of(stream.socket().native_handle());
   bool more = true;
   while (more) {
-    more = co_await serve_request<Protocol>(stream, *door, visit, buffer, by);
+    more = co_await serve_request<Protocol>(stream, *door, visit, buffer, uid);
   }
   error_code ignored;
   stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);

@@ -4,6 +4,7 @@
 #include "waypost/admin/fields.h"
 #include "waypost/admin/server.h"
 #include "waypost/base/clock.h"
+#include "waypost/base/printable.h"
 
 #include <boost/json.hpp>
 
@@ -13,8 +14,9 @@
 
 namespace waypost::app {
 
+/// Hidden characters of what other systems wrote are escaped, which changes no string's meaning.
 inline admin::Answer answer_json(unsigned status, const boost::json::value& value) {
-  return {status, "application/json", boost::json::serialize(value) + "\n"};
+  return {status, "application/json", printable(boost::json::serialize(value)) + "\n"};
 }
 
 inline admin::Answer refuse_call(unsigned status, const std::string& why) {

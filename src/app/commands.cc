@@ -7,6 +7,7 @@
 #include "app/answers.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
+#include "app/times.h"
 #include "app/version.h"
 #include "app/waves_on_disk.h"
 
@@ -33,18 +34,26 @@ std::string socket_of(const CommandOptions& options) {
   return config::load_file(options.config_file).config.admin.socket;
 }
 
-std::string pretty(const json::value& value, int indent = 0) {
-  const std::string pad(static_cast<std::size_t>(indent) * 2, ' ');
-  if (!value.is_object()) {
-    if (value.is_string()) return std::string(value.as_string());
-    return json::serialize(value);
-  }
+bool is_time(std::string_view key) { return key.ends_with("_at") || key.ends_with("_until"); }
+
+/// For people: local times, a line for each item of a list.
+std::string pretty(const json::object& object, std::size_t indent = 0) {
+  const std::string pad(indent * 2, ' ');
   std::string out;
-  for (const auto& [key, inner] : value.as_object()) {
+  for (const auto& [key, inner] : object) {
+    out += pad + std::string(key);
     if (inner.is_object()) {
-      out += pad + std::string(key) + "\n" + pretty(inner, indent + 1);
+      out += "\n" + pretty(inner.as_object(), indent + 1);
+    } else if (inner.is_array()) {
+      out += inner.as_array().empty() ? ": none\n" : "\n";
+      for (const auto& one : inner.as_array())
+        out += pad + "  " +
+               (one.is_string() ? std::string(one.as_string()) : json::serialize(one)) + "\n";
+    } else if (inner.is_string()) {
+      const std::string text(inner.as_string());
+      out += ": " + (is_time(key) ? local_time(text) : text) + "\n";
     } else {
-      out += pad + std::string(key) + ": " + pretty(inner) + "\n";
+      out += ": " + json::serialize(inner) + "\n";
     }
   }
   return out;
@@ -268,7 +277,12 @@ int status(const CommandOptions& options) {
     std::cerr << "waypost status: " << answer.error().message << "\n";
     return kExitUnavailable;
   }
-  std::cout << (options.json ? answer->body : pretty(json::parse(answer->body)));
+  const json::object object = object_of(answer->body);
+  if (answer->status != 200) {
+    std::cerr << "waypost status: " << text_of(object, "error") << "\n";
+    return kExitFailed;
+  }
+  std::cout << (options.json ? answer->body : pretty(object));
   return 0;
 }
 

@@ -4,8 +4,6 @@
 #include "app/answers.h"
 #include "app/gateway.h"
 
-#include <boost/asio/post.hpp>
-
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -45,7 +43,7 @@ void Gateway::watch_directories() {
   if (directories.empty()) return;
   directory_watch_ = std::make_unique<routing::DirectoryWatch>(
       std::move(directories), [this](const routing::DirectoryOutcome& outcome) {
-        boost::asio::post(main_io_, [this, outcome] { note_directory(outcome); });
+        control_->post("a directory's report", [this, outcome] { note_directory(outcome); });
       });
 }
 
@@ -99,6 +97,26 @@ void Gateway::refresh_table(const std::string& directory, const std::string& wha
     }
     next_reload();
   });
+}
+
+void Gateway::look_at_the_clock() {
+  if (clock_is_looked_at_.exchange(true)) return;  // the worker has not come to the last time yet
+  control_->post("the clock", [this] {
+    clock_is_looked_at_ = false;
+    apply_due_waves();
+    judge_staleness();
+  });
+}
+
+void Gateway::publish() {
+  auto standing = std::make_shared<Standing>();
+  standing->table_loaded = table_loaded_;
+  standing->table_trouble = table_trouble_;
+  if (!stale_.empty()) standing->warnings.push_back(stale_);
+  for (const auto& [name, state] : directory_states_)
+    if (state.outcome.error)
+      standing->warnings.push_back("directory " + name + ": " + state.outcome.error->message);
+  standing_.store(std::move(standing));
 }
 
 /// Who is not in a table that nobody could read for a day may well be in a newer one.

@@ -68,7 +68,7 @@ admin::Answer Gateway::list_queue(QueueRequest request) {
     if (text.back() != '[') text += ',';
     text += queue::to_json(message);
   }
-  return {200, "application/json", text + "]}\n"};
+  return {200, "application/json", printable(text) + "]}\n"};
 }
 
 /// A list whose contents are fetched next: who took copies of people's mail is on record.

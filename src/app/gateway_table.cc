@@ -6,8 +6,6 @@
 #include "app/answers.h"
 #include "app/gateway.h"
 
-#include <boost/asio/post.hpp>
-
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::size_t kEntriesAtOnce = 2000;
+constexpr std::chrono::minutes kLoadPatience{10};  // a million entries, a slow directory
 /// Below the shards: who loads a million entries must not delay mail, nor starve.
 constexpr int kLoaderNice = 10;
 
@@ -71,7 +70,7 @@ json::object diff_json(const routing::TableDiff& diff) {
 
 }  // namespace
 
-/// On a thread of its own; `done` runs on the main thread.
+/// On a thread of its own; `done` runs on the control worker's.
 void Gateway::load_table(const routing::Options& options, std::size_t names,
                          std::function<void(LoadedTable)> done) {
   if (loader_.joinable()) loader_.join();  // its `done` has run: one at a time
@@ -87,7 +86,7 @@ void Gateway::load_table(const routing::Options& options, std::size_t names,
     } else {
       loaded->trouble = router.error().message;
     }
-    boost::asio::post(main_io_, [loaded, done] { done(std::move(*loaded)); });
+    control_->post("a table that was loaded", [loaded, done] { done(std::move(*loaded)); });
   });
 }
 
@@ -158,8 +157,13 @@ void Gateway::load_first_table() {
 }
 
 void Gateway::add_table_actions(std::vector<admin::Action>& list) {
-  list.push_back({"GET", "/v1/table/stats", false,
-                  [this](const admin::Call& call) { return table_stats(call); }});
+  list.push_back({"GET",
+                  "/v1/table/stats",
+                  false,
+                  [this](const admin::Call& call) { return table_stats(call); },
+                  {},
+                  0,
+                  kLoadPatience});
   list.push_back(
       {"GET", "/v1/table/who", false, [this](const admin::Call& call) { return table_who(call); }});
   list.push_back({"GET", "/v1/table/entries", false,
@@ -167,7 +171,8 @@ void Gateway::add_table_actions(std::vector<admin::Action>& list) {
   list.push_back({"GET", "/v1/table/diff", false, nullptr,
                   [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
                     table_diff(call, std::move(done));
-                  }});
+                  },
+                  0, kLoadPatience});
 }
 
 admin::Answer Gateway::table_stats(const admin::Call& call) {

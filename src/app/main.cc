@@ -1,6 +1,7 @@
 // The program `waypost`: reads the command line and hands over.
 #include "app/commands.h"
 #include "app/directory_commands.h"
+#include "app/printable_output.h"
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
@@ -120,6 +121,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const waypost::app::PrintableOutput out(std::cout), errors(std::cerr);
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/times.h"
 
 #include <boost/json.hpp>
 
@@ -28,18 +29,10 @@ std::int64_t number_of(const json::object& object, std::string_view key) {
   return found != nullptr && found->is_number() ? found->to_number<std::int64_t>() : 0;
 }
 
-std::string clock_words(std::int64_t unix_seconds) {
-  const std::time_t at = unix_seconds;
-  std::tm parts{};
-  ::localtime_r(&at, &parts);
-  char text[40];
-  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &parts);
-  return {text, size};
-}
+WallTime wall_now() { return Clock::system().now(); }
 
-std::int64_t unix_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(Clock::system().now().time_since_epoch())
-      .count();
+std::int64_t seconds_between(WallTime from, WallTime to) {
+  return std::chrono::duration_cast<std::chrono::seconds>(to - from).count();
 }
 
 std::string span_words(std::int64_t seconds) {
@@ -102,7 +95,7 @@ json::object request_of(const queue::Command& command) {
   return request;
 }
 
-void print_recipients(const json::object& message, std::int64_t now) {
+void print_recipients(const json::object& message, WallTime now) {
   for (const auto& value : message.at("open").as_array()) {
     const json::object& one = value.as_object();
     std::cout << "    " << text_of(one, "state") << "  " << text_of(one, "address");
@@ -111,25 +104,25 @@ void print_recipients(const json::object& message, std::int64_t now) {
     if (!text_of(one, "wave").empty()) std::cout << " (wave " << text_of(one, "wave") << ")";
     if (const auto attempts = number_of(one, "attempts"); attempts > 0)
       std::cout << ", tried " << attempts << (attempts == 1 ? " time" : " times");
-    if (const auto next = number_of(one, "next_attempt"); next > now)
-      std::cout << ", again in " << span_words(next - now);
+    if (const auto next = time_of(one, "next_attempt"); next && *next > now)
+      std::cout << ", again in " << span_words(seconds_between(now, *next));
     std::cout << "\n";
     if (!text_of(one, "why").empty()) std::cout << "        " << text_of(one, "why") << "\n";
   }
 }
 
-void print_line(const json::object& message, std::int64_t now) {
+void print_line(const json::object& message, WallTime now) {
   std::cout << text_of(message, "queue_id") << "  "
-            << span_words(now - number_of(message, "accepted_at")) << "  "
-            << octets_words(number_of(message, "size")) << "  " << text_of(message, "sender")
-            << "\n";
+            << span_words(seconds_between(time_of(message, "accepted_at").value_or(now), now))
+            << "  " << octets_words(number_of(message, "size")) << "  "
+            << text_of(message, "sender") << "\n";
   print_recipients(message, now);
 }
 
 int list(const QueueArguments& arguments, const queue::Command& command) {
   std::uint64_t messages = 0;
   std::uint64_t recipients = 0;
-  const std::int64_t now = unix_now();
+  const WallTime now = wall_now();
   DaemonCalls daemon(arguments.common, kWho);
   const bool good =
       daemon.walk("/v1/queue/list", selection_of(command), [&](const json::object& answer) {
@@ -180,7 +173,7 @@ void print_history(const std::string& path, const std::string& id, bool as_json)
 
 int show(const QueueArguments& arguments, const queue::Command& command) {
   bool found = false;
-  const std::int64_t now = unix_now();
+  const WallTime now = wall_now();
   DaemonCalls daemon(arguments.common, kWho);
   const bool good =
       daemon.walk("/v1/queue/list", selection_of(command), [&](const json::object& answer) {
@@ -195,8 +188,8 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
                     << "message id  " << text_of(message, "message_id") << "\n"
                     << "sender      " << text_of(message, "sender") << "\n"
                     << "from        " << text_of(message, "client") << "\n"
-                    << "accepted    " << clock_words(number_of(message, "accepted_at")) << "\n"
-                    << "expires     " << clock_words(number_of(message, "expires_at")) << "\n"
+                    << "accepted    " << local_time(text_of(message, "accepted_at")) << "\n"
+                    << "expires     " << local_time(text_of(message, "expires_at")) << "\n"
                     << "size        " << octets_words(number_of(message, "size")) << "\n"
                     << "recipients  " << number_of(message, "recipients") << ", of which "
                     << number_of(message, "settled") << " are done\n";

@@ -5,7 +5,7 @@
 // query; POST acts, and has its fields in the body; neither takes any elsewhere. Method and path
 // are judged before a body is read. Over TCP only GET of actions marked `open_to_tcp` is answered,
 // all else is 403, and no body is ever read. A request has 10 s to arrive, an answer that takes
-// longer than 10 minutes is given up. Beyond Limits' connections the one that has been silent for
+// longer than 11 minutes is given up. Beyond Limits' connections the one that has been silent for
 // the longest is closed; memory is bounded by Limits and the actions' bodies.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,7 +48,10 @@ struct Options {
 struct Call {
   std::string_view query;  // of a GET: behind the '?'
   std::string_view body;   // of a POST
-  std::string by;  // user at the other end of the Unix socket, "name (uid 1000)"; empty over TCP
+  /// The user at the other end of the Unix socket, "uid 1000": whoever carries it out may ask for
+  /// the name, which may take its time. Empty over TCP.
+  std::string by;
+  std::optional<std::uint32_t> uid;
 };
 
 /// Called on the main thread; must not block for long.
@@ -60,6 +64,9 @@ struct Action {
   /// What `call` views is gone when this returns.
   std::function<void(const Call& call, std::function<void(Answer)> done)> start = {};
   std::size_t most_body = 64 * 1024;  // octets of a POST; longer: 413
+  /// For who carries it out elsewhere: how long the caller is left waiting. The command line waits
+  /// for 10 s.
+  std::chrono::seconds patience{8};
 };
 
 class Server {
