@@ -10,13 +10,16 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <list>
 #include <optional>
+#include <variant>
 
 namespace waypost::admin {
 namespace {
@@ -24,16 +27,16 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
+namespace json = boost::json;
 using boost::system::error_code;
 using net::Task;
 using net::use_task;
 using tcp = asio::ip::tcp;
 using local = asio::local::stream_protocol;
 
-constexpr std::size_t kMaxBody = 1024 * 1024;
 constexpr std::chrono::seconds kRequestTime{10};
 constexpr std::chrono::seconds kAcceptPause{1};
-constexpr std::chrono::minutes kLongestAnswer{10};
+constexpr std::chrono::minutes kLongestAnswer{11};
 
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock,
@@ -47,73 +50,200 @@ struct Later {
 };
 
 Answer problem(unsigned status, std::string_view text) {
-  return Answer{status, "text/plain; charset=utf-8", std::string(text) + "\n"};
+  return Answer{status, "application/json",
+                json::serialize(json::object{{"error", json::string_view(text)}}) + "\n"};
 }
 
-/// Finds and runs the action; shared by all connections.
+using Parser = http::request_parser<http::string_body>;
+
+struct Target {
+  explicit Target(std::string_view text)
+      : path(text.substr(0, text.find('?'))),
+        query(path.size() < text.size() ? text.substr(path.size() + 1) : std::string_view()) {}
+  std::string_view path, query;
+};
+
+std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+
+/// Finds the action; shared by all connections.
 class Dispatcher {
  public:
   explicit Dispatcher(std::vector<Action> actions) : actions_(std::move(actions)) {}
 
-  /// nullopt: `later` gets the answer.
-  std::optional<Answer> answer(std::string_view method, std::string_view target, const Call& call,
-                               bool over_tcp, const std::shared_ptr<Later>& later) const {
-    const std::string_view path = target.substr(0, target.find('?'));
-    bool path_known = false;
+  /// Judged by the header alone, before any body is read.
+  std::variant<const Action*, Answer> judge(const Parser& head, bool over_tcp) const {
+    const std::string_view method = view(head.get().method_string());
+    const Target target(view(head.get().target()));
+    const Action* found = nullptr;
+    std::string allowed;
     for (const Action& action : actions_) {
-      if (action.path != path) continue;
-      path_known = true;
-      const bool head = method == "HEAD" && action.method == "GET";
-      if (action.method != method && !head) continue;
-      if (over_tcp && !(action.open_to_tcp && action.method == "GET")) {
-        return problem(403, "only metrics and health are served over TCP; use the admin socket");
-      }
-      if (!action.start) return action.run(call);
-      action.start(call, [later](Answer answer) {
-        later->answer = std::move(answer);
-        later->come.cancel();
-      });
-      return std::nullopt;
+      if (action.path != target.path) continue;
+      allowed += (allowed.empty() ? "" : ", ") + action.method;
+      const bool head_of_get = method == "HEAD" && action.method == "GET";
+      if (action.method == method || head_of_get) found = &action;
     }
-    if (path_known) return problem(405, "this path does not take this method");
-    return problem(404, "no such path");
+    if (allowed.empty()) return problem(404, "no such path");
+    if (found == nullptr) return problem(405, "this path takes only " + allowed);
+    if (over_tcp && !(found->open_to_tcp && found->method == "GET"))
+      return problem(403, "only metrics and health are served over TCP; use the admin socket");
+    return judge_fields(head, target, *found);
   }
 
  private:
+  static std::variant<const Action*, Answer> judge_fields(const Parser& head, const Target& target,
+                                                          const Action& action) {
+    if (head.chunked()) return problem(411, "the body must come with its Content-Length");
+    const std::uint64_t body = head.content_length() ? *head.content_length() : 0;
+    if (action.method == "GET" && body > 0)
+      return problem(413, "a GET takes no body; its fields belong into the query");
+    if (action.method != "GET" && !target.query.empty())
+      return problem(400, "the fields of a " + action.method + " belong into its body");
+    if (body > action.most_body)
+      return problem(413, "the body is longer than the " + std::to_string(action.most_body) +
+                              " octets that this path takes");
+    return &action;
+  }
+
   std::vector<Action> actions_;
 };
 
 template <class Protocol>
 using BasicStream = beast::basic_stream<Protocol, net::Executor>;
 
-std::string user_of(int socket) {
+std::optional<std::uint32_t> user_of(int socket) {
   ucred who{};
   socklen_t size = sizeof who;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return {};
-  const std::string uid = "uid " + std::to_string(who.uid);
-  const passwd* const entry = ::getpwuid(who.uid);
-  return entry == nullptr ? uid : std::string(entry->pw_name) + " (" + uid + ")";
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return std::nullopt;
+  return who.uid;
 }
 
+/// What came through one listener and is still here.
 template <class Protocol>
-Task<void> serve_connection(BasicStream<Protocol> stream,
-                            std::shared_ptr<const Dispatcher> dispatcher, bool over_tcp) {
-  beast::flat_buffer buffer(kMaxBody + 64 * 1024);
-  const std::string by = over_tcp ? std::string() : user_of(stream.socket().native_handle());
-  for (;;) {
-    http::request_parser<http::string_body> parser;
-    parser.body_limit(kMaxBody);
-    stream.expires_after(kRequestTime);
-    error_code error;
+class Door {
+ public:
+  Door(std::shared_ptr<const Dispatcher> asked, Limits most, bool tcp)
+      : dispatcher(std::move(asked)), limits(most), over_tcp(tcp) {}
+
+  /// Room for one more: the one that has been silent for the longest goes. False: all are busy.
+  bool make_room() {
+    if (open_ < limits.connections) return true;
+    if (silent_.empty()) return false;
+    silent_.front()->cancel();  // its read ends with an error, and so does it
+    silent_.pop_front();
+    --open_;
+    return true;
+  }
+  void enter() { ++open_; }
+
+  const std::shared_ptr<const Dispatcher> dispatcher;
+  const Limits limits;
+  const bool over_tcp;
+
+ private:
+  template <class>
+  friend class Visit;
+  std::size_t open_ = 0;
+  std::list<BasicStream<Protocol>*> silent_;  // waits for a request; the longest first
+};
+
+/// One connection's place in its Door.
+template <class Protocol>
+class Visit {
+ public:
+  Visit(std::shared_ptr<Door<Protocol>> door, BasicStream<Protocol>& stream)
+      : door_(std::move(door)), stream_(stream) {}
+  ~Visit() {
+    if (!sent_away_) --door_->open_;
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+  void wait() { door_->silent_.push_back(&stream_); }
+  /// False: it was sent away meanwhile.
+  bool heard() {
+    sent_away_ = std::erase(door_->silent_, &stream_) == 0;
+    return !sent_away_;
+  }
+
+ private:
+  std::shared_ptr<Door<Protocol>> door_;
+  BasicStream<Protocol>& stream_;
+  bool sent_away_ = false;
+};
+
+/// Runs it; the answer if it comes at once, else `later` gets it.
+std::optional<Answer> run_action(const Action& action, const Parser& parser,
+                                 std::optional<std::uint32_t> uid,
+                                 const std::shared_ptr<Later>& later) {
+  const Target target(view(parser.get().target()));
+  const Call call{target.query, parser.get().body(),
+                  uid ? "uid " + std::to_string(*uid) : std::string(), uid};
+  if (!action.start) return action.run(call);
+  action.start(call, [later](Answer answer) {
+    later->answer = std::move(answer);
+    later->come.cancel();
+  });
+  return std::nullopt;
+}
+
+/// What can't be read at all; nullopt: who sent it has gone, or was too slow.
+std::optional<Answer> unreadable(const error_code& error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow)
+    return problem(431, "the request's head is too long");
+  if (error == http::error::end_of_stream || error == http::error::partial_message)
+    return std::nullopt;
+  if (error.category() == http::make_error_code(http::error::end_of_stream).category())
+    return problem(400, "this is no HTTP request: " + error.message());
+  return std::nullopt;
+}
+
+http::response<http::string_body> response_of(Answer answer, const Parser& parser, bool keep) {
+  const auto& request = parser.get();
+  http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
+  response.set(http::field::server, "waypost");
+  response.set(http::field::content_type, answer.content_type);
+  response.set(http::field::cache_control, "no-store");
+  response.keep_alive(keep);
+  const auto length = answer.body.size();
+  if (request.method() != http::verb::head) response.body() = std::move(answer.body);
+  response.content_length(length);
+  return response;
+}
+
+/// One request and its answer. False: the connection ends.
+template <class Protocol>
+Task<bool> serve_request(BasicStream<Protocol>& stream, Door<Protocol>& door,
+                         Visit<Protocol>& visit, beast::flat_buffer& buffer,
+                         std::optional<std::uint32_t> uid) {
+  Parser parser;
+  parser.header_limit(static_cast<std::uint32_t>(door.limits.head));
+  parser.body_limit(boost::none);  // judged by the header
+  stream.expires_after(kRequestTime);
+  error_code error;
+  visit.wait();
+  co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(use_task, error));
+  if (!visit.heard()) co_return false;
+  std::optional<Answer> given;
+  if (error) {
+    given = unreadable(error);
+    if (!given) co_return false;
+  }
+  const Action* action = nullptr;
+  if (!given) {
+    auto judged = door.dispatcher->judge(parser, door.over_tcp);
+    if (auto* refused = std::get_if<Answer>(&judged)) {
+      given = std::move(*refused);
+    } else {
+      action = std::get<const Action*>(judged);
+    }
+  }
+  // Who was refused may still send a body, which nobody reads: the connection ends.
+  const bool whole = action != nullptr || (!error && parser.is_done());
+  if (action != nullptr) {
     co_await http::async_read(stream, buffer, parser, asio::redirect_error(use_task, error));
-    if (error == http::error::end_of_stream) break;
-    if (error) co_return;
-    const auto& request = parser.get();
+    if (error) co_return false;
     const auto later = std::make_shared<Later>(stream.get_executor());
-    std::optional<Answer> given =
-        dispatcher->answer({request.method_string().data(), request.method_string().size()},
-                           {request.target().data(), request.target().size()},
-                           Call{request.body(), by}, over_tcp, later);
+    given = run_action(*action, parser, uid, later);
     if (!given && !later->answer) {
       stream.expires_never();
       co_await later->come.async_wait(asio::redirect_error(use_task, error));
@@ -121,20 +251,23 @@ Task<void> serve_connection(BasicStream<Protocol> stream,
     if (!given) given = std::move(later->answer);
     if (!given)
       given = problem(504, "no answer in time; it may still be done: look before you repeat it");
-    Answer answer = std::move(*given);
-    stream.expires_after(kRequestTime);
-    http::response<http::string_body> response(static_cast<http::status>(answer.status),
-                                               request.version());
-    response.set(http::field::server, "waypost");
-    response.set(http::field::content_type, answer.content_type);
-    response.set(http::field::cache_control, "no-store");
-    response.keep_alive(request.keep_alive());
-    const bool keep = request.keep_alive();
-    const auto length = answer.body.size();
-    if (request.method() != http::verb::head) response.body() = std::move(answer.body);
-    response.content_length(length);
-    co_await http::async_write(stream, response, asio::redirect_error(use_task, error));
-    if (error || !keep) break;
+  }
+  const bool keep = whole && parser.get().keep_alive();
+  stream.expires_after(kRequestTime);
+  auto response = response_of(std::move(*given), parser, keep);
+  co_await http::async_write(stream, response, asio::redirect_error(use_task, error));
+  co_return !error && keep;
+}
+
+template <class Protocol>
+Task<void> serve_connection(BasicStream<Protocol> stream, std::shared_ptr<Door<Protocol>> door) {
+  Visit<Protocol> visit(door, stream);
+  beast::flat_buffer buffer(door->limits.head + 1024);
+  std::optional<std::uint32_t> uid;
+  if (!door->over_tcp) uid = user_of(stream.socket().native_handle());
+  bool more = true;
+  while (more) {
+    more = co_await serve_request<Protocol>(stream, *door, visit, buffer, uid);
   }
   error_code ignored;
   stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -145,7 +278,7 @@ using Acceptor = asio::basic_socket_acceptor<Protocol, net::Executor>;
 
 template <class Protocol>
 Task<void> accept_loop(std::shared_ptr<Acceptor<Protocol>> acceptor,
-                       std::shared_ptr<const Dispatcher> dispatcher, bool over_tcp) {
+                       std::shared_ptr<Door<Protocol>> door) {
   const auto executor = acceptor->get_executor();
   Timer pause(executor);
   for (;;) {
@@ -159,9 +292,10 @@ Task<void> accept_loop(std::shared_ptr<Acceptor<Protocol>> acceptor,
       co_await pause.async_wait(asio::redirect_error(use_task, error));
       continue;
     }
+    if (!door->make_room()) continue;  // `socket` closes
+    door->enter();
     BasicStream<Protocol> stream(std::move(socket));
-    asio::co_spawn(executor, serve_connection<Protocol>(std::move(stream), dispatcher, over_tcp),
-                   asio::detached);
+    asio::co_spawn(executor, serve_connection<Protocol>(std::move(stream), door), asio::detached);
   }
 }
 
@@ -192,7 +326,7 @@ class HttpServer final : public Server {
       : io_(io), dispatcher_(std::make_shared<Dispatcher>(std::move(actions))) {}
   ~HttpServer() override { stop(); }
 
-  Result<> listen_local(const std::string& path) {
+  Result<> listen_local(const std::string& path, const Limits& limits) {
     if (path.size() > 107) {
       return fail(
           ErrorKind::network,
@@ -213,11 +347,12 @@ class HttpServer final : public Server {
     }
     socket_path_ = path;
     local_ = acceptor;
-    asio::co_spawn(io_, accept_loop<local>(acceptor, dispatcher_, false), asio::detached);
+    const auto door = std::make_shared<Door<local>>(dispatcher_, limits, false);
+    asio::co_spawn(io_, accept_loop<local>(acceptor, door), asio::detached);
     return {};
   }
 
-  Result<> listen_tcp(const std::string& address, std::uint16_t port) {
+  Result<> listen_tcp(const std::string& address, std::uint16_t port, const Limits& limits) {
     const std::string shown = address + ":" + std::to_string(port);
     error_code error;
     const auto ip = asio::ip::make_address(address, error);
@@ -236,7 +371,8 @@ class HttpServer final : public Server {
     }
     port_ = acceptor->local_endpoint(error).port();
     tcp_ = acceptor;
-    asio::co_spawn(io_, accept_loop<tcp>(acceptor, dispatcher_, true), asio::detached);
+    const auto door = std::make_shared<Door<tcp>>(dispatcher_, limits, true);
+    asio::co_spawn(io_, accept_loop<tcp>(acceptor, door), asio::detached);
     return {};
   }
 
@@ -264,12 +400,15 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options, std::vecto
                                               asio::io_context& io) {
   auto server = std::make_unique<HttpServer>(io, std::move(actions));
   if (!options.socket_path.empty()) {
-    if (auto listening = server->listen_local(options.socket_path); !listening) {
+    if (auto listening = server->listen_local(options.socket_path, options.socket_limits);
+        !listening) {
       return fail(std::move(listening).error());
     }
   }
   if (options.http) {
-    if (auto listening = server->listen_tcp(options.http_address, options.http_port); !listening) {
+    if (auto listening =
+            server->listen_tcp(options.http_address, options.http_port, options.http_limits);
+        !listening) {
       return fail(std::move(listening).error());
     }
   }

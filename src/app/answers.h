@@ -1,8 +1,10 @@
 // What the admin API's actions share: JSON in, JSON out. Private to app.
 #pragma once
 
+#include "waypost/admin/fields.h"
 #include "waypost/admin/server.h"
 #include "waypost/base/clock.h"
+#include "waypost/base/printable.h"
 
 #include <boost/json.hpp>
 
@@ -12,15 +14,25 @@
 
 namespace waypost::app {
 
+/// Hidden characters of what other systems wrote are escaped, which changes no string's meaning.
 inline admin::Answer answer_json(unsigned status, const boost::json::value& value) {
-  return {status, "application/json", boost::json::serialize(value) + "\n"};
+  return {status, "application/json", printable(boost::json::serialize(value)) + "\n"};
 }
 
 inline admin::Answer refuse_call(unsigned status, const std::string& why) {
   return answer_json(status, boost::json::object{{"error", why}});
 }
 
-/// The members of a request; an empty object if it is none.
+/// What is wrong with a request's fields: nothing was done.
+inline admin::Answer refuse_fields(const std::vector<admin::FieldTrouble>& troubles) {
+  boost::json::array fields;
+  for (const auto& one : troubles)
+    if (!one.field.empty()) fields.emplace_back(one.field);
+  return answer_json(400, boost::json::object{{"error", admin::sentence_of(troubles)},
+                                              {"fields", std::move(fields)}});
+}
+
+/// The members of an answer; an empty object if it is none. Requests are read by admin::Fields.
 inline boost::json::object object_of(std::string_view body) {
   boost::system::error_code error;
   auto value = boost::json::parse({body.data(), body.size()}, error);

@@ -7,6 +7,7 @@
 #include "app/answers.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
+#include "app/times.h"
 #include "app/version.h"
 #include "app/waves_on_disk.h"
 
@@ -24,7 +25,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitUsage = 64, kExitUnavailable = 69;
+constexpr int kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
 constexpr std::chrono::seconds kLoadPatience{600};  // a directory or a million entries take a while
 
 /// The socket to ask: as given, else as the configuration says, else the default.
@@ -33,18 +34,26 @@ std::string socket_of(const CommandOptions& options) {
   return config::load_file(options.config_file).config.admin.socket;
 }
 
-std::string pretty(const json::value& value, int indent = 0) {
-  const std::string pad(static_cast<std::size_t>(indent) * 2, ' ');
-  if (!value.is_object()) {
-    if (value.is_string()) return std::string(value.as_string());
-    return json::serialize(value);
-  }
+bool is_time(std::string_view key) { return key.ends_with("_at") || key.ends_with("_until"); }
+
+/// For people: local times, a line for each item of a list.
+std::string pretty(const json::object& object, std::size_t indent = 0) {
+  const std::string pad(indent * 2, ' ');
   std::string out;
-  for (const auto& [key, inner] : value.as_object()) {
+  for (const auto& [key, inner] : object) {
+    out += pad + std::string(key);
     if (inner.is_object()) {
-      out += pad + std::string(key) + "\n" + pretty(inner, indent + 1);
+      out += "\n" + pretty(inner.as_object(), indent + 1);
+    } else if (inner.is_array()) {
+      out += inner.as_array().empty() ? ": none\n" : "\n";
+      for (const auto& one : inner.as_array())
+        out += pad + "  " +
+               (one.is_string() ? std::string(one.as_string()) : json::serialize(one)) + "\n";
+    } else if (inner.is_string()) {
+      const std::string text(inner.as_string());
+      out += ": " + (is_time(key) ? local_time(text) : text) + "\n";
     } else {
-      out += pad + std::string(key) + ": " + pretty(inner) + "\n";
+      out += ": " + json::serialize(inner) + "\n";
     }
   }
   return out;
@@ -128,19 +137,21 @@ int verdict_exit(std::string_view verdict) {
 /// Without a daemon configuration, tables and the waves' journal decide; the same code as in the
 /// daemon.
 Result<json::object> explain_offline(const CommandOptions& options, const json::object& request) {
+  auto fields = admin::Fields::of_body(json::serialize(request));
+  const auto question = read_question(fields, Clock::system().now());
+  if (const auto wrong = fields.finish(); !wrong.empty())
+    return fail(ErrorKind::invalid, admin::sentence_of(wrong));
   const auto loaded = config::load_file(options.config_file);
   if (!loaded.usable()) {
     return fail(ErrorKind::not_found, "no daemon answers, and " + options.config_file +
                                           " can't be used; see 'waypost check --config " +
                                           options.config_file + "'");
   }
-  auto question = question_from(request, Clock::system().now());
-  if (!question) return fail(question.error());
   std::vector<routing::Problem> problems;
   const auto router =
       routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
   if (!router) return fail(ErrorKind::not_found, router.error().message);
-  return explain(*question, **router, loaded.config);
+  return explain(question, **router, loaded.config);
 }
 
 std::string read_password(const std::string& prompt) {
@@ -233,17 +244,18 @@ int reload(const CommandOptions& options, bool confirm_shrink) {
 }
 
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments) {
-  json::object request{{"address", arguments.address}, {"size", arguments.size}};
+  json::object request{{"address", arguments.address}};
+  if (arguments.size > 0) request["size"] = arguments.size;
   if (!arguments.at.empty()) request["at"] = arguments.at;
   if (!arguments.sender.empty()) request["sender"] = arguments.sender;
   json::object answer;
   const auto told =
-      admin::request(socket_of(options), "POST", "/v1/explain", json::serialize(request));
+      admin::request(socket_of(options), "GET", "/v1/explain" + admin::query_of(request));
   if (told) {
     answer = object_of(told->body);
     if (told->status != 200) {
       std::cerr << "waypost route explain: " << text_of(answer, "error") << "\n";
-      return kExitUsage;
+      return told->status < 500 ? kExitUsage : kExitFailed;
     }
   } else {
     auto offline = explain_offline(options, request);
@@ -268,7 +280,12 @@ int status(const CommandOptions& options) {
     std::cerr << "waypost status: " << answer.error().message << "\n";
     return kExitUnavailable;
   }
-  std::cout << (options.json ? answer->body : pretty(json::parse(answer->body)));
+  const json::object object = object_of(answer->body);
+  if (answer->status != 200) {
+    std::cerr << "waypost status: " << text_of(object, "error") << "\n";
+    return kExitFailed;
+  }
+  std::cout << (options.json ? answer->body : pretty(object));
   return 0;
 }
 

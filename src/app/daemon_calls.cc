@@ -17,11 +17,25 @@ DaemonCalls::DaemonCalls(const CommandOptions& options, std::string who)
               : options.socket),
       who_(std::move(who)) {}
 
-std::optional<json::object> DaemonCalls::ask(const std::string& path, const json::object& request,
+std::optional<json::object> DaemonCalls::ask(const std::string& path, const json::object& fields,
                                              std::chrono::seconds patience) {
-  const auto answer =
-      request.empty() ? admin::request(socket_, "GET", path, {}, patience)
-                      : admin::request(socket_, "POST", path, json::serialize(request), patience);
+  return take(admin::request(socket_, "GET", path + admin::query_of(fields), {}, patience));
+}
+
+std::optional<json::object> DaemonCalls::act(const std::string& path, const json::object& fields,
+                                             std::chrono::seconds patience) {
+  return take(admin::request(socket_, "POST", path, json::serialize(fields), patience));
+}
+
+std::optional<admin::Answer> DaemonCalls::fetch(const std::string& path,
+                                                const json::object& fields) {
+  auto answer = admin::request(socket_, "GET", path + admin::query_of(fields));
+  if (answer) return std::move(*answer);
+  take(std::move(answer));
+  return std::nullopt;
+}
+
+std::optional<json::object> DaemonCalls::take(Result<admin::Answer> answer) {
   if (!answer) {
     std::cerr << who_ << ": " << answer.error().message << "\n";
     exit_code_ = kExitUnavailable;
@@ -32,22 +46,43 @@ std::optional<json::object> DaemonCalls::ask(const std::string& path, const json
   const std::string why = text_of(object, "error");
   std::cerr << who_ << ": " << (why.empty() ? answer->body : why) << "\n";
   if (const auto* problems = object.if_contains("problems"); problems && problems->is_array())
-    for (const auto& one : problems->as_array()) std::cerr << one.as_string().c_str() << "\n";
+    for (const auto& one : problems->as_array())
+      std::cerr << (one.is_string() ? std::string(one.as_string()) : json::serialize(one)) << "\n";
   exit_code_ = answer->status == 422                           ? 2
                : answer->status >= 400 && answer->status < 500 ? kExitUsage
                                                                : kExitFailed;
   return std::nullopt;
 }
 
-bool DaemonCalls::walk(const std::string& path, json::object request,
+namespace {
+
+/// False: that was all.
+bool go_on(json::object& fields, const json::object& answer) {
+  if (!answer.contains("from")) return false;
+  fields["from"] = answer.at("from");
+  if (answer.contains("shard")) fields["shard"] = answer.at("shard");
+  return true;
+}
+
+}  // namespace
+
+bool DaemonCalls::walk(const std::string& path, json::object fields,
                        const std::function<void(const json::object&)>& each) {
   for (;;) {
-    const auto answer = ask(path, request);
+    const auto answer = ask(path, fields);
     if (!answer) return false;
     each(*answer);
-    if (!answer->contains("from")) return true;
-    request["from"] = answer->at("from");
-    if (answer->contains("shard")) request["shard"] = answer->at("shard");
+    if (!go_on(fields, *answer)) return true;
+  }
+}
+
+bool DaemonCalls::act_on_all(const std::string& path, json::object fields,
+                             const std::function<void(const json::object&)>& each) {
+  for (;;) {
+    const auto answer = act(path, fields);
+    if (!answer) return false;
+    each(*answer);
+    if (!go_on(fields, *answer)) return true;
   }
 }
 

@@ -1,6 +1,8 @@
 // One question to the running daemon and its answer, for the subcommands. Private to app.
 #pragma once
 
+#include "waypost/admin/server.h"
+
 #include "app/commands.h"
 
 #include <boost/json/object.hpp>
@@ -19,16 +21,25 @@ class DaemonCalls {
  public:
   DaemonCalls(const CommandOptions& options, std::string who);
 
-  /// nullopt: it has been said why on standard error, and exit_code() is what to end with.
-  std::optional<boost::json::object> ask(const std::string& path,
-                                         const boost::json::object& request,
+  /// Reads (GET, the fields in the query). nullopt: it has been said why on standard error, and
+  /// exit_code() is what to end with.
+  std::optional<boost::json::object> ask(const std::string& path, const boost::json::object& fields,
                                          std::chrono::seconds patience = std::chrono::seconds(10));
-  /// Page after page, as long as the answer has `from` (and `shard`).
-  bool walk(const std::string& path, boost::json::object request,
+  /// Acts (POST, the fields in the body).
+  std::optional<boost::json::object> act(const std::string& path, const boost::json::object& fields,
+                                         std::chrono::seconds patience = std::chrono::seconds(10));
+  /// ask() page after page, as long as the answer has `from` (and `shard`).
+  bool walk(const std::string& path, boost::json::object fields,
             const std::function<void(const boost::json::object&)>& each);
+  /// act() step by step, likewise.
+  bool act_on_all(const std::string& path, boost::json::object fields,
+                  const std::function<void(const boost::json::object&)>& each);
+  /// An answer that need not be JSON; nullopt as for ask(), but 404 and what is beyond is given.
+  std::optional<admin::Answer> fetch(const std::string& path, const boost::json::object& fields);
   int exit_code() const { return exit_code_; }
 
  private:
+  std::optional<boost::json::object> take(Result<admin::Answer> answer);
   std::string socket_, who_;
   int exit_code_ = 0;
 };

@@ -91,26 +91,29 @@ json::object to_json(const Explanation& explanation) {
   return object;
 }
 
-Result<RouteQuestion> question_from(const json::object& request, WallTime now) {
+RouteQuestion read_question(admin::Fields& fields, WallTime now) {
   RouteQuestion question;
-  const std::string text = text_of(request, "address");
-  auto address = mail::parse_mailbox(text);
-  if (!address) return fail(ErrorKind::invalid, "'" + text + "': " + address.error().message);
-  question.address = std::move(*address);
+  const auto mailbox = [&](std::string_view field, const std::string& text) {
+    auto read = mail::parse_mailbox(text);
+    if (!read) fields.refuse(field, "can't be '" + text + "': " + read.error().message);
+    return read ? std::move(*read) : mail::Mailbox{};
+  };
+  if (const auto text = fields.text("address", admin::Need::required); !text.empty())
+    question.address = mailbox("address", text);
   question.at = now;
-  if (const auto at = text_of(request, "at"); !at.empty()) {
-    auto time = routing::parse_time(at, now);
-    if (!time) return fail(time.error());
-    question.at = *time;
+  if (const auto at = fields.text("at"); !at.empty()) {
+    const auto time = routing::parse_time(at, now);
+    if (time)
+      question.at = *time;
+    else
+      fields.refuse("at", "is no time that is clear: " + time.error().message);
   }
-  if (const auto sender = text_of(request, "sender"); sender == "<>") {
+  if (const auto sender = fields.text("sender"); sender == "<>") {
     question.sender = mail::ReversePath{};
   } else if (!sender.empty()) {
-    auto mailbox = mail::parse_mailbox(sender);
-    if (!mailbox) return fail(ErrorKind::invalid, "'" + sender + "': " + mailbox.error().message);
-    question.sender = mail::ReversePath{std::move(*mailbox)};
+    question.sender = mail::ReversePath{mailbox("sender", sender)};
   }
-  question.size = count_of(request, "size");
+  question.size = fields.count("size").value_or(0);
   return question;
 }
 

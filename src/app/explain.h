@@ -2,6 +2,7 @@
 // the decision.
 #pragma once
 
+#include "waypost/admin/fields.h"
 #include "waypost/config/config.h"
 #include "waypost/routing/router.h"
 
@@ -28,9 +29,9 @@ struct RouteQuestion {
   std::optional<mail::ReversePath> sender;  // of `--sender`; nullopt: not asked
   std::uint64_t size = 0;                   // octets; 0: not asked
 };
-/// {"address":"bob@corp.example","at":"...","sender":"<>","size":1000}; a time that is left out is
-/// now. ErrorKind::invalid names the member.
-Result<RouteQuestion> question_from(const boost::json::object& request, WallTime now);
+/// address=bob@corp.example, at, sender (<> is the null sender), size; a time that is left out is
+/// now. What is wrong is in `fields`.
+RouteQuestion read_question(admin::Fields& fields, WallTime now);
 
 /// The whole answer as far as configuration and table tell it: decision, sender, size.
 boost::json::object explain(const RouteQuestion& question, const routing::Router& router,

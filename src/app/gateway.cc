@@ -18,6 +18,7 @@ namespace waypost::app {
 namespace {
 
 constexpr std::chrono::seconds kEndOfThreads{5};
+constexpr std::chrono::seconds kEndOfControl{10};
 
 unsigned shard_count(const config::Config& config) {
   // A queue id has room for 16 shards.
@@ -66,9 +67,11 @@ Gateway::Gateway(config::Config config, boost::asio::io_context& main_io)
       main_io_(main_io),
       budget_(config_.memory_for_content),
       router_(routing::Router::unavailable(config_.routing, "the routing table is not loaded yet")),
-      own_addresses_(interface_addresses()) {}
+      own_addresses_(interface_addresses()),
+      control_(std::make_unique<ControlWorker>(main_io, [this] { publish(); })) {}
 
 Gateway::~Gateway() {
+  control_.reset();
   directory_watch_.reset();
   if (loader_.joinable()) loader_.join();
 }
@@ -84,6 +87,8 @@ Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
   gateway->watch_directories();
+  gateway->publish();
+  gateway->control_->start();
   if (const auto advice = advice_on_reports(gateway->config_); !advice.empty())
     ops::log().warn("{}", advice);
   return gateway;
@@ -214,8 +219,14 @@ void Gateway::cancel() {
 
 bool Gateway::close() {
   admin_->stop();
-  directory_watch_.reset();
-  if (loader_.joinable()) loader_.join();
+  const bool ended = control_->finish_by(Clock::system().steady_now() + kEndOfControl, [this] {
+    directory_watch_.reset();
+    if (loader_.joinable()) loader_.join();
+  });
+  if (!ended) {
+    ops::log().error("stopping: a disk or a directory does not answer");
+    return false;
+  }
   if (spool_->stuck()) return false;  // it would wait for the disk
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();

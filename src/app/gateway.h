@@ -1,9 +1,13 @@
 // The whole gateway, built from a configuration and wired together.
 //
-// Gateway: one per process; all its functions on the main thread. It owns the spool, the shards,
-// the SMTP server and the admin API, and knows the order in which they start and stop. It holds no
-// logic that a room could hold. Life: start() -> (reload(), actions)* -> stop_accepting() ->
-// finished()? or cancel() -> close().
+// Gateway: one per process; its public functions on the main thread, which they never block. It
+// owns the spool, the shards, the SMTP server and the admin API, and knows the order in which they
+// start and stop. It holds no logic that a room could hold. Life: start() -> (reload(), actions)*
+// -> stop_accepting() -> finished()? or cancel() -> close().
+//
+// From start() on the table, waves, journals, directories and the configuration belong to the
+// control worker's thread: everything private here runs there, but for health, readiness, numbers
+// and status, which see what publish() has left for them.
 #pragma once
 
 #include "waypost/admin/server.h"
@@ -13,11 +17,15 @@
 #include "waypost/routing/directory_watch.h"
 #include "waypost/routing/table_facts.h"
 
+#include "app/control_worker.h"
 #include "app/gateway_shard.h"
+#include "app/queue_request.h"
+#include "app/shard_survey.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -33,9 +41,14 @@ namespace waypost::app {
 
 /// What a reload did, or why it did nothing.
 struct ReloadReport {
+  struct Problem {
+    bool error = false;
+    std::string text;  // file:line:column: error: ...
+  };
   bool applied = false;
-  std::string summary;                // one line
-  std::vector<std::string> problems;  // file:line:column: ...
+  std::string summary;               // one line
+  std::vector<std::string> changed;  // keys of the configuration
+  std::vector<Problem> problems;
 };
 
 class Gateway {
@@ -52,10 +65,9 @@ class Gateway {
   /// Reads the configuration file and its tables again, all or nothing; the table on a thread of
   /// its own. `done` is called on the main thread. Reloads that come meanwhile wait their turn.
   void reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done);
-  /// Puts scheduled changes of waves into use that have become due since the last call.
-  void apply_due_waves();
-  /// Looks whether a directory could not be read for too long.
-  void judge_staleness();
+  /// Every few seconds: scheduled changes of waves that have become due are put into use, and
+  /// directories that could not be read for too long are told.
+  void look_at_the_clock();
   /// Phase one of the shutdown: no new connections and attempts; open transactions and attempts end
   /// by themselves.
   void stop_accepting();
@@ -75,16 +87,32 @@ class Gateway {
  private:
   Gateway(config::Config config, boost::asio::io_context& main_io);
   Result<> open_storage();
+  /// What the main thread may see of what belongs to the control worker.
+  struct Standing {
+    bool table_loaded = false;
+    std::string table_trouble;
+    std::vector<std::string> warnings;  // of directories
+  };
+  void publish();
+  void apply_due_waves();
+  void judge_staleness();
   void load_first_table();
   Result<> make_shards();
   void restore_queues();
   Result<> open_doors();
   std::vector<admin::Action> actions();
+  // gateway_status.cc, on the main thread
+  void metrics_answer(std::function<void(admin::Answer)> done);
   admin::Answer health();
-  admin::Answer ready();
-  admin::Answer status();
+  std::string not_ready() const;
+  void ready(std::function<void(admin::Answer)> done);
+  std::vector<std::string> warnings(const QueueSurvey& survey) const;
+  void status(const admin::Call& call, std::function<void(admin::Answer)> done);
+  boost::json::object status_json(const QueueSurvey& survey);
+  void flush_tracking_then(std::function<void()> done);
   // gateway_explain.cc
-  void explain(std::string_view body, std::function<void(admin::Answer)> done);
+  void explain(const admin::Call& call, std::function<void(admin::Answer)> done);
+  void reload_for(const admin::Call& call, std::function<void(admin::Answer)> done);
   boost::json::object health_of(const std::string& next_hop);
   // gateway_table.cc
   /// A table that was loaded beside the one in use.
@@ -101,16 +129,17 @@ class Gateway {
   void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
   void read_table_size();
   void add_table_actions(std::vector<admin::Action>& list);
-  admin::Answer table_stats();
-  admin::Answer table_who(std::string_view body);
-  admin::Answer table_entries(std::string_view body);
-  void table_diff(std::string_view body, std::function<void(admin::Answer)> done);
+  admin::Answer table_stats(const admin::Call& call);
+  admin::Answer table_who(const admin::Call& call);
+  admin::Answer table_entries(const admin::Call& call);
+  void table_diff(const admin::Call& call, std::function<void(admin::Answer)> done);
   // gateway_reload.cc
   struct WaitingReload {
     bool confirm_shrink = false;
     std::function<void(const ReloadReport&)> done;
     std::string directory, what;  // set: only the table, because this directory has changed
   };
+  void begin_reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done);
   ReloadReport finish_reload(config::Loaded& loaded, LoadedTable& table, bool confirm_shrink,
                              ReloadReport report);
   void next_reload();
@@ -123,31 +152,32 @@ class Gateway {
   void note_directory(const routing::DirectoryOutcome& outcome);
   void refresh_table(const std::string& directory, const std::string& what);
   void add_directory_actions(std::vector<admin::Action>& list);
-  admin::Answer list_directories();
+  admin::Answer list_directories(const admin::Call& call);
   admin::Answer sync_directory(const admin::Call& call);
   // gateway_waves.cc
   void add_wave_actions(std::vector<admin::Action>& list);
   const std::map<std::string, std::uint64_t>& people_of_waves();
   std::string unknown_wave(const std::string& name);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
-  static Result<routing::WaveCommand> wave_command_of(const boost::json::object& request);
+  static routing::WaveCommand read_wave_command(admin::Fields& fields);
   std::string note_wave_command(const routing::WaveCommand& command);
-  admin::Answer list_waves();
-  admin::Answer show_wave(std::string_view body);
-  admin::Answer wave_members(std::string_view body);
-  std::variant<routing::WaveCommand, admin::Answer> checked_wave_command(const admin::Call& call);
+  admin::Answer list_waves(const admin::Call& call);
+  admin::Answer show_wave(const admin::Call& call);
+  admin::Answer wave_members(const admin::Call& call);
+  std::variant<routing::WaveCommand, admin::Answer> checked_wave_command(admin::Fields& fields,
+                                                                         const std::string& by);
   admin::Answer plan_wave(const admin::Call& call);
   admin::Answer command_wave(const admin::Call& call);
   // gateway_queue.cc
   void add_queue_actions(std::vector<admin::Action>& list);
-  admin::Answer list_queue(std::string_view body);
+  admin::Answer list_queue(QueueRequest request);
   admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
   std::optional<admin::Answer> let_stand(const queue::Command& command);
   void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
                      const std::string& reason);
-  admin::Answer content_of(std::string_view body);
-  void refresh_gauges();
+  admin::Answer content_of(const admin::Call& call);
+  void refresh_gauges(const QueueSurvey& survey);
   /// False, and a line in the log, if its disk takes too long.
   bool flush_tracking();
   bool is_self(const net::Endpoint& remote) const;
@@ -183,7 +213,10 @@ class Gateway {
   std::unique_ptr<inbound::Server> server_;
   std::unique_ptr<admin::Server> admin_;
   WallTime started_at_{};
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::shared_ptr<const Standing>> standing_ = std::make_shared<const Standing>();
+  std::atomic<bool> clock_is_looked_at_{false};
+  std::unique_ptr<ControlWorker> control_;
 };
 
 }  // namespace waypost::app

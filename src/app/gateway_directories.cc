@@ -4,8 +4,6 @@
 #include "app/answers.h"
 #include "app/gateway.h"
 
-#include <boost/asio/post.hpp>
-
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -45,7 +43,7 @@ void Gateway::watch_directories() {
   if (directories.empty()) return;
   directory_watch_ = std::make_unique<routing::DirectoryWatch>(
       std::move(directories), [this](const routing::DirectoryOutcome& outcome) {
-        boost::asio::post(main_io_, [this, outcome] { note_directory(outcome); });
+        control_->post("a directory's report", [this, outcome] { note_directory(outcome); });
       });
 }
 
@@ -101,6 +99,26 @@ void Gateway::refresh_table(const std::string& directory, const std::string& wha
   });
 }
 
+void Gateway::look_at_the_clock() {
+  if (clock_is_looked_at_.exchange(true)) return;  // the worker has not come to the last time yet
+  control_->post("the clock", [this] {
+    clock_is_looked_at_ = false;
+    apply_due_waves();
+    judge_staleness();
+  });
+}
+
+void Gateway::publish() {
+  auto standing = std::make_shared<Standing>();
+  standing->table_loaded = table_loaded_;
+  standing->table_trouble = table_trouble_;
+  if (!stale_.empty()) standing->warnings.push_back(stale_);
+  for (const auto& [name, state] : directory_states_)
+    if (state.outcome.error)
+      standing->warnings.push_back("directory " + name + ": " + state.outcome.error->message);
+  standing_.store(std::move(standing));
+}
+
 /// Who is not in a table that nobody could read for a day may well be in a newer one.
 void Gateway::judge_staleness() {
   std::string why;
@@ -123,13 +141,15 @@ void Gateway::judge_staleness() {
 }
 
 void Gateway::add_directory_actions(std::vector<admin::Action>& list) {
-  list.push_back(
-      {"GET", "/v1/directories", false, [this](const admin::Call&) { return list_directories(); }});
+  list.push_back({"GET", "/v1/directories", false,
+                  [this](const admin::Call& call) { return list_directories(call); }});
   list.push_back({"POST", "/v1/directory/sync", false,
                   [this](const admin::Call& call) { return sync_directory(call); }});
 }
 
-admin::Answer Gateway::list_directories() {
+admin::Answer Gateway::list_directories(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   json::array all;
   for (const auto& options : config_.directories) {
     json::object object{{"directory", options.name}};
@@ -150,10 +170,12 @@ admin::Answer Gateway::list_directories() {
 }
 
 admin::Answer Gateway::sync_directory(const admin::Call& call) {
-  const json::object request = object_of(call.body);
-  const std::string name = text_of(request, "name");
-  const routing::DirectorySyncRequest wanted{.full = flag_of(request, "full"),
-                                             .confirm_shrink = flag_of(request, "confirm_shrink")};
+  auto fields = admin::Fields::of_body(call.body);
+  const std::string name = fields.text("name", admin::Need::required);
+  routing::DirectorySyncRequest wanted;
+  wanted.full = fields.flag("full");
+  wanted.confirm_shrink = fields.flag("confirm_shrink");
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   if (!directory_watch_ || !directory_watch_->synchronise_now(name, wanted))
     return refuse_call(404, "the daemon has no directory '" + name +
                                 "'; see 'directories' in its "

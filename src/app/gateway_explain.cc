@@ -3,8 +3,6 @@
 #include "app/explain.h"
 #include "app/gateway.h"
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
 
 namespace waypost::app {
@@ -22,8 +20,7 @@ json::object Gateway::health_of(const std::string& next_hop) {
   WallTime paused_until{};
   bool suspended = false;
   std::string last_reply;
-  for (auto& shard : shards_) {
-    const auto stats = shard->queue_stats(kShardPatience);
+  for (const auto& stats : survey_queues_now(shards_, kShardPatience)) {
     if (!stats) continue;
     for (const auto& hop : stats->next_hops) {
       if (hop.name != next_hop) continue;
@@ -51,11 +48,12 @@ json::object Gateway::health_of(const std::string& next_hop) {
   return object;
 }
 
-void Gateway::explain(std::string_view body, std::function<void(admin::Answer)> done) {
-  const auto question = question_from(object_of(body), Clock::system().now());
-  if (!question) return done(refuse_call(400, question.error().message));
+void Gateway::explain(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_query(call.query);
+  const auto question = read_question(fields, Clock::system().now());
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
   auto object =
-      std::make_shared<json::object>(waypost::app::explain(*question, *router_.get(), config_));
+      std::make_shared<json::object>(waypost::app::explain(question, *router_.get(), config_));
   const std::string next_hop = text_of(*object, "next_hop");
   const auto hop = std::find_if(config_.next_hops.begin(), config_.next_hops.end(),
                                 [&](const auto& one) { return one.name == next_hop; });
@@ -68,7 +66,7 @@ void Gateway::explain(std::string_view body, std::function<void(admin::Answer)> 
   }
   if (domain.empty()) return done(answer_json(200, *object));
   shards_.front()->ask_mx(
-      domain, kDnsPatience, [this, object, done = std::move(done)](Result<net::MxAnswer> answer) {
+      domain, kDnsPatience, [object, done = std::move(done)](Result<net::MxAnswer> answer) {
         if (!answer) {
           (*object)["mx_trouble"] = answer.error().message;
         } else if (answer->null_mx) {
@@ -79,7 +77,7 @@ void Gateway::explain(std::string_view body, std::function<void(admin::Answer)> 
             hosts.emplace_back(std::to_string(host.preference) + " " + host.name);
           (*object)["mx"] = std::move(hosts);
         }
-        boost::asio::post(main_io_, [object, done] { done(answer_json(200, *object)); });
+        done(answer_json(200, *object));
       });
 }
 

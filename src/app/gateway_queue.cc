@@ -2,7 +2,9 @@
 // where to go on, so that neither this thread nor a shard is ever busy with it for long.
 #include "waypost/queue/control_json.h"
 
+#include "app/answers.h"
 #include "app/gateway.h"
+#include "app/queue_request.h"
 
 #include <boost/json.hpp>
 
@@ -14,36 +16,8 @@ constexpr std::chrono::milliseconds kShardPatience{5000};
 constexpr std::uint32_t kSlice = 512;
 constexpr std::uint32_t kQuickSlice = 1 << 20;  // by queue id: nothing is read
 
-admin::Answer answer_json(unsigned status, const json::value& value) {
-  return {status, "application/json", json::serialize(value) + "\n"};
-}
-
-admin::Answer refuse(unsigned status, const std::string& why) {
-  return answer_json(status, json::object{{"error", why}});
-}
-
-/// {"shard":0,"from":512} of a request; the beginning if there is none.
-struct Cursor {
-  std::size_t shard = 0;
-  std::uint32_t from = 0;
-};
-
-Cursor cursor_of(const json::value& request) {
-  Cursor cursor;
-  if (!request.is_object()) return cursor;
-  const auto number = [&](std::string_view key) -> std::uint64_t {
-    const auto* found = request.as_object().if_contains(key);
-    return found != nullptr && found->is_int64() && found->as_int64() > 0
-               ? static_cast<std::uint64_t>(found->as_int64())
-               : 0;
-  };
-  cursor.shard = number("shard");
-  cursor.from = static_cast<std::uint32_t>(number("from"));
-  return cursor;
-}
-
 /// Where the walk goes on; absent at its end.
-void add_next(json::object& answer, Cursor cursor, std::uint32_t next, std::size_t shards) {
+void add_next(json::object& answer, QueueCursor cursor, std::uint32_t next, std::size_t shards) {
   if (next != 0) {
     answer["shard"] = cursor.shard;
     answer["from"] = next;
@@ -53,38 +27,38 @@ void add_next(json::object& answer, Cursor cursor, std::uint32_t next, std::size
   }
 }
 
-queue::Slice slice_of(Cursor cursor, const queue::Selector& selector) {
+queue::Slice slice_of(QueueCursor cursor, const queue::Selector& selector) {
   return {cursor.from, selector.ids.empty() ? kSlice : kQuickSlice};
 }
 
 }  // namespace
 
 void Gateway::add_queue_actions(std::vector<admin::Action>& list) {
-  list.push_back({"POST", "/v1/queue/list", false,
-                  [this](const admin::Call& call) { return list_queue(call.body); }});
+  list.push_back({"GET", "/v1/queue/list", false, [this](const admin::Call& call) {
+                    auto fields = admin::Fields::of_query(call.query);
+                    auto request = read_queue_question(fields, shards_.size());
+                    if (const auto wrong = fields.finish(); !wrong.empty())
+                      return refuse_fields(wrong);
+                    return list_queue(std::move(request));
+                  }});
   list.push_back({"POST", "/v1/queue/export", false,
                   [this](const admin::Call& call) { return export_queue(call); }});
   list.push_back({"POST", "/v1/queue/control", false,
                   [this](const admin::Call& call) { return control_queue(call); }});
-  list.push_back({"POST", "/v1/queue/content", false,
-                  [this](const admin::Call& call) { return content_of(call.body); }});
+  list.push_back({"GET", "/v1/queue/content", false,
+                  [this](const admin::Call& call) { return content_of(call); }});
 }
 
-admin::Answer Gateway::list_queue(std::string_view body) {
-  boost::system::error_code error;
-  const auto request = json::parse({body.data(), body.size()}, error);
-  // A list is asked for like a command; its verb means nothing.
-  auto command = queue::command_from_json(body);
-  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
-  const Cursor cursor = cursor_of(request);
-  if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
-  const queue::Slice slice = slice_of(cursor, command->selector);
-  if (!command->selector.ids.empty()) flush_tracking();  // `show` reads its history next
+admin::Answer Gateway::list_queue(QueueRequest request) {
+  const QueueCursor cursor = request.cursor;
+  queue::Selector& selector = request.command.selector;
+  const queue::Slice slice = slice_of(cursor, selector);
+  if (!selector.ids.empty()) flush_tracking();  // `show` reads its history next
   const auto result = shards_[cursor.shard]->ask_queue<queue::ListResult>(
-      kShardPatience, [selector = std::move(command->selector), slice](queue::Queue& queue) {
+      kShardPatience, [selector = std::move(selector), slice](queue::Queue& queue) {
         return queue.list(selector, slice);
       });
-  if (!result) return refuse(503, "a shard does not answer in time; try again");
+  if (!result) return refuse_call(503, "a shard does not answer in time; try again");
   json::object answer;
   add_next(answer, cursor, result->next, shards_.size());
   std::string text = json::serialize(answer);
@@ -94,27 +68,25 @@ admin::Answer Gateway::list_queue(std::string_view body) {
     if (text.back() != '[') text += ',';
     text += queue::to_json(message);
   }
-  return {200, "application/json", text + "]}\n"};
+  return {200, "application/json", printable(text) + "]}\n"};
 }
 
 /// A list whose contents are fetched next: who took copies of people's mail is on record.
 admin::Answer Gateway::export_queue(const admin::Call& call) {
-  boost::system::error_code error;
-  const auto request = json::parse({call.body.data(), call.body.size()}, error);
-  const auto command = queue::command_from_json(call.body);
-  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
-  const Cursor cursor = cursor_of(request);
-  if (cursor.shard == 0 && cursor.from == 0)
-    track_command(call.by, "export", command->selector, command->reason);
-  return list_queue(call.body);
+  auto fields = admin::Fields::of_body(call.body);
+  auto request = read_queue_export(fields, shards_.size());
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
+  if (request.cursor.at_begin())
+    track_command(call.by, "export", request.command.selector, request.command.reason);
+  return list_queue(std::move(request));
 }
 
 /// What only the whole process can say: the journal has it, then all shards, before any of them
 /// begins to walk. So no shard ever stands otherwise than the journal says.
 std::optional<admin::Answer> Gateway::let_stand(const queue::Command& command) {
   if (auto kept = journal_->append(command, {}); !kept)
-    return refuse(500,
-                  "nothing is done, for it would not survive a restart: " + kept.error().message);
+    return refuse_call(
+        500, "nothing is done, for it would not survive a restart: " + kept.error().message);
   track_command(command.by, to_string(command.verb), command.selector, command.reason);
   std::vector<std::future<void>> told;
   for (auto& shard : shards_)
@@ -122,8 +94,8 @@ std::optional<admin::Answer> Gateway::let_stand(const queue::Command& command) {
   const auto until = Clock::system().steady_now() + kShardPatience;
   for (auto& one : told) {
     if (one.wait_until(until) != std::future_status::ready)
-      return refuse(503,
-                    "a shard is busy; it is noted and will stand as soon as the shard hears of it");
+      return refuse_call(
+          503, "a shard is busy; it is noted and will stand as soon as the shard hears of it");
   }
   return std::nullopt;
 }
@@ -144,25 +116,24 @@ void Gateway::track_command(std::string_view by, std::string_view action,
 }
 
 admin::Answer Gateway::control_queue(const admin::Call& call) {
-  boost::system::error_code error;
-  const auto request = json::parse({call.body.data(), call.body.size()}, error);
-  auto command = queue::command_from_json(call.body);
-  if (error || !command) return refuse(400, error ? error.message() : command.error().message);
+  auto fields = admin::Fields::of_body(call.body);
+  auto request = read_queue_command(fields, shards_.size());
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
+  queue::Command* const command = &request.command;
   command->by = call.by;
   if (command->verb == queue::Verb::reroute &&
       std::none_of(config_.next_hops.begin(), config_.next_hops.end(),
                    [&](const auto& hop) { return hop.name == command->next_hop; }))
-    return refuse(400, "there is no next hop '" + command->next_hop + "'");
-  const Cursor cursor = cursor_of(request);
-  if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
+    return refuse_call(400, "there is no next hop '" + command->next_hop + "'");
+  const QueueCursor cursor = request.cursor;
   if (queue::must_survive(command->verb) && !command->dry_run) {
     if (auto usable = journal_->usable(); !usable)
-      return refuse(
+      return refuse_call(
           500, "nothing is done, for it would not survive a restart: " + usable.error().message);
   }
   const bool standing =
       command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
-  if (standing && !command->dry_run && cursor.shard == 0 && cursor.from == 0) {
+  if (standing && !command->dry_run && cursor.at_begin()) {
     if (auto refused = let_stand(*command)) return *refused;
   }
   const queue::Slice slice = slice_of(cursor, command->selector);
@@ -170,10 +141,12 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
       kShardPatience,
       [what = *command, slice](queue::Queue& queue) { return queue.control(what, slice); });
   if (!result)
-    return refuse(503, "a shard does not answer in time; look at what is done, then try again");
+    return refuse_call(503,
+                       "a shard does not answer in time; look at what is done, then try again");
   flush_tracking();  // who did it is on record before it is answered
   auto kept = standing ? Result<>() : journal_->append(*command, result->touched);
-  if (!kept) return refuse(500, "done, but it will not survive a restart: " + kept.error().message);
+  if (!kept)
+    return refuse_call(500, "done, but it will not survive a restart: " + kept.error().message);
   json::array ids;
   for (const auto& touched : result->touched) ids.emplace_back(touched.id.to_string());
   json::object answer{{"messages", result->touched.size()},
@@ -184,24 +157,28 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
 }
 
 /// The message as it will be sent, without its envelope.
-admin::Answer Gateway::content_of(std::string_view body) {
-  const auto id = QueueId::parse(body);
-  if (!id) return refuse(400, id.error().message);
+admin::Answer Gateway::content_of(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  const std::string text = fields.text("queue_id", admin::Need::required);
+  const auto id = QueueId::parse(text);
+  if (!id && !text.empty())
+    fields.refuse("queue_id", "can't be '" + text + "': " + id.error().message);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   for (auto& shard : shards_) {
     const auto found = shard->ask_queue<std::optional<spool::MessageRef>>(
         kShardPatience, [id = *id](queue::Queue& queue) { return queue.find(id); });
     if (!found || !*found) continue;
     auto reader = spool_->read(**found);
-    if (!reader) return refuse(500, reader.error().message);
+    if (!reader) return refuse_call(500, reader.error().message);
     std::string content;
     for (;;) {
       const auto piece = (*reader)->next();
-      if (!piece) return refuse(500, piece.error().message);
+      if (!piece) return refuse_call(500, piece.error().message);
       if (piece->empty()) return {200, "message/rfc822", std::move(content)};
       content += *piece;
     }
   }
-  return refuse(404, "message " + id->to_string() + " is not in the queue (any more)");
+  return refuse_call(404, "message " + id->to_string() + " is not in the queue (any more)");
 }
 
 }  // namespace waypost::app

@@ -1,26 +1,51 @@
 // Reload: everything that can fail comes first, then everything is put into use.
 #include "waypost/ops/log.h"
 
+#include "app/answers.h"
 #include "app/gateway.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/json.hpp>
 
 namespace waypost::app {
 namespace {
 
+/// A warning stays a warning, whatever else was wrong.
+void log_problems(const ReloadReport& report) {
+  for (const auto& one : report.problems)
+    ops::log().log(one.error ? spdlog::level::err : spdlog::level::warn, "reload: {}", one.text);
+}
+
+std::string listed(const std::vector<std::string>& keys) {
+  std::string all = "changed ";
+  for (const auto& key : keys) all += (&key == keys.data() ? "" : ", ") + key;
+  return all;
+}
+
 ReloadReport refuse(ReloadReport report, std::string why) {
   report.summary = "nothing changed: " + std::move(why);
   ops::log().error("reload: {}", report.summary);
-  for (const auto& problem : report.problems) ops::log().error("reload: {}", problem);
+  log_problems(report);
   return report;
 }
 
 }  // namespace
 
 void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done) {
+  control_->post("reload", [this, confirm_shrink, done = std::move(done)] {
+    begin_reload(confirm_shrink, [this, done](const ReloadReport& report) {
+      boost::asio::post(main_io_, [done, report] { done(report); });
+    });
+  });
+}
+
+void Gateway::begin_reload(bool confirm_shrink, std::function<void(const ReloadReport&)> done) {
   if (loading_) return waiting_reloads_.push_back({confirm_shrink, std::move(done), {}, {}});
   ReloadReport report;
   auto loaded = std::make_shared<config::Loaded>(config::load_file(config_.file));
   for (const auto& diagnostic : loaded->diagnostics)
-    report.problems.push_back(diagnostic.to_string());
+    report.problems.push_back(
+        {diagnostic.level == config::Diagnostic::Level::error, diagnostic.to_string()});
   if (!loaded->usable()) return done(refuse(std::move(report), "the configuration has errors"));
   loading_ = true;
   load_table(loaded->config.routing, 0,
@@ -31,17 +56,33 @@ void Gateway::reload(bool confirm_shrink, std::function<void(const ReloadReport&
              });
 }
 
+void Gateway::reload_for(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_body(call.body);
+  const bool confirm_shrink = fields.flag("confirm_shrink");
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
+  begin_reload(confirm_shrink, [done = std::move(done)](const ReloadReport& report) {
+    boost::json::array problems;
+    for (const auto& one : report.problems) problems.emplace_back(one.text);
+    done(answer_json(report.applied ? 200 : 409,
+                     {{"applied", report.applied},
+                      {"summary", report.summary},
+                      {"changed", boost::json::value_from(report.changed)},
+                      {"problems", std::move(problems)}}));
+  });
+}
+
 void Gateway::next_reload() {
   if (loading_ || waiting_reloads_.empty()) return;
   WaitingReload next = std::move(waiting_reloads_.front());
   waiting_reloads_.pop_front();
   if (!next.directory.empty()) return refresh_table(next.directory, next.what);
-  reload(next.confirm_shrink, std::move(next.done));
+  begin_reload(next.confirm_shrink, std::move(next.done));
 }
 
 ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, bool confirm_shrink,
                                     ReloadReport report) {
-  for (const auto& problem : table.problems) report.problems.push_back(problem.to_string());
+  for (const auto& problem : table.problems)
+    report.problems.push_back({problem.error, problem.to_string()});
   if (stopping_) return refuse(std::move(report), "waypost is stopping");
   if (!table.router) return refuse(std::move(report), table.trouble);
   if (const auto suspicion = suspicion_about(table, loaded.config.routing);
@@ -63,8 +104,10 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded)
     return refuse(std::move(report), reloaded.error().message);
 
+  report.changed = config::changed_keys(config_, loaded.config);
   report.summary = "routing table: " + table.diff.summary() + ", " +
-                   std::to_string(table.size.entries) + " entries";
+                   std::to_string(table.size.entries) + " entries; configuration: " +
+                   (report.changed.empty() ? std::string("no change") : listed(report.changed));
   use_table(table.router, table.size);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     shards_[i]->replace_options(loaded.config.queue);
@@ -81,10 +124,10 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   config_.tracking = loaded.config.tracking;
   watch_directories();
   for (const auto& key : for_later)
-    report.problems.push_back(config_.file + ": warning: needs a restart: " + key);
+    report.problems.push_back({false, config_.file + ": warning: needs a restart: " + key});
   report.applied = true;
   ops::log().info("reload: {}", report.summary);
-  for (const auto& problem : report.problems) ops::log().warn("reload: {}", problem);
+  log_problems(report);
   return report;
 }
 

@@ -168,10 +168,6 @@ std::future<void> GatewayShard::tell_queue(std::function<void(queue::Queue&)> te
   return coming;
 }
 
-std::optional<queue::QueueStats> GatewayShard::queue_stats(std::chrono::milliseconds patience) {
-  return ask_queue<queue::QueueStats>(patience, [](queue::Queue& queue) { return queue.stats(); });
-}
-
 void GatewayShard::request_beat() {
   asio::post(shard_.io,
              [this] { last_beat_ns_.store(shard_.timers.now().time_since_epoch().count()); });

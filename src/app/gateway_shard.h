@@ -1,7 +1,8 @@
 // One shard of the gateway: its thread and everything that lives on it.
 //
-// Owned by Gateway. Built and destroyed on the main thread; between start() and join() its contents
-// belong to its own thread, except what is atomic here.
+// Owned by Gateway. Built and destroyed on the main thread, later asked by it and the control
+// worker; between start() and join() its contents belong to its own thread, except what is atomic
+// here.
 #pragma once
 
 #include "waypost/config/config.h"
@@ -99,7 +100,6 @@ class GatewayShard {
   }
   /// Runs `tell(queue)` on the shard's thread, however late. The future: when it has.
   std::future<void> tell_queue(std::function<void(queue::Queue&)> tell);
-  std::optional<queue::QueueStats> queue_stats(std::chrono::milliseconds patience);
   /// Asks the thread to show that it is alive; last_beat() tells when it last did.
   void request_beat();
   SteadyTime last_beat() const;

@@ -5,6 +5,8 @@
 #include "app/gateway.h"
 #include "app/version.h"
 
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 
 namespace waypost::app {
@@ -14,132 +16,194 @@ namespace json = boost::json;
 constexpr std::chrono::milliseconds kShardPatience{500};
 constexpr std::chrono::seconds kShardSilence{20};
 constexpr std::chrono::seconds kTrackingPatience{2};
+constexpr std::chrono::seconds kControlSilence{10};  // until then it may just be slow
+constexpr std::chrono::minutes kLongPatience{10};    // reading all sources
+constexpr std::size_t kMostFields = 64 * 1024;
 
 std::int64_t unix_seconds(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
-admin::Answer json_answer(unsigned status, const json::value& value) {
-  return {status, "application/json", json::serialize(value) + "\n"};
+/// By name, over all shards that have answered.
+std::map<std::string, queue::NextHopState> sum_next_hops(const QueueSurvey& survey) {
+  std::map<std::string, queue::NextHopState> sums;
+  for (const auto& stats : survey) {
+    if (!stats) continue;
+    for (const auto& hop : stats->next_hops) {
+      auto& sum = sums[hop.name];
+      sum.ready += hop.ready;
+      sum.waiting += hop.waiting;
+      sum.active += hop.active;
+      sum.window += hop.window;
+      sum.suspended = sum.suspended || hop.suspended;
+      sum.consecutive_site_troubles += hop.consecutive_site_troubles;
+      sum.paused_until = std::max(sum.paused_until, hop.paused_until);
+      if (!hop.last_reply.empty()) sum.last_reply = hop.last_reply;
+    }
+  }
+  return sums;
 }
 
 }  // namespace
 
 std::vector<admin::Action> Gateway::actions() {
+  using Done = std::function<void(admin::Answer)>;
   std::vector<admin::Action> list;
-  list.push_back({"GET", "/metrics", true, [this](const admin::Call&) {
-                    refresh_gauges();
-                    return admin::Answer{200, "text/plain; version=0.0.4; charset=utf-8",
-                                         metrics_.serialize()};
-                  }});
-  list.push_back({"GET", "/healthz", true, [this](const admin::Call&) { return health(); }});
-  list.push_back({"GET", "/readyz", true, [this](const admin::Call&) { return ready(); }});
-  list.push_back({"GET", "/v1/status", false, [this](const admin::Call&) { return status(); }});
-  list.push_back({"POST", "/v1/explain", false, nullptr,
-                  [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
-                    explain(call.body, std::move(done));
-                  }});
   list.push_back({"POST", "/v1/reload", false, nullptr,
-                  [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
-                    reload(flag_of(object_of(call.body), "confirm_shrink"),
-                           [done = std::move(done)](const ReloadReport& report) {
-                             json::array problems;
-                             for (const auto& one : report.problems) problems.emplace_back(one);
-                             done(json_answer(report.applied ? 200 : 409,
-                                              {{"applied", report.applied},
-                                               {"summary", report.summary},
-                                               {"problems", std::move(problems)}}));
-                           });
-                  }});
+                  [this](const admin::Call& call, Done done) { reload_for(call, std::move(done)); },
+                  kMostFields, kLongPatience});
+  list.push_back({"GET", "/v1/explain", false, nullptr,
+                  [this](const admin::Call& call, Done done) { explain(call, std::move(done)); }});
   add_queue_actions(list);
   add_wave_actions(list);
   add_table_actions(list);
   add_directory_actions(list);
+  for (auto& action : list) action = control_->carry_out(std::move(action));
+  // These answer whatever else hangs: on the main thread, without waiting.
+  list.push_back({"GET", "/metrics", true, nullptr,
+                  [this](const admin::Call&, Done done) { metrics_answer(std::move(done)); }});
+  list.push_back({"GET", "/healthz", true, [this](const admin::Call&) { return health(); }});
+  list.push_back({"GET", "/readyz", true, nullptr,
+                  [this](const admin::Call&, Done done) { ready(std::move(done)); }});
+  list.push_back({"GET", "/v1/status", false, nullptr,
+                  [this](const admin::Call& call, Done done) { status(call, std::move(done)); }});
   return list;
+}
+
+void Gateway::metrics_answer(std::function<void(admin::Answer)> done) {
+  survey_queues(shards_, main_io_, kShardPatience,
+                [this, done = std::move(done)](const QueueSurvey& survey) {
+                  refresh_gauges(survey);
+                  done({200, "text/plain; version=0.0.4; charset=utf-8", metrics_.serialize()});
+                });
 }
 
 admin::Answer Gateway::health() {
   const auto spool = spool_->health();
   if (spool.read_only) {
-    return json_answer(
+    return answer_json(
         503,
         {{"status", "red"},
          {"spool", "read-only: " + spool.reason},
          {"what_to_do", "mend the disk, then restart waypost; what is held is still delivered"}});
   }
   if (spool.stuck)
-    return json_answer(
+    return answer_json(
         503, {{"status", "red"},
               {"spool", "the disk does not answer: a write or sync hangs"},
               {"what_to_do", "look at the disk; new mail gets 452 4.3.0 until it answers"}});
-  if (!alive()) return json_answer(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
-  return json_answer(200, {{"status", "green"}});
+  if (!alive()) return answer_json(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
+  return answer_json(200, {{"status", "green"}});
 }
 
-admin::Answer Gateway::ready() {
-  if (stopping_) return json_answer(503, {{"ready", false}, {"why", "shutting down"}});
-  if (!table_loaded_)
-    return json_answer(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
-  if (spool_->read_only())
-    return json_answer(503, {{"ready", false}, {"why", "the spool is read-only"}});
-  if (spool_->stuck())
-    return json_answer(503, {{"ready", false}, {"why", "the spool's disk does not answer"}});
-  if (!spool_->has_room())
-    return json_answer(503, {{"ready", false}, {"why", "too little free space for the spool"}});
-  return json_answer(200, {{"ready", true}});
+/// Empty: it takes mail.
+std::string Gateway::not_ready() const {
+  const auto standing = standing_.load();
+  if (stopping_) return "shutting down";
+  if (!standing->table_loaded) return "routing table: " + standing->table_trouble;
+  if (spool_->read_only()) return "the spool is read-only";
+  if (spool_->stuck()) return "the spool's disk does not answer";
+  if (!spool_->has_room()) return "too little free space for the spool";
+  return {};
 }
 
-admin::Answer Gateway::status() {
+void Gateway::ready(std::function<void(admin::Answer)> done) {
+  survey_queues(shards_, main_io_, kShardPatience,
+                [this, done = std::move(done)](const QueueSurvey& survey) {
+                  const std::string why = not_ready();
+                  json::object answer{{"ready", why.empty()}};
+                  if (!why.empty()) answer["why"] = why;
+                  json::array all;
+                  for (const auto& one : warnings(survey)) all.emplace_back(one);
+                  answer["warnings"] = std::move(all);
+                  done(answer_json(why.empty() ? 200 : 503, answer));
+                });
+}
+
+/// For people: what is wrong beside the question whether mail is taken.
+std::vector<std::string> Gateway::warnings(const QueueSurvey& survey) const {
+  std::vector<std::string> all = standing_.load()->warnings;
+  for (const auto shard : silent_shards(survey))
+    all.push_back("shard " + std::to_string(shard) + " does not answer");
+  const auto now = Clock::system().now();
+  for (const auto& [name, hop] : sum_next_hops(survey)) {
+    const std::string waits = std::to_string(hop.ready + hop.waiting) + " deliveries wait";
+    if (hop.suspended) all.push_back("next hop " + name + " is suspended by an operator; " + waits);
+    if (hop.paused_until > now)
+      all.push_back("next hop " + name + " is paused after trouble until " +
+                    routing::format_time(hop.paused_until) + "; " + waits +
+                    (hop.last_reply.empty() ? "" : "; last answer: " + hop.last_reply));
+  }
+  const auto task = control_->now();
+  const auto steady = Clock::system().steady_now();
+  if (task && steady - task->since >= kControlSilence)
+    all.push_back("commands wait: " + task->what + " hangs, a disk or a directory does not answer");
+  return all;
+}
+
+void Gateway::status(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
+  survey_queues(shards_, main_io_, kShardPatience,
+                [this, done = std::move(done)](const QueueSurvey& survey) {
+                  const auto answer = answer_json(200, status_json(survey));
+                  // Whoever waits for an empty queue reads the tracking log next: what is counted
+                  // here is in it.
+                  flush_tracking_then([done, answer] { done(answer); });
+                });
+}
+
+/// By the worker; if it or the disk hangs `done` is called all the same.
+void Gateway::flush_tracking_then(std::function<void()> done) {
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock>;
+  const auto timer = std::make_shared<Timer>(main_io_, kTrackingPatience);
+  timer->async_wait([done = std::move(done)](boost::system::error_code) { done(); });
+  control_->post("the tracking log", [this, timer] {
+    flush_tracking();
+    boost::asio::post(main_io_, [timer] { timer->cancel(); });
+  });
+}
+
+json::object Gateway::status_json(const QueueSurvey& survey) {
   const auto spool = spool_->health();
   const auto router = router_.get();
   json::object next_hops;
+  for (const auto& [name, hop] : sum_next_hops(survey)) {
+    json::object object{{"ready", hop.ready},         {"waiting", hop.waiting},
+                        {"active", hop.active},       {"window", hop.window},
+                        {"suspended", hop.suspended}, {"last_reply", hop.last_reply}};
+    if (hop.paused_until != WallTime{})
+      object["paused_until"] = routing::format_time(hop.paused_until);
+    next_hops[name] = std::move(object);
+  }
   std::uint64_t messages = 0;
   std::uint64_t held = 0;
-  for (auto& shard : shards_) {
-    const auto stats = shard->queue_stats(kShardPatience);
-    if (!stats) continue;
-    messages += stats->messages;
-    held += stats->held;
-    for (const auto& hop : stats->next_hops) {
-      auto& shown = next_hops[hop.name];
-      if (!shown.is_object())
-        shown = json::object{{"ready", 0},  {"waiting", 0},       {"active", 0},
-                             {"window", 0}, {"suspended", false}, {"last_reply", ""}};
-      auto& object = shown.as_object();
-      const auto add = [&object](std::string_view key, std::uint64_t n) {
-        object[key] = object[key].to_number<std::uint64_t>() + n;
-      };
-      add("ready", hop.ready);
-      add("waiting", hop.waiting);
-      add("active", hop.active);
-      add("window", hop.window);
-      if (hop.suspended) object["suspended"] = true;
-      if (hop.paused_until != WallTime{}) object["paused_until"] = unix_seconds(hop.paused_until);
-      if (!hop.last_reply.empty()) object["last_reply"] = hop.last_reply;
-    }
+  for (const auto& stats : survey) {
+    messages += stats ? stats->messages : 0;
+    held += stats ? stats->held : 0;
   }
-  // Whoever waits for an empty queue reads the tracking log next: what is counted here is in it.
-  flush_tracking();
-  return json_answer(
-      200,
-      {{"version", kVersion},
-       {"started_at", unix_seconds(started_at_)},
-       {"sessions", server_->sessions()},
-       {"table",
-        {{"entries", router->table().size()},
-         {"loaded_at", unix_seconds(router->loaded_at())},
-         {"trouble", table_trouble_}}},
-       {"queue", {{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}}},
-       {"spool",
-        {{"read_only", spool.read_only},
-         {"stuck", spool.stuck},
-         {"reason", spool.reason},
-         {"messages", spool.messages},
-         {"used_octets", spool.used_octets},
-         {"free_octets", spool.free_octets},
-         {"segments_live", spool.segments_live},
-         {"segments_spare", spool.segments_spare}}},
-       {"memory_for_content", {{"used", budget_.used()}, {"limit", budget_.limit()}}}});
+  json::array silent;
+  for (const auto shard : silent_shards(survey)) silent.emplace_back(shard);
+  return {{"version", kVersion},
+          {"started_at", routing::format_time(started_at_)},
+          {"sessions", server_->sessions()},
+          {"shards", {{"running", shards_.size()}, {"not_answering", std::move(silent)}}},
+          {"table",
+           {{"entries", router->table().size()},
+            {"loaded_at", routing::format_time(router->loaded_at())},
+            {"trouble", standing_.load()->table_trouble}}},
+          {"queue", {{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}}},
+          {"spool",
+           {{"read_only", spool.read_only},
+            {"stuck", spool.stuck},
+            {"reason", spool.reason},
+            {"messages", spool.messages},
+            {"used_octets", spool.used_octets},
+            {"free_octets", spool.free_octets},
+            {"segments_live", spool.segments_live},
+            {"segments_spare", spool.segments_spare}}},
+          {"memory_for_content_octets", {{"used", budget_.used()}, {"limit", budget_.limit()}}},
+          {"warnings", json::value_from(warnings(survey))}};
 }
 
 bool Gateway::flush_tracking() {
@@ -149,7 +213,7 @@ bool Gateway::flush_tracking() {
   return false;
 }
 
-void Gateway::refresh_gauges() {
+void Gateway::refresh_gauges(const QueueSurvey& survey) {
   const auto spool = spool_->health();
   metrics_.gauge("waypost_spool_read_only", "1 after a failed sync").set(spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_stuck", "1 while the spool's disk does not answer")
@@ -167,33 +231,28 @@ void Gateway::refresh_gauges() {
   metrics_.gauge("waypost_table_entries", "Entries of the routing table")
       .set(static_cast<std::int64_t>(router_.get()->table().size()));
   metrics_.gauge("waypost_table_loaded", "0 while no routing table could be loaded")
-      .set(table_loaded_ ? 1 : 0);
+      .set(standing_.load()->table_loaded ? 1 : 0);
   metrics_.gauge("waypost_table_loaded_timestamp_seconds", "When the table in use was loaded")
       .set(unix_seconds(router_.get()->loaded_at()));
-  std::map<std::string, queue::NextHopState> sums;
   std::int64_t held = 0;
   std::int64_t oldest = 0;
-  for (auto& shard : shards_) {
-    const auto stats = shard->queue_stats(kShardPatience);
-    if (!stats) continue;
-    held += static_cast<std::int64_t>(stats->held);
-    if (stats->oldest != WallTime{}) {
-      oldest = std::max(oldest, unix_seconds(Clock::system().now()) - unix_seconds(stats->oldest));
-    }
-    for (const auto& hop : stats->next_hops) {
-      auto& sum = sums[hop.name];
-      sum.ready += hop.ready;
-      sum.waiting += hop.waiting;
-      sum.active += hop.active;
-      sum.window += hop.window;
-      sum.suspended = sum.suspended || hop.suspended;
-      sum.consecutive_site_troubles += hop.consecutive_site_troubles;
-    }
+  for (std::size_t i = 0; i < survey.size(); ++i) {
+    metrics_
+        .gauge("waypost_shard_answers",
+               "0 while the shard does not answer in time: its part is "
+               "missing in the numbers of the queue",
+               {{"shard", std::to_string(i)}})
+        .set(survey[i] ? 1 : 0);
+    if (!survey[i]) continue;
+    held += static_cast<std::int64_t>(survey[i]->held);
+    if (survey[i]->oldest != WallTime{})
+      oldest =
+          std::max(oldest, unix_seconds(Clock::system().now()) - unix_seconds(survey[i]->oldest));
   }
   metrics_.gauge("waypost_queue_held_messages", "Messages held for a wave").set(held);
   metrics_.gauge("waypost_queue_oldest_seconds", "Age of the oldest message in the queue")
       .set(oldest);
-  for (const auto& [name, sum] : sums) {
+  for (const auto& [name, sum] : sum_next_hops(survey)) {
     const auto set = [&](std::string_view state, std::uint64_t n) {
       metrics_
           .gauge("waypost_queue_jobs", "Deliveries in the queue, by next hop and state",
@@ -227,7 +286,8 @@ bool Gateway::alive() const {
 std::string Gateway::status_line() const {
   if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
   if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
-  if (!table_loaded_) return "no routing table: " + table_trouble_;
+  const auto standing = standing_.load();
+  if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;
   return std::to_string(router_.get()->table().size()) + " routing entries, " +
          std::to_string(server_->sessions()) + " sessions, " +
          std::to_string(spool_->health().messages) + " messages in the spool";

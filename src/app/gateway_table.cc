@@ -6,8 +6,6 @@
 #include "app/answers.h"
 #include "app/gateway.h"
 
-#include <boost/asio/post.hpp>
-
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::size_t kEntriesAtOnce = 2000;
+constexpr std::chrono::minutes kLoadPatience{10};  // a million entries, a slow directory
 /// Below the shards: who loads a million entries must not delay mail, nor starve.
 constexpr int kLoaderNice = 10;
 
@@ -71,7 +70,7 @@ json::object diff_json(const routing::TableDiff& diff) {
 
 }  // namespace
 
-/// On a thread of its own; `done` runs on the main thread.
+/// On a thread of its own; `done` runs on the control worker's.
 void Gateway::load_table(const routing::Options& options, std::size_t names,
                          std::function<void(LoadedTable)> done) {
   if (loader_.joinable()) loader_.join();  // its `done` has run: one at a time
@@ -87,7 +86,7 @@ void Gateway::load_table(const routing::Options& options, std::size_t names,
     } else {
       loaded->trouble = router.error().message;
     }
-    boost::asio::post(main_io_, [loaded, done] { done(std::move(*loaded)); });
+    control_->post("a table that was loaded", [loaded, done] { done(std::move(*loaded)); });
   });
 }
 
@@ -158,19 +157,27 @@ void Gateway::load_first_table() {
 }
 
 void Gateway::add_table_actions(std::vector<admin::Action>& list) {
+  list.push_back({"GET",
+                  "/v1/table/stats",
+                  false,
+                  [this](const admin::Call& call) { return table_stats(call); },
+                  {},
+                  0,
+                  kLoadPatience});
   list.push_back(
-      {"POST", "/v1/table/stats", false, [this](const admin::Call&) { return table_stats(); }});
-  list.push_back({"POST", "/v1/table/who", false,
-                  [this](const admin::Call& call) { return table_who(call.body); }});
-  list.push_back({"POST", "/v1/table/entries", false,
-                  [this](const admin::Call& call) { return table_entries(call.body); }});
-  list.push_back({"POST", "/v1/table/diff", false, nullptr,
+      {"GET", "/v1/table/who", false, [this](const admin::Call& call) { return table_who(call); }});
+  list.push_back({"GET", "/v1/table/entries", false,
+                  [this](const admin::Call& call) { return table_entries(call); }});
+  list.push_back({"GET", "/v1/table/diff", false, nullptr,
                   [this](const admin::Call& call, std::function<void(admin::Answer)> done) {
-                    table_diff(call.body, std::move(done));
-                  }});
+                    table_diff(call, std::move(done));
+                  },
+                  0, kLoadPatience});
 }
 
-admin::Answer Gateway::table_stats() {
+admin::Answer Gateway::table_stats(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   const auto router = router_.get();
   const auto stats = routing::table_stats(*router, Clock::system().now());
   return answer_json(200,
@@ -186,10 +193,13 @@ admin::Answer Gateway::table_stats() {
                                   {"by_target_domain", json::value_from(stats.by_target_domain)}});
 }
 
-admin::Answer Gateway::table_who(std::string_view body) {
-  const std::string text = text_of(object_of(body), "address");
+admin::Answer Gateway::table_who(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  const std::string text = fields.text("address", admin::Need::required);
   const auto address = mail::parse_mailbox(text);
-  if (!address) return refuse_call(400, "'" + text + "': " + address.error().message);
+  if (!address && !text.empty())
+    fields.refuse("address", "can't be '" + text + "': " + address.error().message);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   const auto router = router_.get();
   json::array entries;
   for (const auto& entry : routing::entries_of_person(router->table(), *address))
@@ -198,8 +208,10 @@ admin::Answer Gateway::table_who(std::string_view body) {
 }
 
 /// A page of the whole table, in no order that means anything.
-admin::Answer Gateway::table_entries(std::string_view body) {
-  const std::uint64_t from = count_of(object_of(body), "from");
+admin::Answer Gateway::table_entries(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  const std::uint64_t from = fields.count("from").value_or(0);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   const auto router = router_.get();
   const WallTime now = Clock::system().now();
   std::uint64_t seen = 0;
@@ -215,8 +227,10 @@ admin::Answer Gateway::table_entries(std::string_view body) {
 }
 
 /// What a reload would change: the files as they lie there now against what runs.
-void Gateway::table_diff(std::string_view body, std::function<void(admin::Answer)> done) {
-  const auto names = static_cast<std::size_t>(count_of(object_of(body), "names"));
+void Gateway::table_diff(const admin::Call& call, std::function<void(admin::Answer)> done) {
+  auto fields = admin::Fields::of_query(call.query);
+  const auto names = static_cast<std::size_t>(fields.count("names").value_or(0));
+  if (const auto wrong = fields.finish(); !wrong.empty()) return done(refuse_fields(wrong));
   if (loading_) return done(refuse_call(409, "a table is being loaded; try again in a moment"));
   config::Loaded loaded = config::load_file(config_.file);
   if (!loaded.usable()) {

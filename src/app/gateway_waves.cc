@@ -1,13 +1,14 @@
 // Waves in the running gateway: what operators see of them, say to them, and what the schedule
 // brings. The states themselves are routing's; here they are put into use.
+#include "waypost/base/spelling.h"
 #include "waypost/ops/log.h"
-#include "waypost/routing/spelling.h"
 #include "waypost/routing/wave_plan.h"
 
 #include "app/answers.h"
 #include "app/gateway.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace waypost::app {
@@ -15,6 +16,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::size_t kMembersAtOnce = 2000;
+constexpr std::size_t kMostMembers = 1024 * 1024;  // octets of a command with its members
 
 json::object change_json(const routing::WaveChange& change) {
   json::object object{{"to", routing::to_string(change.to)}, {"by", change.by}};
@@ -41,30 +43,38 @@ json::object wave_json(const routing::Wave* wave, const std::string& name, std::
   return object;
 }
 
-Result<routing::WaveVerb> verb_of(const std::string& text) {
-  std::vector<std::string_view> known;
-  for (const auto verb :
-       {routing::WaveVerb::hold, routing::WaveVerb::activate, routing::WaveVerb::rollback,
-        routing::WaveVerb::reset, routing::WaveVerb::shadow, routing::WaveVerb::unshadow,
-        routing::WaveVerb::cancel}) {
-    if (routing::to_string(verb) == text) return verb;
-    known.push_back(routing::to_string(verb));
-  }
-  return fail(ErrorKind::invalid, "no such verb '" + text + "'" + routing::suggestion(text, known));
+constexpr std::array kVerbs = {routing::WaveVerb::hold,     routing::WaveVerb::activate,
+                               routing::WaveVerb::rollback, routing::WaveVerb::reset,
+                               routing::WaveVerb::shadow,   routing::WaveVerb::unshadow,
+                               routing::WaveVerb::cancel};
+
+/// nullopt: it is none, which the fields tell.
+std::optional<routing::WaveVerb> read_verb(admin::Fields& fields) {
+  std::array<std::string_view, kVerbs.size()> words;
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = routing::to_string(kVerbs[i]);
+  const std::string given = fields.word("verb", words, admin::Need::required);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (words[i] == given) return kVerbs[i];
+  return std::nullopt;
 }
 
 }  // namespace
 
 void Gateway::add_wave_actions(std::vector<admin::Action>& list) {
-  list.push_back({"GET", "/v1/waves", false, [this](const admin::Call&) { return list_waves(); }});
-  list.push_back({"POST", "/v1/wave/show", false,
-                  [this](const admin::Call& call) { return show_wave(call.body); }});
-  list.push_back({"POST", "/v1/wave/members", false,
-                  [this](const admin::Call& call) { return wave_members(call.body); }});
-  list.push_back({"POST", "/v1/wave/plan", false,
-                  [this](const admin::Call& call) { return plan_wave(call); }});
-  list.push_back({"POST", "/v1/wave/command", false,
-                  [this](const admin::Call& call) { return command_wave(call); }});
+  list.push_back(
+      {"GET", "/v1/waves", false, [this](const admin::Call& call) { return list_waves(call); }});
+  list.push_back(
+      {"GET", "/v1/wave/show", false, [this](const admin::Call& call) { return show_wave(call); }});
+  list.push_back({"GET", "/v1/wave/members", false,
+                  [this](const admin::Call& call) { return wave_members(call); }});
+  list.push_back(
+      {"GET", "/v1/wave/plan", false, [this](const admin::Call& call) { return plan_wave(call); }});
+  list.push_back({"POST",
+                  "/v1/wave/command",
+                  false,
+                  [this](const admin::Call& call) { return command_wave(call); },
+                  {},
+                  kMostMembers});
 }
 
 /// Counted once a table: a million entries take a moment.
@@ -95,10 +105,12 @@ std::string Gateway::unknown_wave(const std::string& name) {
     return "there is no wave '" + name +
            "': no entry of the table names one, nor does the "
            "section 'waves'";
-  return "there is no wave '" + name + "'" + routing::suggestion(name, known);
+  return "there is no wave '" + name + "'" + suggestion(name, known);
 }
 
-admin::Answer Gateway::list_waves() {
+admin::Answer Gateway::list_waves(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   const auto router = router_.get();
   const WallTime now = Clock::system().now();
   const auto& people = people_of_waves();
@@ -110,8 +122,10 @@ admin::Answer Gateway::list_waves() {
   return answer_json(200, json::object{{"waves", std::move(waves)}});
 }
 
-admin::Answer Gateway::show_wave(std::string_view body) {
-  const std::string name = text_of(object_of(body), "wave");
+admin::Answer Gateway::show_wave(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  const std::string name = fields.text("wave", admin::Need::required);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   if (const auto why = unknown_wave(name); !why.empty()) return refuse_call(404, why);
   const auto router = router_.get();
   const WallTime now = Clock::system().now();
@@ -148,14 +162,15 @@ admin::Answer Gateway::show_wave(std::string_view body) {
   return answer_json(200, answer);
 }
 
-/// A page: {"wave":"wave-3","from":0} gives `members` and, if there are more, `from`.
-admin::Answer Gateway::wave_members(std::string_view body) {
-  const json::object request = object_of(body);
-  const std::string name = text_of(request, "wave");
+/// A page: wave=wave-3&from=0 gives `members` and, if there are more, `from`.
+admin::Answer Gateway::wave_members(const admin::Call& call) {
+  auto fields = admin::Fields::of_query(call.query);
+  const std::string name = fields.text("wave", admin::Need::required);
+  const std::uint64_t from = fields.count("from").value_or(0);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   if (const auto why = unknown_wave(name); !why.empty()) return refuse_call(404, why);
   const auto router = router_.get();
   const WallTime now = Clock::system().now();
-  const std::uint64_t from = count_of(request, "from");
   std::uint64_t seen = 0;
   json::array members;
   router->table().for_each([&](const routing::Entry& entry) {
@@ -173,40 +188,48 @@ admin::Answer Gateway::wave_members(std::string_view body) {
   return answer_json(200, answer);
 }
 
-Result<routing::WaveCommand> Gateway::wave_command_of(const json::object& request) {
-  routing::WaveCommand command;
-  const auto verb = verb_of(text_of(request, "verb"));
-  if (!verb) return fail(verb.error());
-  command.verb = *verb;
-  command.wave = text_of(request, "wave");
-  command.reason = text_of(request, "reason");
-  command.queued = count_of(request, "queued");
-  command.said_at = Clock::system().now();
-  if (const auto text = text_of(request, "at"); !text.empty()) {
-    const auto at = routing::parse_time(text, command.said_at);
-    if (!at) return fail(at.error());
-    if (!routing::state_after(*verb))
-      return fail(ErrorKind::invalid, "'" + std::string(routing::to_string(*verb)) +
-                                          "' acts at once; it takes no time");
-    if (*at <= command.said_at && text != "now")
-      return fail(ErrorKind::invalid, routing::format_time(*at) +
-                                          " is over; leave the time out to "
-                                          "act now");
-    if (*at > command.said_at) command.at = *at;
-  }
-  if (const auto* members = request.if_contains("members"); members != nullptr) {
-    if (!members->is_array()) return fail(ErrorKind::invalid, "'members' must be a list");
-    for (const auto& one : members->as_array()) {
-      const std::string text = one.is_string() ? std::string(one.as_string()) : std::string();
-      const auto mailbox = mail::parse_mailbox(text);
-      auto key = mailbox ? routing::normalise_key(*mailbox) : fail(mailbox.error());
-      if (!key) return fail(ErrorKind::invalid, "'" + text + "': " + key.error().message);
-      command.members.push_back(std::move(*key));
-    }
+namespace {
+
+void read_time(admin::Fields& fields, routing::WaveCommand& command) {
+  const std::string text = fields.text("at");
+  if (text.empty()) return;
+  const auto at = routing::parse_time(text, command.said_at);
+  if (!at) return fields.refuse("at", "is no time that is clear: " + at.error().message);
+  if (!routing::state_after(command.verb))
+    return fields.refuse(
+        "at", "can't be: '" + std::string(routing::to_string(command.verb)) + "' acts at once");
+  if (*at <= command.said_at && text != "now")
+    return fields.refuse(
+        "at", "is over (" + routing::format_time(*at) + "); leave the time out to act now");
+  if (*at > command.said_at) command.at = *at;
+}
+
+void read_members(admin::Fields& fields, routing::WaveCommand& command) {
+  for (const std::string& text : fields.texts("members")) {
+    const auto mailbox = mail::parse_mailbox(text);
+    auto key = mailbox ? routing::normalise_key(*mailbox) : fail(mailbox.error());
+    if (!key) return fields.refuse("members", "can't have '" + text + "': " + key.error().message);
+    command.members.push_back(std::move(*key));
   }
   if (!command.members.empty() && (command.at || !routing::state_after(command.verb)))
-    return fail(ErrorKind::invalid,
-                "single people can be held, activated, rolled back and reset, and only at once");
+    fields.refuse("members",
+                  "can't be: single people can be held, activated, rolled back and "
+                  "reset, and only at once");
+}
+
+}  // namespace
+
+/// What is wrong is in `fields`.
+routing::WaveCommand Gateway::read_wave_command(admin::Fields& fields) {
+  routing::WaveCommand command;
+  command.said_at = Clock::system().now();
+  const auto verb = read_verb(fields);
+  if (verb) command.verb = *verb;
+  command.wave = fields.text("wave", admin::Need::required);
+  command.reason = fields.text("reason");
+  command.queued = fields.count("queued").value_or(0);
+  read_time(fields, command);
+  read_members(fields, command);
   return command;
 }
 
@@ -226,23 +249,26 @@ std::string Gateway::strangers_to_wave(const routing::WaveCommand& command) cons
 
 /// Reads and checks a command; an Answer says why it can't be.
 std::variant<routing::WaveCommand, admin::Answer> Gateway::checked_wave_command(
-    const admin::Call& call) {
-  auto command = wave_command_of(object_of(call.body));
-  if (!command) return refuse_call(400, command.error().message);
+    admin::Fields& fields, const std::string& by) {
+  routing::WaveCommand read = read_wave_command(fields);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
+  auto* const command = &read;
   if (const auto why = unknown_wave(command->wave); !why.empty()) return refuse_call(404, why);
   if (const auto why = strangers_to_wave(*command); !why.empty()) return refuse_call(400, why);
-  command->by = call.by;
+  command->by = by;
   command->people = command->members.size();
   if (command->members.empty()) {
     const auto count = people_of_waves().find(command->wave);
     if (count != people_of_waves_.end()) command->people = count->second;
   }
-  return std::move(*command);
+  return read;
 }
 
 /// What the command would change, by the very router that it would make.
 admin::Answer Gateway::plan_wave(const admin::Call& call) {
-  auto checked = checked_wave_command(call);
+  auto fields = admin::Fields::of_query(call.query);
+  const auto most = static_cast<std::size_t>(fields.count("names").value_or(0));
+  auto checked = checked_wave_command(fields, call.by);
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   const auto& command = std::get<routing::WaveCommand>(checked);
   const auto now = router_.get();
@@ -250,7 +276,6 @@ admin::Answer Gateway::plan_wave(const admin::Call& call) {
   commands.push_back(command);
   const auto then = now->with_waves(routing::Waves::make(config_.routing.waves, commands));
   const WallTime at = command.at.value_or(command.said_at);
-  const auto most = static_cast<std::size_t>(count_of(object_of(call.body), "names"));
   const auto plan = routing::plan_wave(*now, *then, command.wave, at, most);
   json::array moves;
   for (const auto& [move, count] : plan.moves)
@@ -277,7 +302,8 @@ admin::Answer Gateway::plan_wave(const admin::Call& call) {
 }
 
 admin::Answer Gateway::command_wave(const admin::Call& call) {
-  auto checked = checked_wave_command(call);
+  auto fields = admin::Fields::of_body(call.body);
+  auto checked = checked_wave_command(fields, call.by);
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   auto* const command = &std::get<routing::WaveCommand>(checked);
   const auto before = router_.get()->waves().find(command->wave);

@@ -2,6 +2,7 @@
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/directory_commands.h"
+#include "app/printable_output.h"
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
@@ -123,6 +124,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const waypost::app::PrintableOutput out(std::cout), errors(std::cerr);
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -1,8 +1,11 @@
 #include "app/queue_commands.h"
 
-#include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/queue/control_json.h"
+
+#include "app/answers.h"
+#include "app/daemon_calls.h"
+#include "app/times.h"
 
 #include <boost/json.hpp>
 
@@ -18,30 +21,18 @@ namespace {
 
 namespace json = boost::json;
 using queue::Verb;
-constexpr int kExitNothing = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const auto* found = object.if_contains(key);
-  return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
-}
+constexpr int kExitNothing = 1;
+constexpr const char* kWho = "waypost queue";
 
 std::int64_t number_of(const json::object& object, std::string_view key) {
   const auto* found = object.if_contains(key);
   return found != nullptr && found->is_number() ? found->to_number<std::int64_t>() : 0;
 }
 
-std::string clock_words(std::int64_t unix_seconds) {
-  const std::time_t at = unix_seconds;
-  std::tm parts{};
-  ::localtime_r(&at, &parts);
-  char text[40];
-  const auto size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &parts);
-  return {text, size};
-}
+WallTime wall_now() { return Clock::system().now(); }
 
-std::int64_t unix_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(Clock::system().now().time_since_epoch())
-      .count();
+std::int64_t seconds_between(WallTime from, WallTime to) {
+  return std::chrono::duration_cast<std::chrono::seconds>(to - from).count();
 }
 
 std::string span_words(std::int64_t seconds) {
@@ -86,44 +77,25 @@ Result<queue::Selector> selector_of(const QueueArguments& arguments) {
   return selector;
 }
 
-/// Asks slice by slice until the queue has been walked through.
-class Walk {
- public:
-  Walk(const CommandOptions& options, std::string path, const queue::Command& command)
-      : socket_(options.socket.empty() ? config::load_file(options.config_file).config.admin.socket
-                                       : options.socket),
-        path_(std::move(path)),
-        request_(json::parse(queue::to_json(command)).as_object()) {}
+/// What is selected, as the admin API names it; nothing is said as "all".
+json::object selection_of(const queue::Command& command) {
+  json::object selection = json::parse(queue::to_json(command.selector)).as_object();
+  if (selection.empty()) selection["all"] = true;
+  return selection;
+}
 
-  /// Calls `each` with every answer. The exit code; 0 if all went well.
-  int run(const std::function<void(const json::object&)>& each) {
-    for (;;) {
-      const auto answer = admin::request(socket_, "POST", path_, json::serialize(request_));
-      if (!answer) {
-        std::cerr << "waypost queue: " << answer.error().message << "\n";
-        return kExitUnavailable;
-      }
-      boost::system::error_code error;
-      const json::value value = json::parse(answer->body, error);
-      if (error || !value.is_object() || answer->status != 200) {
-        std::cerr << "waypost queue: "
-                  << (value.is_object() ? text_of(value.as_object(), "error") : answer->body)
-                  << "\n";
-        return answer->status == 400 ? kExitUsage : kExitFailed;
-      }
-      each(value.as_object());
-      if (!value.as_object().contains("from")) return 0;
-      request_["shard"] = value.at("shard");
-      request_["from"] = value.at("from");
-    }
-  }
+/// What POST takes: the selection is a group of its own.
+json::object request_of(const queue::Command& command) {
+  json::object request;
+  if (command.selector.everything())
+    request["all"] = true;
+  else
+    request["selector"] = selection_of(command);
+  if (!command.reason.empty()) request["reason"] = command.reason;
+  return request;
+}
 
- private:
-  std::string socket_, path_;
-  json::object request_;
-};
-
-void print_recipients(const json::object& message, std::int64_t now) {
+void print_recipients(const json::object& message, WallTime now) {
   for (const auto& value : message.at("open").as_array()) {
     const json::object& one = value.as_object();
     std::cout << "    " << text_of(one, "state") << "  " << text_of(one, "address");
@@ -132,27 +104,28 @@ void print_recipients(const json::object& message, std::int64_t now) {
     if (!text_of(one, "wave").empty()) std::cout << " (wave " << text_of(one, "wave") << ")";
     if (const auto attempts = number_of(one, "attempts"); attempts > 0)
       std::cout << ", tried " << attempts << (attempts == 1 ? " time" : " times");
-    if (const auto next = number_of(one, "next_attempt"); next > now)
-      std::cout << ", again in " << span_words(next - now);
+    if (const auto next = time_of(one, "next_attempt"); next && *next > now)
+      std::cout << ", again in " << span_words(seconds_between(now, *next));
     std::cout << "\n";
     if (!text_of(one, "why").empty()) std::cout << "        " << text_of(one, "why") << "\n";
   }
 }
 
-void print_line(const json::object& message, std::int64_t now) {
+void print_line(const json::object& message, WallTime now) {
   std::cout << text_of(message, "queue_id") << "  "
-            << span_words(now - number_of(message, "accepted_at")) << "  "
-            << octets_words(number_of(message, "size")) << "  " << text_of(message, "sender")
-            << "\n";
+            << span_words(seconds_between(time_of(message, "accepted_at").value_or(now), now))
+            << "  " << octets_words(number_of(message, "size")) << "  "
+            << text_of(message, "sender") << "\n";
   print_recipients(message, now);
 }
 
 int list(const QueueArguments& arguments, const queue::Command& command) {
   std::uint64_t messages = 0;
   std::uint64_t recipients = 0;
-  const std::int64_t now = unix_now();
-  const int code =
-      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+  const WallTime now = wall_now();
+  DaemonCalls daemon(arguments.common, kWho);
+  const bool good =
+      daemon.walk("/v1/queue/list", selection_of(command), [&](const json::object& answer) {
         for (const auto& message : answer.at("messages").as_array()) {
           ++messages;
           recipients += message.at("open").as_array().size();
@@ -164,7 +137,7 @@ int list(const QueueArguments& arguments, const queue::Command& command) {
         }
         std::cout.flush();
       });
-  if (code != 0) return code;
+  if (!good) return daemon.exit_code();
   if (!arguments.common.json)
     std::cout << messages << " messages, " << recipients << " recipients\n";
   return messages == 0 ? kExitNothing : 0;
@@ -200,9 +173,10 @@ void print_history(const std::string& path, const std::string& id, bool as_json)
 
 int show(const QueueArguments& arguments, const queue::Command& command) {
   bool found = false;
-  const std::int64_t now = unix_now();
-  const int code =
-      Walk(arguments.common, "/v1/queue/list", command).run([&](const json::object& answer) {
+  const WallTime now = wall_now();
+  DaemonCalls daemon(arguments.common, kWho);
+  const bool good =
+      daemon.walk("/v1/queue/list", selection_of(command), [&](const json::object& answer) {
         for (const auto& value : answer.at("messages").as_array()) {
           const json::object& message = value.as_object();
           found = true;
@@ -214,15 +188,15 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
                     << "message id  " << text_of(message, "message_id") << "\n"
                     << "sender      " << text_of(message, "sender") << "\n"
                     << "from        " << text_of(message, "client") << "\n"
-                    << "accepted    " << clock_words(number_of(message, "accepted_at")) << "\n"
-                    << "expires     " << clock_words(number_of(message, "expires_at")) << "\n"
+                    << "accepted    " << local_time(text_of(message, "accepted_at")) << "\n"
+                    << "expires     " << local_time(text_of(message, "expires_at")) << "\n"
                     << "size        " << octets_words(number_of(message, "size")) << "\n"
                     << "recipients  " << number_of(message, "recipients") << ", of which "
                     << number_of(message, "settled") << " are done\n";
           print_recipients(message, now);
         }
       });
-  if (code != 0) return code;
+  if (!good) return daemon.exit_code();
   if (!found && !arguments.common.json) std::cout << "not in the queue (any more)\n";
   const auto tracking = config::load_file(arguments.common.config_file).config.tracking.path;
   if (!tracking.empty()) {
@@ -246,17 +220,14 @@ int save(const std::string& path, std::string_view text) {
 int export_messages(const QueueArguments& arguments, const queue::Command& command) {
   std::error_code error;
   std::filesystem::create_directories(arguments.directory, error);
-  const std::string socket =
-      arguments.common.socket.empty()
-          ? config::load_file(arguments.common.config_file).config.admin.socket
-          : arguments.common.socket;
   std::uint64_t done = 0;
   int failed = 0;
-  const int code =
-      Walk(arguments.common, "/v1/queue/export", command).run([&](const json::object& answer) {
+  DaemonCalls daemon(arguments.common, kWho);
+  const bool good =
+      daemon.act_on_all("/v1/queue/export", request_of(command), [&](const json::object& answer) {
         for (const auto& message : answer.at("messages").as_array()) {
           const std::string id = text_of(message.as_object(), "queue_id");
-          const auto content = admin::request(socket, "POST", "/v1/queue/content", id);
+          const auto content = daemon.fetch("/v1/queue/content", {{"queue_id", id}});
           if (!content || content->status == 404) continue;  // delivered meanwhile
           const std::string path = arguments.directory + "/" + id;
           if (content->status != 200) {
@@ -269,7 +240,7 @@ int export_messages(const QueueArguments& arguments, const queue::Command& comma
           ++done;
         }
       });
-  if (code != 0) return code;
+  if (!good) return daemon.exit_code();
   std::cout << done << " messages written to " << arguments.directory << "\n";
   return failed != 0 ? failed : done == 0 ? kExitNothing : 0;
 }
@@ -278,8 +249,13 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
   std::int64_t messages = 0;
   std::int64_t recipients = 0;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  const int code =
-      Walk(arguments.common, "/v1/queue/control", command).run([&](const json::object& answer) {
+  json::object request = request_of(command);
+  request["verb"] = to_string(command.verb);
+  if (command.dry_run) request["dry_run"] = true;
+  if (!command.next_hop.empty()) request["next_hop"] = command.next_hop;
+  DaemonCalls daemon(arguments.common, kWho);
+  const bool good =
+      daemon.act_on_all("/v1/queue/control", request, [&](const json::object& answer) {
         messages += number_of(answer, "messages");
         recipients += number_of(answer, "recipients");
         if (arguments.common.json) std::cout << json::serialize(answer) << "\n";
@@ -288,10 +264,10 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
   if (terminal) std::cerr << "\r";
   if (!arguments.common.json) {
     std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ") << messages
-              << " messages, " << recipients << " recipients"
-              << (code != 0 ? " until it broke off" : "") << "\n";
+              << " messages, " << recipients << " recipients" << (good ? "" : " until it broke off")
+              << "\n";
   }
-  if (code != 0) return code;
+  if (!good) return daemon.exit_code();
   const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
   return messages == 0 && !standing ? kExitNothing : 0;
 }
@@ -309,9 +285,10 @@ int run_verb(const QueueArguments& arguments, Verb verb,
     return kExitUsage;
   }
   command.selector = std::move(*selector);
-  if (what == act && command.selector.everything() && !arguments.all) {
+  if (what == act && command.selector.everything() != arguments.all) {
     std::cerr << "waypost queue " << to_string(verb)
-              << ": nothing is selected; name what is meant, or say --all\n";
+              << (arguments.all ? ": --all can't stand beside a selection; say one of both\n"
+                                : ": nothing is selected; name what is meant, or say --all\n");
     return kExitUsage;
   }
   return what(arguments, command);

@@ -1,8 +1,8 @@
 #include "app/reconcile_command.h"
 
+#include "waypost/base/spelling.h"
 #include "waypost/config/config.h"
 #include "waypost/routing/reconcile.h"
-#include "waypost/routing/spelling.h"
 
 #include "app/reconcile_output.h"
 #include "app/waves_on_disk.h"
@@ -106,8 +106,7 @@ bool all_known(const char* option, const std::vector<std::string>& given, const 
   for (const auto& word : given) {
     if (std::find(words.begin(), words.end(), word) != words.end()) continue;
     complain() << option << ": '" << word << "' is not known"
-               << routing::suggestion(word,
-                                      std::vector<std::string_view>(words.begin(), words.end()))
+               << suggestion(word, std::vector<std::string_view>(words.begin(), words.end()))
                << "\n";
     return false;
   }

@@ -99,8 +99,7 @@ class MainLoop {
       ops::log().error("a shard has not answered for a long time; the watchdog is not fed");
     }
     gateway_.request_beats();
-    gateway_.apply_due_waves();
-    gateway_.judge_staleness();
+    gateway_.look_at_the_clock();
     notify_status(gateway_.status_line());
     const auto watchdog = watchdog_interval();
     const auto every =

@@ -115,7 +115,7 @@ int diff(const TableArguments& arguments) {
 
 int stats(const TableArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost table stats");
-  const auto answer = daemon.ask("/v1/table/stats", json::object{{"all", true}}, kLoadPatience);
+  const auto answer = daemon.ask("/v1/table/stats", {}, kLoadPatience);
   if (!answer) return daemon.exit_code();
   if (arguments.common.json) {
     std::cout << json::serialize(*answer) << "\n";

@@ -51,8 +51,7 @@ struct Queued {
 };
 
 bool count_queued(DaemonCalls& daemon, const std::string& wave, Queued& queued) {
-  const json::object request{{"verb", "flush"}, {"selector", json::object{{"wave", wave}}}};
-  return daemon.walk("/v1/queue/list", request, [&](const json::object& answer) {
+  return daemon.walk("/v1/queue/list", {{"wave", wave}}, [&](const json::object& answer) {
     for (const auto& message : answer.at("messages").as_array()) {
       ++queued.messages;
       for (const auto& one : message.at("open").as_array()) {
@@ -228,7 +227,7 @@ int act(const WaveArguments& arguments, const std::string& verb) {
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   json::object request = request_of(arguments, verb);
   request["queued"] = queued.recipients;
-  const auto answer = daemon.ask("/v1/wave/command", request);
+  const auto answer = daemon.act("/v1/wave/command", request);
   if (!answer) return daemon.exit_code();
   if (arguments.common.json) {
     std::cout << json::serialize(*answer) << "\n";

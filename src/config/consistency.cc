@@ -1,5 +1,5 @@
 // What only shows when all sections are read: names that lead nowhere, values that contradict.
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include "config/networks.h"
 #include "config/scalars.h"
@@ -188,7 +188,7 @@ class Consistency {
     for (const auto& hop : config_.next_hops) names.push_back(hop.name);
     if (std::find(names.begin(), names.end(), name) != names.end()) return;
     error(path, "'" + std::string(key) + "' names the next hop '" + name +
-                    "', which is not in next_hops" + routing::suggestion(name, names));
+                    "', which is not in next_hops" + suggestion(name, names));
   }
 
   void check_next_hop_names() {
@@ -266,7 +266,7 @@ class Consistency {
         error("routing.sources[" + std::to_string(i - by_hand) + "].directory",
               "there is no directory '" + source.directory + "'" +
                   (names.empty() ? "; describe it in a section 'directories'"
-                                 : routing::suggestion(source.directory, names)));
+                                 : suggestion(source.directory, names)));
     }
   }
 

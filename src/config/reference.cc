@@ -1,6 +1,9 @@
 // The reference of all keys, told by the reader itself.
 #include "config/schema.h"
 
+#include <map>
+#include <set>
+
 namespace waypost::config {
 namespace {
 
@@ -44,6 +47,53 @@ bool is_reloaded(std::string_view path) {
   return std::find(std::begin(kSections), std::end(kSections), section) != std::end(kSections);
 }
 
+using Values = std::map<std::string, std::string>;
+
+/// The keys of one named item, with their values.
+template <class Item>
+void add_item(Values& values, const std::string& path, Item item,
+              void (*read)(Section& section, Item& into)) {
+  std::vector<KeyDescription> keys;
+  Reading reading;
+  reading.check_files = false;
+  reading.described = &keys;
+  Section section(reading, nullptr, path, Place{});
+  read(section, item);
+  for (auto& key : keys) values[key.path] = std::move(key.default_value);
+}
+
+/// All that a reload takes over, by path; named items under their names.
+Values reloaded_values(const Config& config) {
+  Values values;
+  for (auto& key : keys_of(config)) {
+    const bool of_any_item =
+        key.path.find(".NAME") != std::string::npos || key.path.find("[]") != std::string::npos;
+    if (is_reloaded(key.path) && !of_any_item && !is_section(key))
+      values[key.path] = std::move(key.default_value);
+  }
+  for (const auto& hop : config.next_hops)
+    add_item(values, "next_hops." + hop.name, hop, &read_next_hop);
+  for (const auto& wave : config.routing.waves)
+    add_item(values, "waves." + wave.name, wave, &read_wave);
+  for (const auto& directory : config.directories)
+    add_item(values, "directories." + directory.name, directory, &read_directory);
+  return values;
+}
+
+/// "next_hops.exchange" of "next_hops.exchange.hosts"; empty: the key is of no item.
+std::string item_of(const std::string& path) {
+  for (const std::string_view list : {"next_hops.", "waves.", "directories."}) {
+    if (!path.starts_with(list)) continue;
+    return path.substr(0, path.find('.', list.size()));
+  }
+  return {};
+}
+
+bool has_item(const Values& values, const std::string& item) {
+  const auto found = values.lower_bound(item + ".");
+  return found != values.end() && found->first.starts_with(item + ".");
+}
+
 }  // namespace
 
 std::vector<KeyDescription> known_keys() { return keys_of({}); }
@@ -56,6 +106,28 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
     if (before[i].default_value != after[i].default_value && !is_reloaded(before[i].path))
       changed.push_back(before[i].path);
   }
+  return changed;
+}
+
+std::vector<std::string> changed_keys(const Config& running, const Config& wanted) {
+  const auto before = reloaded_values(running);
+  auto after = reloaded_values(wanted);
+  std::vector<std::string> changed;
+  for (const auto& [path, value] : after) {
+    const auto found = before.find(path);
+    if (found == before.end() || found->second != value) changed.push_back(path);
+  }
+  for (const auto& [path, value] : before)
+    if (!after.contains(path)) changed.push_back(path);
+  // What is new or gone is named once.
+  std::set<std::string> items;
+  std::erase_if(changed, [&](const std::string& path) {
+    const auto item = item_of(path);
+    if (item.empty() || (has_item(before, item) && has_item(after, item))) return false;
+    items.insert(item + (has_item(after, item) ? " (new)" : " (gone)"));
+    return true;
+  });
+  changed.insert(changed.end(), items.begin(), items.end());
   return changed;
 }
 

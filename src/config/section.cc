@@ -1,6 +1,6 @@
 #include "config/section.h"
 
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include "config/scalars.h"
 
@@ -259,11 +259,10 @@ std::size_t Section::choose(const Key& key, const std::vector<std::string_view>&
   if (value == nullptr) return words.size();
   const auto known = std::find(words.begin(), words.end(), value->text);
   if (known == words.end())
-    reading_.error(value->place, quoted(key.name) + " must be " + type + ", not " +
-                                     quoted(value->text) +
-                                     (routing::nearest_word(value->text, words).empty()
-                                          ? ""
-                                          : routing::suggestion(value->text, words)));
+    reading_.error(
+        value->place,
+        quoted(key.name) + " must be " + type + ", not " + quoted(value->text) +
+            (nearest_word(value->text, words).empty() ? "" : suggestion(value->text, words)));
   return static_cast<std::size_t>(known - words.begin());
 }
 
@@ -421,7 +420,7 @@ void Section::finish() {
     if (std::find(known_.begin(), known_.end(), item.key) != known_.end()) continue;
     reading_.error(item.place, "unknown key " + quoted(item.key) +
                                    (path_.empty() ? "" : " in " + quoted(path_)) +
-                                   routing::suggestion(item.key, known_));
+                                   suggestion(item.key, known_));
   }
 }
 

@@ -1,9 +1,12 @@
 #include "ops/json_text.h"
 
+#include "waypost/base/printable.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -21,28 +24,6 @@ constexpr std::array<bool, 256> kPlain = [] {
   for (std::size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
   return plain;
 }();
-
-/// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none (RFC 3629 §4).
-std::size_t utf8_length(std::string_view text) {
-  const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](std::size_t i, unsigned low, unsigned high) {
-    return i < text.size() && octet(i) >= low && octet(i) <= high;
-  };
-  const unsigned first = octet(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1, 0x80, 0xBF) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = first == 0xED ? 0x9F : 0xBF;
-    return follows(1, low, high) && follows(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-    return follows(1, low, high) && follows(2, 0x80, 0xBF) && follows(3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
-}
 
 char* put(char* at, std::string_view text) {
   std::memcpy(at, text.data(), text.size());
@@ -139,14 +120,19 @@ char* write_json_string(char* at, std::string_view text) {
     std::size_t i = plain_until(text, clean);
     std::size_t length = 0;
     while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80 &&
-           (length = utf8_length(text.substr(i))) > 0) {
+           (length = utf8_length(text.substr(i))) > 0 && hidden_length(text.substr(i)) == 0) {
       i = plain_until(text, i + length);
     }
     at = put(at, text.substr(clean, i - clean));
     if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
-    at = c < 0x80 ? write_escape(at, c) : put(at, kReplacement);
-    clean = i + 1;
+    length = c < 0x80 ? 0 : hidden_length(text.substr(i));
+    if (length > 0) {
+      at = put(at, escape_of(text.substr(i, length)));
+    } else {
+      at = c < 0x80 ? write_escape(at, c) : put(at, kReplacement);
+    }
+    clean = i + std::max<std::size_t>(length, 1);
   }
   *at++ = '"';
   return at;

@@ -16,8 +16,8 @@ constexpr std::size_t json_room(std::string_view text) { return 6 * text.size() 
 inline constexpr std::size_t kTimeRoom = 40, kNumberRoom = 20;
 
 /// Each writes where there is room (json_room, kTimeRoom, kNumberRoom) and returns the end.
-/// `text` quoted and escaped (RFC 8259 §7). Invalid UTF-8 becomes U+FFFD: the line is always valid
-/// JSON.
+/// `text` quoted and escaped (RFC 8259 §7), hidden characters too (base/printable.h). Invalid UTF-8
+/// becomes U+FFFD: the line is always valid JSON.
 char* write_json_string(char* at, std::string_view text);
 /// "2026-11-23T13:00:00.123456Z", quoted.
 char* write_json_time(char* at, WallTime when);

@@ -1,5 +1,7 @@
 #include "waypost/queue/control_json.h"
 
+#include "waypost/routing/waves.h"
+
 #include "queue/json_values.h"
 
 #include <array>
@@ -33,10 +35,6 @@ Result<Enum> word_of(const std::array<Enum, N>& all, const json::value& value,
     if (to_string(one) == *text) return one;
   }
   return fail(ErrorKind::invalid, "'" + *text + "' is no " + std::string(key));
-}
-
-std::int64_t unix_seconds(WallTime at) {
-  return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
 
 Result<> read_ids(const json::value& value, Selector& selector) {
@@ -177,15 +175,16 @@ std::string to_json(const ListedMessage& message) {
     set(recipient, "wave", one.wave);
     set(recipient, "why", one.why);
     if (one.attempts > 0) recipient["attempts"] = one.attempts;
-    if (one.next_attempt != WallTime{}) recipient["next_attempt"] = unix_seconds(one.next_attempt);
+    if (one.next_attempt != WallTime{})
+      recipient["next_attempt"] = routing::format_time(one.next_attempt);
     open.emplace_back(std::move(recipient));
   }
   return json::serialize(json::object{{"queue_id", message.id.to_string()},
                                       {"message_id", message.message_id},
                                       {"sender", message.sender},
                                       {"client", message.client},
-                                      {"accepted_at", unix_seconds(message.accepted_at)},
-                                      {"expires_at", unix_seconds(message.expires_at)},
+                                      {"accepted_at", routing::format_time(message.accepted_at)},
+                                      {"expires_at", routing::format_time(message.expires_at)},
                                       {"size", message.size},
                                       {"recipients", message.recipients},
                                       {"settled", message.settled},

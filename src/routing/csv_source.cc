@@ -1,5 +1,5 @@
 // CSV rows to entries: which column is what, and what people get wrong.
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include "routing/csv_reader.h"
 #include "routing/table_builder_impl.h"

@@ -1,6 +1,6 @@
 #include "routing/directory_person.h"
 
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include <algorithm>
 #include <array>

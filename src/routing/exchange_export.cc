@@ -1,6 +1,6 @@
 // Export-Csv of Exchange's recipients: which column is what, and what people get wrong.
+#include "waypost/base/spelling.h"
 #include "waypost/routing/exports.h"
-#include "waypost/routing/spelling.h"
 
 #include "routing/csv_reader.h"
 #include "routing/export_text.h"

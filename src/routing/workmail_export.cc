@@ -1,6 +1,6 @@
 // Pages of list-users and list-aliases to people with their addresses.
+#include "waypost/base/spelling.h"
 #include "waypost/routing/exports.h"
-#include "waypost/routing/spelling.h"
 
 #include "routing/export_text.h"
 #include "routing/workmail_json.h"

@@ -119,6 +119,98 @@ TEST_F(AdminServer, GarbageAndTooLargeBodiesEndTheConnectionOnly) {
   EXPECT_EQ(request(options_.socket_path, "GET", "/healthz")->body, "ok\n");
 }
 
+TEST_F(AdminServer, OverTcpNoBodyIsEverReadOrWaitedFor) {
+  start();
+  // Each is answered by its header alone; no octet of the body is sent.
+  for (const auto& [head, status] :
+       {std::pair{"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "403"},
+        std::pair{"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "405"},
+        std::pair{"PUT /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "404"},
+        std::pair{"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "413"},
+        std::pair{"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                  "411"}}) {
+    const auto answer = over_tcp(head);  // returns when the server closes
+    EXPECT_THAT(answer, HasSubstr(std::string("HTTP/1.1 ") + status)) << head;
+  }
+}
+
+TEST_F(AdminServer, BodiesHaveALimitForEachPath) {
+  actions_.push_back({"POST",
+                      "/v1/small",
+                      false,
+                      [](const Call&) { return Answer{200, "text/plain", "taken"}; },
+                      {},
+                      10});
+  start();
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/small", "0123456789")->status, 200u);
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/small", "0123456789a")->status, 413u);
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/echo", std::string(65'000, 'x'))->status,
+            200u);
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/echo", std::string(66'000, 'x'))->status,
+            413u);
+}
+
+TEST_F(AdminServer, FieldsStandWhereTheMethodHasThem) {
+  actions_.push_back({"GET", "/v1/query", false, [](const Call& call) {
+                        return Answer{200, "text/plain", std::string(call.query)};
+                      }});
+  start();
+  EXPECT_EQ(request(options_.socket_path, "GET", "/v1/query?a=b&c=d")->body, "a=b&c=d");
+  EXPECT_EQ(request(options_.socket_path, "GET", "/v1/query")->body, "");
+  EXPECT_EQ(request(options_.socket_path, "GET", "/v1/query", "{}")->status, 413u);
+  EXPECT_EQ(request(options_.socket_path, "POST", "/v1/echo?dry_run=true", "x")->status, 400u);
+}
+
+TEST_F(AdminServer, AHeadThatIsTooLongIsTold) {
+  start();
+  const std::string padding(10'000, 'x');
+  EXPECT_THAT(over_tcp("GET /healthz?" + padding + " HTTP/1.1\r\nHost: x\r\n\r\n"),
+              HasSubstr("HTTP/1.1 431"));
+}
+
+TEST_F(AdminServer, ManySilentConnectionsKeepNobodyOut) {
+  options_.http_limits.connections = 8;
+  start();
+  boost::asio::io_context io;
+  std::vector<std::unique_ptr<boost::asio::ip::tcp::socket>> silent;
+  for (int i = 0; i < 200; ++i) {
+    silent.push_back(std::make_unique<boost::asio::ip::tcp::socket>(io));
+    silent.back()->connect({boost::asio::ip::make_address("127.0.0.1"), server_->http_port()});
+  }
+  EXPECT_THAT(over_tcp("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              HasSubstr("\r\n\r\nok\n"));
+  // The first have been sent away: reading ends at once.
+  std::size_t closed = 0;
+  for (int i = 0; i < 192; ++i) {
+    char octet = 0;
+    boost::system::error_code error;
+    boost::asio::read(*silent[static_cast<std::size_t>(i)], boost::asio::buffer(&octet, 1), error);
+    closed += error ? 1 : 0;
+  }
+  EXPECT_EQ(closed, 192u);
+}
+
+TEST_F(AdminServer, WhoWaitsForAnAnswerIsNotSentAway) {
+  options_.http_limits.connections = 2;
+  std::vector<std::function<void(Answer)>> waiting;
+  actions_.push_back(
+      {"GET", "/later", true, nullptr, [&](const Call&, std::function<void(Answer)> done) {
+         waiting.push_back(std::move(done));
+         if (waiting.size() == 2)
+           boost::asio::post(io_, [&] {
+             for (auto& one : waiting) one(Answer{200, "text/plain", "late"});
+           });
+       }});
+  start();
+  std::string one;
+  std::thread first(
+      [&] { one = over_tcp("GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); });
+  const auto two = over_tcp("GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  first.join();
+  EXPECT_THAT(one, HasSubstr("late"));
+  EXPECT_THAT(two, HasSubstr("late"));
+}
+
 TEST_F(AdminServer, TheSocketIsNotForEverybody) {
   start();
   struct stat about{};

@@ -37,16 +37,22 @@ TEST(Explain, ARefusalHasNoTarget) {
 
 TEST(Explain, QuestionsNameWhatMakesNoSense) {
   const WallTime now{std::chrono::hours(24 * 365 * 50)};
-  const auto ask = [&](boost::json::object request) { return question_from(request, now); };
-  EXPECT_NE(ask({{"address", "nobody at all"}}).error().message.find("nobody at all"),
-            std::string::npos);
-  EXPECT_FALSE(ask({{"address", "bob@corp.example"}, {"at", "soon"}}));
-  EXPECT_FALSE(ask({{"address", "bob@corp.example"}, {"sender", "@@"}}));
-  const auto good = ask({{"address", "bob@corp.example"}, {"sender", "<>"}, {"at", "+2h"}});
-  ASSERT_TRUE(good);
-  EXPECT_EQ(good->at, now + std::chrono::hours(2));
-  ASSERT_TRUE(good->sender);
-  EXPECT_FALSE(*good->sender) << "the null reverse-path";
+  const auto ask = [&](std::string_view query, RouteQuestion* question = nullptr) {
+    auto fields = admin::Fields::of_query(query);
+    auto read = read_question(fields, now);
+    if (question != nullptr) *question = std::move(read);
+    return admin::sentence_of(fields.finish());
+  };
+  EXPECT_NE(ask("address=nobody%20at%20all").find("nobody at all"), std::string::npos);
+  EXPECT_NE(ask("address=bob@corp.example&at=soon").find("'at'"), std::string::npos);
+  EXPECT_NE(ask("address=bob@corp.example&sender=@@").find("'sender'"), std::string::npos);
+  EXPECT_NE(ask("address=bob@corp.example&szie=1").find("did you mean 'size'"), std::string::npos);
+  EXPECT_NE(ask("at=%2B2h").find("'address' is missing"), std::string::npos);
+  RouteQuestion good;
+  EXPECT_EQ(ask("address=bob@corp.example&sender=%3C%3E&at=%2B2h", &good), "");
+  EXPECT_EQ(good.at, now + std::chrono::hours(2));
+  ASSERT_TRUE(good.sender);
+  EXPECT_FALSE(*good.sender) << "the null reverse-path";
 }
 
 TEST(Explain, LimitsOnSizeAreOursFirstThenTheNextHops) {

@@ -33,6 +33,25 @@ TEST(NeedsRestart, NamesWhatNoReloadTakesOver) {
                                       "dns.servers", "admin.socket"}));
 }
 
+TEST(ChangedKeys, NamesWhatAReloadTakesOver) {
+  Config running;
+  running.next_hops.emplace_back().name = "workmail";
+  running.next_hops.emplace_back().name = "old";
+  running.routing.waves.emplace_back().name = "wave-3";
+  Config wanted = running;
+  EXPECT_TRUE(changed_keys(running, wanted).empty());
+  wanted.shards = 3;  // needs a restart
+  wanted.inbound.admission.networks = {"10.0.0.10"};
+  wanted.queue.expiry = std::chrono::hours(1);
+  wanted.next_hops[0].max_message_size = 5000;
+  wanted.next_hops[1].name = "exchange";
+  wanted.routing.waves[0].shadow = true;
+  EXPECT_EQ(changed_keys(running, wanted),
+            (std::vector<std::string>{"admission.networks", "next_hops.workmail.max_message_size",
+                                      "queue.expiry", "waves.wave-3.shadow",
+                                      "next_hops.exchange (new)", "next_hops.old (gone)"}));
+}
+
 TEST(Load, MinimalFileHasNoComplaints) {
   const auto loaded = load_minimal_and("");
   EXPECT_EQ(listed(loaded.diagnostics), "");

@@ -1,10 +1,12 @@
 """A disk or a thread that does not come back: health turns red, new mail is refused, and it passes when it answers."""
 
 import json
+import threading
 
 import pytest
 from conftest import message, wait_for
 from rig.programs import sanitized
+from rig.sink import UnixConnection
 
 pytestmark = pytest.mark.skipif(sanitized(), reason="a sanitized build can't be preloaded")
 
@@ -98,3 +100,77 @@ def test_a_shard_that_hangs(world, preload):
     wait_for(lambda: health(gateway)[0] == 200, "green health")
     assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
     gateway.wait_empty()
+
+
+class Call(threading.Thread):
+    """One request to the admin socket, which runs meanwhile."""
+
+    def __init__(self, gateway, method, url, fields=None):
+        super().__init__(daemon=True)
+        self.connection = UnixConnection(gateway.socket, timeout=120)
+        self.what = (method, url, json.dumps(fields) if fields else None)
+        self.start()
+
+    def run(self):
+        method, url, body = self.what
+        self.connection.request(method, url, body=body)
+        answer = self.connection.getresponse()
+        self.answer = answer.status, json.loads(answer.read())
+
+    def end(self):
+        self.join(timeout=120)
+        assert not self.is_alive(), f"no answer to {self.what}"
+        return self.answer
+
+
+@pytest.mark.parametrize("path, fields", [
+    ("/v1/wave/command", {"verb": "hold", "wave": "wave-3"}),
+    ("/v1/queue/control", {"verb": "suspend", "selector": {"wave": "wave-3"}})])
+def test_a_command_whose_disk_hangs_stops_nothing_else(world, preload, path, fields):
+    hanging = Hanging(world, preload)
+    workmail = world.sink()
+    gateway = world.gateway(workmail, start=False)
+    gateway.route(world.sink("old", name="old.local", tls=False), "unused.example", "old")
+    gateway.config["routing"]["pending_next_hop"] = "old"
+    gateway.write_table([("bob@corp.example", "bob@orgname.awsapps.com", "active", ""),
+                         ("eve@corp.example", "eve@orgname.awsapps.com", "", "wave-3")])
+    gateway.start(env=hanging.env)
+    hanging.hang("control")  # syncs of the control worker only: the road's disk is well
+    first = Call(gateway, "POST", path, fields)
+    hanging.wait("control")
+    second = Call(gateway, "POST", "/v1/wave/command", {"verb": "activate", "wave": "wave-3"})
+    # Health, numbers, status and mail go on, however long the disk takes.
+    assert health(gateway)[0] == 200
+    assert gateway.metric("waypost_table_entries") == 2
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    workmail.wait_messages(1)
+    assert gateway.status()["sessions"] >= 0
+    hanging.shift(12)
+    status, said = first.end()
+    assert status == 503 and said["done"] == "unknown" and "may still take effect" in said["error"], said
+    status, said = second.end()
+    assert status == 503 and said["done"] == "no" and path in said["error"], said
+    status, ready = gateway.get("/readyz")
+    assert status == 200 and any("commands wait" in one for one in json.loads(ready)["warnings"]), ready
+    assert health(gateway)[0] == 200
+    hanging.release("control")
+    # What had begun takes effect, what had not never does.
+    wait_for(lambda: not any("commands wait" in one for one in json.loads(gateway.get("/readyz")[1])["warnings"]),
+             "the worker to go on")
+    shown = json.loads(gateway.run("wave", "show", "wave-3", "--json").stdout)
+    assert [one["verb"] for one in shown["history"]] == (["hold"] if "wave" in path else []), shown
+    assert shown["state"] == ("migrating" if "wave" in path else "pending"), shown
+    gateway.stop()
+
+
+def test_numbers_and_status_name_the_shard_that_hangs(world, preload):
+    hanging = Hanging(world, preload)
+    gateway = world.gateway(world.sink(), users=["bob"], start=False, shards=1).start(env=hanging.env)
+    assert "waypost_shard_answers{shard=\"0\"} 1" in gateway.get("/metrics")[1]
+    hanging.hang("shard")
+    hanging.wait("shard")
+    assert "waypost_shard_answers{shard=\"0\"} 0" in gateway.get("/metrics")[1]
+    assert gateway.status()["shards"] == {"running": 1, "not_answering": [0]}
+    assert "shard 0 does not answer" in json.loads(gateway.get("/readyz")[1])["warnings"]
+    hanging.release("shard")
+    wait_for(lambda: gateway.status()["shards"]["not_answering"] == [], "the shard to answer")

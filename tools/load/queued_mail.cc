@@ -1,5 +1,6 @@
 #include "load/queued_mail.h"
 
+#include "waypost/admin/fields.h"
 #include "waypost/admin/server.h"
 #include "waypost/mail/address.h"
 
@@ -36,12 +37,9 @@ bool take_message(const json::value& value, QueuedMail& into) {
   return true;
 }
 
-std::string request_at(QueueCursor cursor) {
-  // The list is asked for like a command; its verb means nothing there.
-  return json::serialize(json::object{{"verb", "flush"},
-                                      {"selector", json::object{}},
-                                      {"shard", cursor.shard},
-                                      {"from", cursor.from}});
+std::string question_at(QueueCursor cursor) {
+  return "/v1/queue/list" +
+         admin::query_of({{"all", true}, {"shard", cursor.shard}, {"from", cursor.from}});
 }
 
 }  // namespace
@@ -79,7 +77,7 @@ Result<QueuedMail> ask_queued_mail(const std::string& socket) {
   QueuedMail mail;
   std::optional<QueueCursor> cursor = QueueCursor{};
   while (cursor) {
-    const auto answer = admin::request(socket, "POST", "/v1/queue/list", request_at(*cursor));
+    const auto answer = admin::request(socket, "GET", question_at(*cursor));
     if (!answer) return fail(ErrorKind::network, "--admin-socket: " + answer.error().message);
     if (answer->status != 200) {
       return fail(ErrorKind::protocol, "--admin-socket " + socket + ": /v1/queue/list answers " +

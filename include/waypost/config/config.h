@@ -96,6 +96,9 @@ struct KeyDescription {
 std::vector<KeyDescription> known_keys();
 /// Keys whose values differ and which only a restart takes over, as SECTION.KEY.
 std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
+/// Keys whose values differ and which a reload takes over: "admission.networks",
+/// "next_hops.workmail.tls"; "waves.wave-3 (new)".
+std::vector<std::string> changed_keys(const Config& running, const Config& wanted);
 /// The tables of docs/configuration.md.
 std::string reference_markdown();
 

@@ -1,4 +1,5 @@
-// LD_PRELOAD shim: while $HANG_DIR/sync exists, fdatasync does not come back; while $HANG_DIR/shard exists, the threads
+// LD_PRELOAD shim: while $HANG_DIR/sync exists, fdatasync does not come back, and while $HANG_DIR/control exists that of the
+// thread named control; while $HANG_DIR/shard exists, the threads
 // named shard-* don't either from waiting for events. $HANG_DIR/NAME.waits says that one of them hangs. Together with shifted_clock.c a test need not wait until that counts.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,6 +28,8 @@ int fdatasync(int fd) {
   static int (*real)(int);
   if (real == NULL) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
   hang_while("sync");
+  char name[16] = "";
+  if (pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strcmp(name, "control") == 0) hang_while("control");
   return real(fd);
 }
 

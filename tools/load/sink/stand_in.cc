@@ -10,6 +10,8 @@
 namespace waypost::sink {
 namespace {
 
+constexpr std::size_t kMostRules = 1024 * 1024;  // octets
+
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
   while (!text.empty()) {
@@ -74,18 +76,28 @@ admin::Answer plain(unsigned status, std::string body) {
 
 std::vector<admin::Action> StandIn::control_actions() {
   std::vector<admin::Action> actions;
-  actions.push_back({"POST", "/v1/rules", false, [this](const admin::Call& call) {
+  actions.push_back({"POST",
+                     "/v1/rules",
+                     false,
+                     [this](const admin::Call& call) {
                        const auto set = behaviour_.replace(lines_of(call.body));
                        return set ? plain(200, behaviour_.report())
                                   : plain(400, set.error().message + "\n");
-                     }});
-  actions.push_back({"POST", "/v1/rule", false, [this](const admin::Call& call) {
+                     },
+                     {},
+                     kMostRules});
+  actions.push_back({"POST",
+                     "/v1/rule",
+                     false,
+                     [this](const admin::Call& call) {
                        for (const auto& line : lines_of(call.body)) {
                          const auto set = behaviour_.add(line);
                          if (!set) return plain(400, set.error().message + "\n");
                        }
                        return plain(200, behaviour_.report());
-                     }});
+                     },
+                     {},
+                     kMostRules});
   actions.push_back({"GET", "/v1/rules", false,
                      [this](const admin::Call&) { return plain(200, behaviour_.report()); }});
   actions.push_back({"GET", "/v1/counters", false, [this](const admin::Call&) {

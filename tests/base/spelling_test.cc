@@ -1,10 +1,10 @@
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 
-namespace waypost::routing {
+namespace waypost {
 namespace {
 
 constexpr std::array<std::string_view, 4> kStates = {"pending", "migrating", "active",
@@ -45,4 +45,4 @@ TEST(NearestWord, SaysNothingWhenNothingIsNear) {
 }
 
 }  // namespace
-}  // namespace waypost::routing
+}  // namespace waypost

@@ -1,10 +1,10 @@
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
-namespace waypost::routing {
+namespace waypost {
 namespace {
 
 constexpr std::size_t kLongest = 64;
@@ -74,4 +74,4 @@ std::string suggestion(std::string_view word, std::span<const std::string_view> 
   return out;
 }
 
-}  // namespace waypost::routing
+}  // namespace waypost

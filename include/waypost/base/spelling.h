@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace waypost::routing {
+namespace waypost {
 
 /// Levenshtein distance with transpositions counted once; ASCII letters compare without case,
 /// '-' and ' ' as '_'. Words above 64 octets are infinitely far away.
@@ -18,4 +18,4 @@ std::string_view nearest_word(std::string_view word, std::span<const std::string
 /// "; did you mean 'active'?" or, if nothing is near, "; known are a, b and c".
 std::string suggestion(std::string_view word, std::span<const std::string_view> words);
 
-}  // namespace waypost::routing
+}  // namespace waypost
