@@ -6,7 +6,7 @@
 // end with 64 (EX_USAGE of sysexits.h) and name what was probably meant.
 #pragma once
 
-#include "waypost/routing/spelling.h"
+#include "waypost/base/spelling.h"
 
 #include <CLI/CLI.hpp>
 
@@ -39,7 +39,7 @@ inline Reached reached(const CLI::App& app, const std::string& program) {
 }
 
 inline std::string suggestion(std::string_view word, const std::vector<std::string>& known) {
-  return routing::suggestion(word, std::vector<std::string_view>(known.begin(), known.end()));
+  return waypost::suggestion(word, std::vector<std::string_view>(known.begin(), known.end()));
 }
 
 inline std::vector<std::string> commands_of(const CLI::App& app) {

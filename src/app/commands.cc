@@ -3,6 +3,7 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/passwords.h"
+#include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
 #include "app/explain.h"
@@ -185,7 +186,11 @@ int check(const CommandOptions& options) {
         routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
     for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
     good = router.has_value();
-    if (good) entries = (*router)->table().size();
+    if (good) {
+      entries = (*router)->table().size();
+      for (const auto& problem : routing::wave_problems(**router, Clock::system().now()))
+        std::cout << options.config_file << ": " << problem.to_string() << "\n";
+    }
   }
   if (!good) {
     std::cout << options.config_file << ": not usable; mend the errors above and check again\n";

@@ -16,6 +16,7 @@
 #include "waypost/inbound/server.h"
 #include "waypost/routing/directory_watch.h"
 #include "waypost/routing/table_facts.h"
+#include "waypost/routing/wave_facts.h"
 
 #include "app/control_worker.h"
 #include "app/gateway_shard.h"
@@ -31,6 +32,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -156,7 +158,12 @@ class Gateway {
   admin::Answer sync_directory(const admin::Call& call);
   // gateway_waves.cc
   void add_wave_actions(std::vector<admin::Action>& list);
-  const std::map<std::string, std::uint64_t>& people_of_waves();
+  const std::map<std::string, routing::WaveCount>& people_of_waves();
+  void name_all_addresses(routing::WaveCommand& command) const;
+  std::set<std::string> waves_touched(const routing::WaveCommand& command) const;
+  boost::json::object clocks_json(WallTime held_from) const;
+  void tell_outcome(const routing::Router& before, const routing::WaveCommand& command,
+                    boost::json::object& answer) const;
   std::string unknown_wave(const std::string& name);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
   static routing::WaveCommand read_wave_command(admin::Fields& fields);
@@ -196,8 +203,8 @@ class Gateway {
   DurableFile table_size_file_{Disk::system(), config_.spool.directory + "/table-size.json", 0640};
   std::optional<routing::TableSize> table_size_;  // of the last good table, also of the run before
   std::unique_ptr<routing::WaveJournal> wave_journal_;
-  WallTime waves_seen_at_{};                              // up to here scheduled changes are in use
-  std::map<std::string, std::uint64_t> people_of_waves_;  // of this table:
+  WallTime waves_seen_at_{};  // up to here scheduled changes are in use
+  std::map<std::string, routing::WaveCount> people_of_waves_;  // of this table:
   const routing::Table* counted_table_ = nullptr;
   WallTime counted_at_{};
   std::unique_ptr<routing::DirectoryWatch> directory_watch_;

@@ -1,5 +1,6 @@
 // Reload: everything that can fail comes first, then everything is put into use.
 #include "waypost/ops/log.h"
+#include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
 #include "app/gateway.h"
@@ -109,6 +110,9 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
                    std::to_string(table.size.entries) + " entries; configuration: " +
                    (report.changed.empty() ? std::string("no change") : listed(report.changed));
   use_table(table.router, table.size);
+  for (const auto& problem :
+       routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
+    report.problems.push_back(config_.file + ": " + problem.to_string());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));

@@ -147,6 +147,9 @@ void Gateway::load_first_table() {
   if (table_trouble_.empty()) {
     use_table(*router, loaded.size);
     ops::log().info("routing table: {} entries", loaded.size.entries);
+    for (const auto& problem :
+         routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
+      ops::log().warn("{}", problem.without_level());
     return;
   }
   ops::log().critical(

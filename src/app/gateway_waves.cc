@@ -6,9 +6,11 @@
 
 #include "app/answers.h"
 #include "app/gateway.h"
+#include "app/wave_view.h"
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 namespace waypost::app {
@@ -17,31 +19,7 @@ namespace {
 namespace json = boost::json;
 constexpr std::size_t kMembersAtOnce = 2000;
 constexpr std::size_t kMostMembers = 1024 * 1024;  // octets of a command with its members
-
-json::object change_json(const routing::WaveChange& change) {
-  json::object object{{"to", routing::to_string(change.to)}, {"by", change.by}};
-  if (change.at > WallTime{}) object["at"] = routing::format_time(change.at);
-  if (change.said_at > WallTime{}) object["said_at"] = routing::format_time(change.said_at);
-  if (!change.reason.empty()) object["reason"] = change.reason;
-  return object;
-}
-
-/// One wave in a line of `wave list`.
-json::object wave_json(const routing::Wave* wave, const std::string& name, std::uint64_t people,
-                       WallTime now) {
-  const auto state = wave != nullptr ? wave->state_at(now) : routing::EntryState::pending;
-  json::object object{{"wave", name}, {"state", routing::to_string(state)}, {"people", people}};
-  if (wave == nullptr) return object;
-  if (wave->shadow) object["shadow"] = true;
-  if (!wave->members.empty()) object["exceptions"] = wave->members.size();
-  if (wave->schedule_replaced) object["schedule_replaced"] = true;
-  if (const auto* next = wave->next_after(now)) object["next"] = change_json(*next);
-  const routing::WaveChange* since = nullptr;
-  for (const auto& change : wave->changes)
-    if (change.at <= now) since = &change;
-  if (since != nullptr) object["since"] = change_json(*since);
-  return object;
-}
+constexpr std::size_t kMostNamed = 50;             // people whom an answer names
 
 constexpr std::array kVerbs = {routing::WaveVerb::hold,     routing::WaveVerb::activate,
                                routing::WaveVerb::rollback, routing::WaveVerb::reset,
@@ -78,13 +56,10 @@ void Gateway::add_wave_actions(std::vector<admin::Action>& list) {
 }
 
 /// Counted once a table: a million entries take a moment.
-const std::map<std::string, std::uint64_t>& Gateway::people_of_waves() {
+const std::map<std::string, routing::WaveCount>& Gateway::people_of_waves() {
   const auto router = router_.get();
   if (counted_table_ != &router->table() || counted_at_ != router->loaded_at()) {
-    people_of_waves_.clear();
-    router->table().for_each([this](const routing::Entry& entry) {
-      if (!entry.wave.empty()) ++people_of_waves_[entry.wave];
-    });
+    people_of_waves_ = routing::count_waves(router->table());
     counted_table_ = &router->table();
     counted_at_ = router->loaded_at();
   }
@@ -115,10 +90,9 @@ admin::Answer Gateway::list_waves(const admin::Call& call) {
   const WallTime now = Clock::system().now();
   const auto& people = people_of_waves();
   json::array waves;
-  for (const auto& [name, count] : people)
-    waves.emplace_back(wave_json(router->waves().find(name), name, count, now));
+  for (const auto& [name, count] : people) waves.emplace_back(wave_json(*router, name, count, now));
   for (const auto& [name, wave] : router->waves().all())
-    if (!people.contains(name)) waves.emplace_back(wave_json(&wave, name, 0, now));
+    if (!people.contains(name)) waves.emplace_back(wave_json(*router, name, {}, now));
   return answer_json(200, json::object{{"waves", std::move(waves)}});
 }
 
@@ -131,8 +105,8 @@ admin::Answer Gateway::show_wave(const admin::Call& call) {
   const WallTime now = Clock::system().now();
   const auto* wave = router->waves().find(name);
   const auto count = people_of_waves().find(name);
-  json::object answer =
-      wave_json(wave, name, count == people_of_waves_.end() ? 0 : count->second, now);
+  json::object answer = wave_json(
+      *router, name, count == people_of_waves_.end() ? routing::WaveCount{} : count->second, now);
   std::map<std::string, std::uint64_t> states;
   std::map<std::string, std::uint64_t> sources;
   std::uint64_t own_state = 0;
@@ -151,14 +125,14 @@ admin::Answer Gateway::show_wave(const admin::Call& call) {
   }
   answer["history"] = std::move(history);
   if (wave != nullptr) {
-    json::array changes;
-    for (const auto& change : wave->changes) changes.emplace_back(change_json(change));
-    answer["changes"] = std::move(changes);
-    json::object exceptions;
-    for (const auto& [address, state] : wave->members)
-      exceptions[address] = routing::to_string(state);
-    if (!exceptions.empty()) answer["exception_states"] = std::move(exceptions);
+    answer["changes"] = changes_json(wave->changes);
+    if (wave->state_at(now) == routing::EntryState::migrating)
+      answer["clocks"] = clocks_json(wave->change_at(now).at);
   }
+  json::object exceptions;
+  for (const auto& [address, word] : words_of_wave(*router, name))
+    exceptions[address] = routing::to_string(word.state);
+  if (!exceptions.empty()) answer["exception_states"] = std::move(exceptions);
   return answer_json(200, answer);
 }
 
@@ -175,12 +149,7 @@ admin::Answer Gateway::wave_members(const admin::Call& call) {
   json::array members;
   router->table().for_each([&](const routing::Entry& entry) {
     if (entry.wave != name || seen++ < from || members.size() >= kMembersAtOnce) return;
-    json::object member{{"address", entry.address.to_string()},
-                        {"target", entry.target.to_string()},
-                        {"state", routing::to_string(router->state_of(entry, now))},
-                        {"place", entry.place.to_string()}};
-    if (entry.has_state) member["own_state"] = true;
-    members.emplace_back(std::move(member));
+    members.emplace_back(member_json(*router, entry, now));
   });
   json::object answer{{"people", seen}};
   if (from + members.size() < seen) answer["from"] = from + members.size();
@@ -211,6 +180,9 @@ void read_members(admin::Fields& fields, routing::WaveCommand& command) {
     if (!key) return fields.refuse("members", "can't have '" + text + "': " + key.error().message);
     command.members.push_back(std::move(*key));
   }
+  command.address_only = fields.flag("address_only");
+  if (command.address_only && command.members.empty())
+    fields.refuse("address_only", "is about single people; name them in 'members' (--member)");
   if (!command.members.empty() && (command.at || !routing::state_after(command.verb)))
     fields.refuse("members",
                   "can't be: single people can be held, activated, rolled back and "
@@ -238,8 +210,12 @@ std::string Gateway::strangers_to_wave(const routing::WaveCommand& command) cons
   const auto router = router_.get();
   for (const auto& member : command.members) {
     const auto entry = router->table().find(member);
+    const auto word = router->waves().words().find(member);
+    const bool renamed = command.verb == routing::WaveVerb::reset &&
+                         word != router->waves().words().end() && word->second.wave == command.wave;
+    if (!entry && renamed) continue;
     if (!entry) return "'" + member + "' is not in the table";
-    if (entry->wave != command.wave)
+    if (entry->wave != command.wave && !renamed)
       return "'" + member + "' (" + entry->place.to_string() + ") is " +
              (entry->wave.empty() ? "of no wave" : "of wave '" + entry->wave + "'") + ", not of '" +
              command.wave + "'";
@@ -256,12 +232,49 @@ std::variant<routing::WaveCommand, admin::Answer> Gateway::checked_wave_command(
   if (const auto why = unknown_wave(command->wave); !why.empty()) return refuse_call(404, why);
   if (const auto why = strangers_to_wave(*command); !why.empty()) return refuse_call(400, why);
   command->by = by;
-  command->people = command->members.size();
+  command->configured = routing::configured(config_.routing.waves, command->wave);
   if (command->members.empty()) {
     const auto count = people_of_waves().find(command->wave);
-    if (count != people_of_waves_.end()) command->people = count->second;
+    if (count != people_of_waves_.end()) {
+      command->people = count->second.people;
+      command->addresses = count->second.addresses;
+    }
+  } else {
+    name_all_addresses(*command);
   }
   return read;
+}
+
+/// A member is a person: all addresses with the same target, unless this one address is meant.
+void Gateway::name_all_addresses(routing::WaveCommand& command) const {
+  const auto router = router_.get();
+  const auto& table = router->table();
+  auto entries = routing::entries_of_people(table, command.members);
+  if (command.address_only)
+    std::erase_if(entries, [&](const routing::Entry& entry) {
+      const auto key = routing::normalise_key(entry.address);
+      return !key || std::find(command.members.begin(), command.members.end(), *key) ==
+                         command.members.end();
+    });
+  const auto count = routing::count_people(entries);
+  // A word about an address that has left the table can still be taken back.
+  std::set<std::string> keys(command.members.begin(), command.members.end());
+  for (const auto& entry : entries)
+    if (auto key = routing::normalise_key(entry.address)) keys.insert(std::move(*key));
+  command.members.assign(keys.begin(), keys.end());
+  command.people = count.people;
+  command.addresses = count.addresses;
+}
+
+/// When held mail runs out of time if it was accepted at `held_from`.
+json::object Gateway::clocks_json(WallTime held_from) const {
+  const auto seconds = [](Duration d) {
+    return std::chrono::duration_cast<std::chrono::seconds>(d).count();
+  };
+  return {{"held_from", routing::format_time(held_from)},
+          {"expiry_seconds", seconds(config_.queue.expiry)},
+          {"first_bounce_at", routing::format_time(held_from + config_.queue.expiry)},
+          {"delay_notice_seconds", seconds(config_.queue.delay_notice)}};
 }
 
 /// What the command would change, by the very router that it would make.
@@ -276,29 +289,18 @@ admin::Answer Gateway::plan_wave(const admin::Call& call) {
   commands.push_back(command);
   const auto then = now->with_waves(routing::Waves::make(config_.routing.waves, commands));
   const WallTime at = command.at.value_or(command.said_at);
-  const auto plan = routing::plan_wave(*now, *then, command.wave, at, most);
-  json::array moves;
-  for (const auto& [move, count] : plan.moves)
-    moves.emplace_back(json::object{{"from", routing::to_string(move.first)},
-                                    {"to", routing::to_string(move.second)},
-                                    {"people", count}});
-  json::array changes;
-  for (const auto& change : plan.changes)
-    changes.emplace_back(json::object{{"address", change.entry.address.to_string()},
-                                      {"from", routing::to_string(change.was)},
-                                      {"to", routing::to_string(change.will_be)},
-                                      {"target", change.target},
-                                      {"next_hop", change.next_hop},
-                                      {"place", change.entry.place.to_string()}});
-  return answer_json(200, json::object{{"wave", command.wave},
-                                       {"verb", routing::to_string(command.verb)},
-                                       {"at", routing::format_time(at)},
-                                       {"people", plan.people},
-                                       {"changed", plan.changed()},
-                                       {"moves", std::move(moves)},
-                                       {"changes", std::move(changes)},
-                                       {"conflict_count", plan.conflict_count},
-                                       {"conflicts", json::value_from(plan.conflicts)}});
+  const auto plan = routing::plan_wave(*now, *then, command.wave, command.members, at, most);
+  json::object answer = plan_json(plan);
+  answer["wave"] = command.wave;
+  answer["verb"] = routing::to_string(command.verb);
+  answer["at"] = routing::format_time(at);
+  answer["named"] = !command.members.empty();
+  if (const auto dropped =
+          dropped_between(now->waves(), then->waves(), command.wave, command.said_at);
+      !dropped.empty())
+    answer["dropped"] = changes_json(dropped);
+  if (command.verb == routing::WaveVerb::hold) answer["clocks"] = clocks_json(at);
+  return answer_json(200, answer);
 }
 
 admin::Answer Gateway::command_wave(const admin::Call& call) {
@@ -306,25 +308,77 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
   auto checked = checked_wave_command(fields, call.by);
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   auto* const command = &std::get<routing::WaveCommand>(checked);
-  const auto before = router_.get()->waves().find(command->wave);
+  const auto before = router_.get();
+  if (const auto why = out_of_place(before->waves(), *command); !why.empty())
+    return refuse_call(409, why);
+  const auto* wave = before->waves().find(command->wave);
   json::object answer{
       {"wave", command->wave},
       {"verb", routing::to_string(command->verb)},
       {"people", command->people},
-      {"state_before", routing::to_string(before != nullptr ? before->state_at(command->said_at)
-                                                            : routing::EntryState::pending)}};
+      {"addresses", command->addresses},
+      {"state_before", routing::to_string(wave != nullptr ? wave->state_at(command->said_at)
+                                                          : routing::EntryState::pending)}};
   if (command->at) answer["at"] = routing::format_time(*command->at);
-  if (auto kept = wave_journal_->append(*command); !kept)
-    return refuse_call(500, "nothing changed: " + kept.error().message);
-  router_.set(router_.get()->with_waves(
-      routing::Waves::make(config_.routing.waves, wave_journal_->commands())));
-  const std::string why = note_wave_command(*command);
-  if (!command->at) {
-    for (auto& shard : shards_) shard->apply_wave(command->wave, command->by, why);
+  const auto nothing = nothing_to_do(before->waves(), *command);
+  answer["changed"] = nothing.empty();
+  if (!nothing.empty()) {
+    answer["why"] = nothing;
+  } else {
+    if (auto kept = wave_journal_->append(*command); !kept)
+      return refuse_call(500, "nothing changed: " + kept.error().message);
+    router_.set(
+        before->with_waves(routing::Waves::make(config_.routing.waves, wave_journal_->commands())));
+    const std::string why = note_wave_command(*command);
+    if (!command->at)
+      for (const auto& name : waves_touched(*command))
+        for (auto& shard : shards_) shard->apply_wave(name, command->by, why);
   }
-  const auto* after = router_.get()->waves().find(command->wave);
-  if (after != nullptr) answer["state"] = routing::to_string(after->state_at(command->said_at));
+  tell_outcome(*before, *command, answer);
   return answer_json(200, answer);
+}
+
+/// People may be of another wave by now than the one that they are named for.
+std::set<std::string> Gateway::waves_touched(const routing::WaveCommand& command) const {
+  std::set<std::string> waves{command.wave};
+  const auto router = router_.get();
+  for (const auto& member : command.members)
+    if (const auto entry = router->table().find(member); entry && !entry->wave.empty())
+      waves.insert(entry->wave);
+  return waves;
+}
+
+/// What the command has brought about, and whom it has not reached.
+void Gateway::tell_outcome(const routing::Router& before, const routing::WaveCommand& command,
+                           json::object& answer) const {
+  const auto router = router_.get();
+  const auto now = command.said_at;
+  const auto* wave = router->waves().find(command.wave);
+  answer["state"] =
+      routing::to_string(wave != nullptr ? wave->state_at(now) : routing::EntryState::pending);
+  if (wave != nullptr)
+    if (auto scheduled = wave->scheduled_after(now); !scheduled.empty())
+      answer["scheduled"] = changes_json(scheduled);
+  if (const auto dropped = dropped_between(before.waves(), router->waves(), command.wave, now);
+      !dropped.empty())
+    answer["dropped"] = changes_json(dropped);
+  if (!command.members.empty()) {
+    json::array named;
+    for (const auto& member : command.members) {
+      if (named.size() >= kMostNamed) break;
+      const auto entry = router->table().find(member);
+      if (!entry) continue;
+      auto one = member_json(*router, *entry, now);
+      one["was"] = routing::to_string(before.state_of(*entry, now));
+      named.emplace_back(std::move(one));
+    }
+    answer["named"] = std::move(named);
+    return;
+  }
+  const auto state = routing::state_after(command.verb);
+  if (!state || command.at) return;
+  const auto others = routing::unmoved(*router, command.wave, *state, now, kMostNamed);
+  if (others.count > 0) answer["unmoved"] = unmoved_json(others);
 }
 
 /// Into the service log and the tracking log; gives the sentence.
@@ -332,8 +386,13 @@ std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
   std::string what =
       "wave '" + command.wave + "': " + std::string(routing::to_string(command.verb));
   if (command.at) what += " scheduled for " + routing::format_time(*command.at);
-  what += ", " + std::to_string(command.people) +
-          (command.members.empty() ? " people" : " people by name");
+  what += ", " + people_words(command.people, command.addresses);
+  if (!command.members.empty()) {
+    what += " by name: ";
+    for (std::size_t i = 0; i < std::min(command.members.size(), kMostNamed); ++i)
+      what += (i > 0 ? ", " : "") + command.members[i];
+    if (command.members.size() > kMostNamed) what += ", ...";
+  }
   if (!command.reason.empty()) what += " (" + command.reason + ")";
   ops::log().info("{}: {}", command.by, what);
   ops::TrackingEvent event;
@@ -344,7 +403,8 @@ std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
   const std::string action = "wave " + std::string(routing::to_string(command.verb));
   event.action = action;
   event.why = what;
-  event.recipients = static_cast<std::uint32_t>(command.people);
+  event.recipients =
+      static_cast<std::uint32_t>(command.addresses > 0 ? command.addresses : command.people);
   tracking_->write(event);
   return what;
 }

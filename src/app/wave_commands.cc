@@ -2,22 +2,16 @@
 
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/wave_output.h"
 
-#include <iomanip>
+#include <algorithm>
 #include <iostream>
+#include <map>
 
 namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-
-std::string sentence_of(const json::object& change) {
-  std::string words = text_of(change, "to");
-  if (const auto at = text_of(change, "at"); !at.empty()) words += " from " + at;
-  if (const auto by = text_of(change, "by"); !by.empty()) words += ", said by " + by;
-  if (const auto reason = text_of(change, "reason"); !reason.empty()) words += " (" + reason + ")";
-  return words;
-}
 
 json::object request_of(const WaveArguments& arguments, const std::string& verb) {
   json::object request{{"wave", arguments.wave}};
@@ -25,32 +19,11 @@ json::object request_of(const WaveArguments& arguments, const std::string& verb)
   if (!arguments.at.empty()) request["at"] = arguments.at;
   if (!arguments.reason.empty()) request["reason"] = arguments.reason;
   if (!arguments.members.empty()) request["members"] = json::value_from(arguments.members);
+  if (arguments.address_only) request["address_only"] = true;
   return request;
 }
 
-/// Recipients of this wave in the queue, by state.
-struct Queued {
-  std::uint64_t messages = 0, recipients = 0;
-  std::map<std::string, std::uint64_t> states;
-
-  json::object to_json() const {
-    return {
-        {"messages", messages}, {"recipients", recipients}, {"states", json::value_from(states)}};
-  }
-  std::string words() const {
-    if (recipients == 0) return "nothing";
-    std::string text =
-        std::to_string(recipients) + " recipients in " + std::to_string(messages) + " messages";
-    const char* separator = ": ";
-    for (const auto& [state, count] : states) {
-      text += separator + std::to_string(count) + " " + state;
-      separator = ", ";
-    }
-    return text;
-  }
-};
-
-bool count_queued(DaemonCalls& daemon, const std::string& wave, Queued& queued) {
+bool count_queued(DaemonCalls& daemon, const std::string& wave, WaveQueued& queued) {
   return daemon.walk("/v1/queue/list", {{"wave", wave}}, [&](const json::object& answer) {
     for (const auto& message : answer.at("messages").as_array()) {
       ++queued.messages;
@@ -71,136 +44,57 @@ int list(const WaveArguments& arguments) {
     for (const auto& wave : waves) std::cout << json::serialize(wave) << "\n";
     return waves.empty() ? kExitNo : 0;
   }
-  if (waves.empty()) std::cout << "no entry of the table is of a wave, and none is configured\n";
+  // Only of waves whose mail is held: each costs a walk through the queue.
+  std::map<std::string, std::uint64_t> held;
   for (const auto& value : waves) {
     const auto& wave = value.as_object();
-    std::cout << std::left << std::setw(24) << text_of(wave, "wave") << " " << std::setw(12)
-              << text_of(wave, "state") << " " << std::right << std::setw(8)
-              << count_of(wave, "people") << " people";
-    if (flag_of(wave, "shadow")) std::cout << "  shadow";
-    if (count_of(wave, "exceptions") > 0)
-      std::cout << "  " << count_of(wave, "exceptions") << " by name";
-    if (const auto* next = wave.if_contains("next"))
-      std::cout << "  " << sentence_of(next->as_object());
-    std::cout << "\n";
+    if (text_of(wave, "state") != "migrating") continue;
+    WaveQueued queued;
+    if (!count_queued(daemon, text_of(wave, "wave"), queued)) return daemon.exit_code();
+    held[text_of(wave, "wave")] = queued.states["held"];
   }
+  print_wave_list(waves, held);
   return waves.empty() ? kExitNo : 0;
-}
-
-void print_counts(const char* label, const json::object& counts) {
-  std::cout << label;
-  const char* separator = "";
-  for (const auto& [name, count] : counts) {
-    std::cout << separator << json::serialize(count) << " " << std::string_view(name);
-    separator = ", ";
-  }
-  std::cout << "\n";
-}
-
-void print_wave(const json::object& wave) {
-  std::cout << "wave        " << text_of(wave, "wave") << "\n"
-            << "state       " << text_of(wave, "state") << "\n";
-  if (const auto* since = wave.if_contains("since"))
-    std::cout << "            " << sentence_of(since->as_object()) << "\n";
-  if (const auto* next = wave.if_contains("next"))
-    std::cout << "next        " << sentence_of(next->as_object()) << "\n";
-  if (flag_of(wave, "shadow")) std::cout << "shadow      yes: the new route is logged, not used\n";
-  if (flag_of(wave, "schedule_replaced"))
-    std::cout << "schedule    that of the configuration is replaced by what was said since\n";
-  std::cout << "people      " << count_of(wave, "people") << "\n";
-  print_counts("states      ", wave.at("states").as_object());
-  if (count_of(wave, "with_own_state") > 0)
-    std::cout << "            " << count_of(wave, "with_own_state")
-              << " have a state of their own in their source\n";
-  if (const auto* exceptions = wave.if_contains("exception_states"))
-    for (const auto& [address, state] : exceptions->as_object())
-      std::cout << "by name     " << std::string_view(address) << " is "
-                << state.as_string().c_str() << "\n";
-  print_counts("sources     ", wave.at("sources").as_object());
 }
 
 int show(const WaveArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost wave show");
   auto answer = daemon.ask("/v1/wave/show", request_of(arguments, {}));
   if (!answer) return daemon.exit_code();
-  Queued queued;
+  WaveQueued queued;
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   if (arguments.common.json) {
     (*answer)["queued"] = queued.to_json();
     std::cout << json::serialize(*answer) << "\n";
     return 0;
   }
-  print_wave(*answer);
-  std::cout << "queued      " << queued.words() << "\nhistory\n";
-  for (const auto& value : answer->at("history").as_array()) {
-    const auto& said = value.as_object();
-    std::cout << "  " << text_of(said, "said_at") << "  " << text_of(said, "verb");
-    if (const auto at = text_of(said, "at"); !at.empty()) std::cout << " at " << at;
-    std::cout << ", " << count_of(said, "people") << " people, " << count_of(said, "queued")
-              << " queued, by " << text_of(said, "by");
-    if (const auto reason = text_of(said, "reason"); !reason.empty())
-      std::cout << " (" << reason << ")";
-    std::cout << "\n";
-  }
-  if (answer->at("history").as_array().empty()) std::cout << "  nobody has said anything yet\n";
+  print_wave(*answer, queued);
   return 0;
 }
 
 int members(const WaveArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost wave members");
-  std::uint64_t shown = 0;
+  std::vector<json::object> found;
   const bool good =
       daemon.walk("/v1/wave/members", request_of(arguments, {}), [&](const json::object& answer) {
         for (const auto& value : answer.at("members").as_array()) {
           const auto& member = value.as_object();
-          if (!arguments.state.empty() && text_of(member, "state") != arguments.state) continue;
-          ++shown;
-          if (arguments.common.json) {
-            std::cout << json::serialize(member) << "\n";
-            continue;
-          }
-          std::cout << text_of(member, "state") << (flag_of(member, "own_state") ? "*  " : "   ")
-                    << text_of(member, "address") << " -> " << text_of(member, "target") << "  "
-                    << text_of(member, "place") << "\n";
+          if (arguments.state.empty() || text_of(member, "state") == arguments.state)
+            found.push_back(member);
         }
       });
   if (!good) return daemon.exit_code();
-  if (!arguments.common.json)
-    std::cout << shown << " people (* has a state of its own in its source)\n";
-  return shown == 0 ? kExitNo : 0;
-}
-
-void print_plan(const json::object& plan, const Queued& queued) {
-  std::cout << "wave        " << text_of(plan, "wave") << ": " << text_of(plan, "verb")
-            << ", as of " << text_of(plan, "at") << "\n"
-            << "people      " << count_of(plan, "people") << ", of whom "
-            << count_of(plan, "changed") << " would change\n";
-  for (const auto& value : plan.at("moves").as_array()) {
-    const auto& move = value.as_object();
-    const bool same = text_of(move, "from") == text_of(move, "to");
-    std::cout << "            " << count_of(move, "people") << " "
-              << (same ? "stay " + text_of(move, "from")
-                       : text_of(move, "from") + " -> " + text_of(move, "to"))
-              << "\n";
-  }
-  std::cout << "queued      " << queued.words() << "\n"
-            << "conflicts   " << count_of(plan, "conflict_count") << "\n";
-  for (const auto& one : plan.at("conflicts").as_array())
-    std::cout << "  " << one.as_string().c_str() << "\n";
-  const auto& changes = plan.at("changes").as_array();
-  if (changes.empty()) return;
-  std::cout << "changes     "
-            << (changes.size() < count_of(plan, "changed")
-                    ? "the first " + std::to_string(changes.size()) + "; --names N shows more\n"
-                    : std::string("\n"));
-  for (const auto& value : changes) {
-    const auto& change = value.as_object();
-    std::cout << "  " << text_of(change, "address") << ": " << text_of(change, "from") << " -> "
-              << text_of(change, "to");
-    if (const auto hop = text_of(change, "next_hop"); !hop.empty())
-      std::cout << ", to " << text_of(change, "target") << " by " << hop;
-    std::cout << "\n";
-  }
+  std::sort(found.begin(), found.end(), [](const json::object& one, const json::object& other) {
+    const auto order = [](const json::object& member) {
+      return std::pair(text_of(member, "target"), text_of(member, "address"));
+    };
+    return order(one) < order(other);
+  });
+  if (arguments.common.json)
+    for (const auto& member : found) std::cout << json::serialize(member) << "\n";
+  else
+    print_wave_members(found);
+  return found.empty() ? kExitNo : 0;
 }
 
 /// 0: something would change, and nothing stands against it. 1: nothing would, or conflicts.
@@ -210,39 +104,30 @@ int plan(const WaveArguments& arguments) {
   request["names"] = arguments.names;
   auto answer = daemon.ask("/v1/wave/plan", request);
   if (!answer) return daemon.exit_code();
-  Queued queued;
+  WaveQueued queued;
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   if (arguments.common.json) {
     (*answer)["queued"] = queued.to_json();
     std::cout << json::serialize(*answer) << "\n";
   } else {
-    print_plan(*answer, queued);
+    print_wave_plan(*answer, queued, arguments.at);
   }
   return count_of(*answer, "changed") == 0 || count_of(*answer, "conflict_count") > 0 ? kExitNo : 0;
 }
 
 int act(const WaveArguments& arguments, const std::string& verb) {
   DaemonCalls daemon(arguments.common, "waypost wave " + verb);
-  Queued queued;
+  WaveQueued queued;
   if (!count_queued(daemon, arguments.wave, queued)) return daemon.exit_code();
   json::object request = request_of(arguments, verb);
   request["queued"] = queued.recipients;
   const auto answer = daemon.act("/v1/wave/command", request);
   if (!answer) return daemon.exit_code();
-  if (arguments.common.json) {
+  if (arguments.common.json)
     std::cout << json::serialize(*answer) << "\n";
-    return 0;
-  }
-  std::cout << text_of(*answer, "wave") << ": " << text_of(*answer, "verb");
-  if (const auto at = text_of(*answer, "at"); !at.empty()) {
-    std::cout << " at " << at << "; until then " << text_of(*answer, "state");
-  } else if (arguments.members.empty()) {
-    std::cout << ": " << text_of(*answer, "state_before") << " -> " << text_of(*answer, "state");
-  }
-  std::cout << ", " << count_of(*answer, "people")
-            << (arguments.members.empty() ? " people" : " people by name")
-            << "; queued: " << queued.words() << "\n";
-  return 0;
+  else
+    print_wave_outcome(*answer, queued, arguments.at);
+  return answer->contains("changed") && !flag_of(*answer, "changed") ? kExitNo : 0;
 }
 
 void add_common(CLI::App* command, WaveArguments& arguments, bool wants_wave) {
@@ -257,9 +142,14 @@ void add_common(CLI::App* command, WaveArguments& arguments, bool wants_wave) {
 
 void add_change(CLI::App* command, WaveArguments& arguments) {
   command->add_option("--at", arguments.at,
-                      "Not now but then: 2026-12-01T02:00:00Z, \"2026-12-01 02:00 Europe/Berlin\", "
-                      "+2h");
-  command->add_option("--member", arguments.members, "Only these people; may be given often");
+                      "Not now but then: \"2026-12-01 02:00 Europe/Berlin\", "
+                      "2026-12-01T02:00:00Z, +2h");
+  command->add_option(
+      "--member", arguments.members,
+      "Only these people, each with all addresses that have the same target; may be "
+      "given often");
+  command->add_flag("--address-only", arguments.address_only,
+                    "With --member: only the addresses that are given");
   command->add_option("--reason", arguments.reason, "For the journal and the tracking log");
 }
 

@@ -15,6 +15,7 @@ struct WaveArguments {
   CommandOptions common;
   std::string wave, verb, at, reason, state;
   std::vector<std::string> members;
+  bool address_only = false;
   std::uint64_t names = 20;
 };
 

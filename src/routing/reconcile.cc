@@ -98,10 +98,9 @@ class Judge {
   /// person and a state of the entry's own come before the wave, as in the router.
   EntryState state_of(const Entry& entry) const {
     if (options_.waves.empty()) return router_.state_of(entry, options_.at);
-    if (const auto* wave = router_.waves().find(entry.wave)) {
-      const auto person = wave->members.find(key_of(entry.address.to_string()));
-      if (person != wave->members.end()) return person->second;
-    }
+    const auto& words = router_.waves().words();
+    const auto person = words.find(key_of(entry.address.to_string()));
+    if (person != words.end()) return person->second.state;
     return entry.has_state ? entry.state : EntryState::active;
   }
 

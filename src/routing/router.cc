@@ -235,6 +235,7 @@ void TableRouter::decide_target_domain(Question& question) const {
   const auto& next_hop = question.meaning->next_hop;
   auto& decision = question.decision;
   if (const auto record = find_target_of(question)) {
+    if (refuse_unknown_wave(question, *record)) return;
     const auto standing = standing_of(*record, question.at);
     take_entry(question, *record, standing);
     const bool hold = standing.state == EntryState::migrating;

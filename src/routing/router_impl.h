@@ -83,7 +83,8 @@ class TableRouter final : public Router {
     enum class Source : std::uint8_t { person, entry, wave, silent_wave, none };
     EntryState state = EntryState::active;
     Source source = Source::none;
-    const Wave* wave = nullptr;  // nullptr: none, or nobody has said anything of it
+    const Wave* wave = nullptr;        // nullptr: none, or nobody has said anything of it
+    const MemberWord* word = nullptr;  // of a person
   };
 
   std::optional<Record> look_up(Question& question) const;
@@ -102,8 +103,9 @@ class TableRouter final : public Router {
   // router_states.cc
   Standing standing_of(const Record& record, WallTime at) const;
   template <class Key>
-  static Standing weigh(bool has_state, EntryState state, bool has_wave, const Wave* wave,
-                        WallTime at, Key key);
+  static Standing weigh(const Waves& waves, bool has_state, EntryState state, bool has_wave,
+                        const Wave* wave, WallTime at, Key key);
+  bool refuse_unknown_wave(Question& question, const Record& record) const;
   std::string describe(const Standing& standing, const std::string& wave_name, WallTime at) const;
   void take_entry(Question& question, const Record& record, const Standing& standing) const;
   mail::Mailbox target_for(Question& question, const CompactTable::Target& target) const;

@@ -22,25 +22,34 @@ std::string describe_change(const WaveChange& change) {
   return text;
 }
 
+std::string describe_word(const MemberWord& word) {
+  auto text = words(word.state) + ": said of this person alone by " + printable(word.by) + " at " +
+              format_time(word.said_at);
+  if (!word.reason.empty()) text += " (" + printable(word.reason) + ")";
+  return text;
+}
+
 }  // namespace
 
-/// `key`: makes the normalised key of the entry, only when somebody has been named.
+/// `key`: makes the normalised key of the entry, only when somebody has been named. A word about a
+/// person holds in whatever wave the table has this person by now.
 template <class Key>
-TableRouter::Standing TableRouter::weigh(bool has_state, EntryState state, bool has_wave,
-                                         const Wave* wave, WallTime at, Key key) {
-  if (wave != nullptr && !wave->members.empty()) {
-    const auto person = wave->members.find(key());
-    if (person != wave->members.end()) return {person->second, Standing::Source::person, wave};
+TableRouter::Standing TableRouter::weigh(const Waves& waves, bool has_state, EntryState state,
+                                         bool has_wave, const Wave* wave, WallTime at, Key key) {
+  if (!waves.words().empty()) {
+    const auto word = waves.words().find(key());
+    if (word != waves.words().end())
+      return {word->second.state, Standing::Source::person, wave, &word->second};
   }
-  if (has_state) return {state, Standing::Source::entry, wave};
-  if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave};
-  if (has_wave) return {EntryState::pending, Standing::Source::silent_wave, nullptr};
-  return {EntryState::active, Standing::Source::none, nullptr};
+  if (has_state) return {state, Standing::Source::entry, wave, nullptr};
+  if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave, nullptr};
+  if (has_wave) return {EntryState::pending, Standing::Source::silent_wave, nullptr, nullptr};
+  return {EntryState::active, Standing::Source::none, nullptr, nullptr};
 }
 
 TableRouter::Standing TableRouter::standing_of(const Record& record, WallTime at) const {
-  return weigh(record.has_state, record.state, record.wave != 0, wave_by_number_[record.wave], at,
-               [&] {
+  return weigh(*waves_, record.has_state, record.state, record.wave != 0,
+               wave_by_number_[record.wave], at, [&] {
                  const auto& table = *core_->table;
                  std::string key(record.key_local);
                  key += '@';
@@ -50,7 +59,7 @@ TableRouter::Standing TableRouter::standing_of(const Record& record, WallTime at
 
 EntryState TableRouter::state_of(const Entry& entry, WallTime at) const {
   const auto* wave = entry.wave.empty() ? nullptr : waves_->find(entry.wave);
-  return weigh(entry.has_state, entry.state, !entry.wave.empty(), wave, at,
+  return weigh(*waves_, entry.has_state, entry.state, !entry.wave.empty(), wave, at,
                [&] {
                  auto key = normalise_key(entry.address);
                  return key ? std::move(*key) : std::string();
@@ -60,10 +69,15 @@ EntryState TableRouter::state_of(const Entry& entry, WallTime at) const {
 
 std::string TableRouter::describe(const Standing& standing, const std::string& wave_name,
                                   WallTime at) const {
+  std::string text;
   switch (standing.source) {
     case Standing::Source::person:
-      return words(standing.state) + ": an operator has said so of this person alone (wave " +
-             quoted(wave_name) + " is " + words(standing.wave->state_at(at)) + ")";
+      text = describe_word(*standing.word);
+      if (standing.wave != nullptr)
+        text += "; wave " + quoted(wave_name) + " is " + words(standing.wave->state_at(at));
+      if (standing.word->wave != wave_name)
+        text += "; it was of wave " + quoted(standing.word->wave) + " then";
+      return text;
     case Standing::Source::entry:
       return words(standing.state) + ": written in the entry" +
              (wave_name.empty() ? std::string()
@@ -76,11 +90,7 @@ std::string TableRouter::describe(const Standing& standing, const std::string& w
     case Standing::Source::wave:
       break;
   }
-  const WaveChange* current = nullptr;
-  for (const auto& change : standing.wave->changes)
-    if (change.at <= at) current = &change;
-  auto text = "wave " + quoted(wave_name) + " is " +
-              (current != nullptr ? describe_change(*current) : words(standing.state));
+  text = "wave " + quoted(wave_name) + " is " + describe_change(standing.wave->change_at(at));
   if (const auto* next = standing.wave->next_after(at))
     text += "; it becomes " + words(next->to) + " at " + format_time(next->at) + ", said by " +
             printable(next->by);
@@ -96,7 +106,25 @@ void TableRouter::take_entry(Question& question, const Record& record,
   question.note("state", [&] { return describe(standing, decision.wave, question.at); });
 }
 
+/// What operators have said of waves is not known: an old state may be the wrong system.
+bool TableRouter::refuse_unknown_wave(Question& question, const Record& record) const {
+  if (waves_->trouble().empty() || record.wave == 0) return false;
+  const auto& wave = core_->table->wave_name(record.wave);
+  question.decision.wave = wave;
+  question.decision.place = core_->table->place_of(record);
+  question.note("state", [&] {
+    return "what wave " + quoted(wave) + " is is not known: " + waves_->trouble();
+  });
+  question.refuse(451, mail::status::spool_trouble,
+                  "<" + printable(question.decision.original) +
+                      ">: where this mailbox is is not known at the moment; try again later",
+                  question.found(" of wave " + quoted(wave) +
+                                 ", whose state is not known: " + waves_->trouble()));
+  return true;
+}
+
 void TableRouter::decide_for_entry(Question& question, const Record& record) const {
+  if (refuse_unknown_wave(question, record)) return;
   const auto standing = standing_of(record, question.at);
   take_entry(question, record, standing);
   if (standing.state == EntryState::pending || standing.state == EntryState::rolled_back)

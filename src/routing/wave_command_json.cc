@@ -68,6 +68,53 @@ Result<> take_members(const json::object& object, std::vector<std::string>& memb
   return {};
 }
 
+Result<> take_flag(const json::object& object, std::string_view name, bool& out) {
+  const auto* value = object.if_contains(name);
+  if (value == nullptr) return {};
+  if (!value->is_bool()) return nonsense(name, "it is neither true nor false");
+  out = value->as_bool();
+  return {};
+}
+
+Result<std::optional<EntryState>> take_state(const json::object& object) {
+  std::string name;
+  if (auto taken = take_text(object, "state", name); !taken) return fail(taken.error());
+  if (!object.contains("state")) return std::nullopt;
+  for (const auto state :
+       {EntryState::pending, EntryState::migrating, EntryState::active, EntryState::rolled_back})
+    if (name == to_string(state)) return state;
+  return nonsense("state", "known are pending, migrating, active and rolled_back");
+}
+
+Result<std::optional<WaveConfigured>> take_configured(const json::object& object) {
+  const auto* value = object.if_contains("configured");
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_object()) return nonsense("configured", "it is no object");
+  const auto& inner = value->as_object();
+  WaveConfigured configured;
+  const auto state = take_state(inner);
+  if (!state) return fail(state.error());
+  configured.state = *state;
+  const auto hold_at = take_time(inner, "hold_at");
+  if (!hold_at) return fail(hold_at.error());
+  configured.hold_at = *hold_at;
+  const auto activate_at = take_time(inner, "at");
+  if (!activate_at) return fail(activate_at.error());
+  configured.activate_at = *activate_at;
+  if (auto taken = take_flag(inner, "shadow", configured.shadow); !taken)
+    return fail(taken.error());
+  return configured;
+}
+
+json::object configured_json(const WaveConfigured& configured) {
+  json::object object;
+  if (configured.state) object["state"] = to_string(*configured.state);
+  if (configured.hold_at) object["hold_at"] = exact_time(*configured.hold_at);
+  if (configured.activate_at) object["at"] = exact_time(*configured.activate_at);
+  if (configured.shadow) object["shadow"] = true;
+  return object;
+}
+
 Result<WaveVerb> take_verb(const json::object& object) {
   std::string name;
   if (auto taken = take_text(object, "verb", name); !taken) return fail(taken.error());
@@ -102,7 +149,10 @@ std::string to_json(const WaveCommand& command) {
     line["members"] = json::array(command.members.begin(), command.members.end());
   if (!command.by.empty()) line["by"] = command.by;
   if (!command.reason.empty()) line["reason"] = command.reason;
+  if (command.address_only) line["address_only"] = true;
+  if (command.configured) line["configured"] = configured_json(*command.configured);
   line["people"] = command.people;
+  if (command.addresses > 0) line["addresses"] = command.addresses;
   line["queued"] = command.queued;
   return json::serialize(line);
 }
@@ -124,11 +174,16 @@ Result<WaveCommand> wave_command_from_json(std::string_view text) {
   const auto at = take_time(object, "at");
   if (!at) return fail(at.error());
   command.at = *at;
+  const auto configured = take_configured(object);
+  if (!configured) return fail(configured.error());
+  command.configured = *configured;
   for (const auto& taken :
        {take_text(object, "wave", command.wave), take_text(object, "by", command.by),
         take_text(object, "reason", command.reason), take_members(object, command.members),
-        take_count(object, "people", command.people), take_count(object, "queued", command.queued),
-        check(command)})
+        take_count(object, "people", command.people),
+        take_count(object, "addresses", command.addresses),
+        take_count(object, "queued", command.queued),
+        take_flag(object, "address_only", command.address_only), check(command)})
     if (!taken) return fail(taken.error());
   return command;
 }

@@ -1,4 +1,5 @@
 // Times as operators write them: RFC 3339, a local time with its zone, or from now on.
+#include "waypost/routing/local_time.h"
 #include "waypost/routing/waves.h"
 
 #include "routing/instant.h"
@@ -172,6 +173,13 @@ Result<WallTime> from_now(std::string_view whole, std::string_view rest, WallTim
   return now + std::chrono::seconds(seconds);
 }
 
+/// Night shifts have been an hour or two off by what "02:00" was taken for.
+std::unexpected<Error> without_zone(std::string_view whole) {
+  const std::string time(whole);
+  return no_time(whole, "its time zone is missing; write '" + time + " " + local_zone() +
+                            "' (this machine's zone) or '" + time + " UTC'");
+}
+
 }  // namespace
 
 Result<WallTime> parse_instant(std::string_view text) {
@@ -193,7 +201,7 @@ Result<WallTime> parse_time(std::string_view text, WallTime now) {
   Scanner scanner{whole};
   const auto local = take_date_and_time(whole, scanner, false);
   if (!local) return fail(local.error());
-  if (scanner.rest.empty()) return as_utc(*local);
+  if (scanner.rest.empty()) return without_zone(whole);
   if (scanner.rest.front() != ' ') {
     const auto at = take_offset(whole, scanner, *local);
     if (!at) return fail(at.error());

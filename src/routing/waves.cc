@@ -18,73 +18,126 @@ Wave fresh_wave(const std::string& name, EntryState state) {
   return wave;
 }
 
-/// Of two changes at one time, the one that was said later counts.
-void insert_change(Wave& wave, WaveChange change) {
+/// Behind the base, by time; of two changes at one time, the one that was said later counts.
+void schedule(Wave& wave, WaveChange change) {
+  const auto scheduled = wave.changes.begin() + static_cast<std::ptrdiff_t>(wave.base) + 1;
   const auto place =
-      std::upper_bound(wave.changes.begin(), wave.changes.end(), change.at,
+      std::upper_bound(scheduled, wave.changes.end(), change.at,
                        [](WallTime at, const WaveChange& known) { return at < known.at; });
   wave.changes.insert(place, std::move(change));
 }
 
-/// What was to come after `now` does not come.
-void drop_scheduled(Wave& wave, WallTime now) {
-  const auto first = std::find_if(wave.changes.begin() + 1, wave.changes.end(),
-                                  [&](const WaveChange& change) { return change.at > now; });
-  wave.schedule_replaced =
-      wave.schedule_replaced ||
-      std::any_of(first, wave.changes.end(), [](const WaveChange& change) {
-        return change.by == kConfiguration && change.said_at == kBeginningOfTime;
-      });
-  wave.changes.erase(first, wave.changes.end());
+/// True if the one who said this saw the configuration schedule `change`. Of an old line nothing is
+/// known: it saw all.
+bool has_seen(const WaveCommand& command, const WaveChange& change) {
+  if (!command.configured) return true;
+  const auto& seen = change.to == EntryState::migrating ? command.configured->hold_at
+                                                        : command.configured->activate_at;
+  return seen == change.at;
 }
 
-void say_of_members(Wave& wave, const WaveCommand& command) {
+/// `word` holds from here on and drops what was to come, but for what the configuration has said
+/// since. What has taken effect by the clock of that time is history.
+void put_word(Wave& wave, WaveChange word, const WaveCommand& command) {
+  std::vector<WaveChange> scheduled(
+      std::make_move_iterator(wave.changes.begin() + static_cast<std::ptrdiff_t>(wave.base) + 1),
+      std::make_move_iterator(wave.changes.end()));
+  wave.changes.resize(wave.base + 1);
+  std::vector<WaveChange> to_come;
+  for (auto& change : scheduled) {
+    const bool passed = change.at <= command.said_at;
+    const bool configured = is_configured(change);
+    const bool seen = has_seen(command, change);
+    if (configured && !seen && !passed) {
+      to_come.push_back(std::move(change));
+      continue;
+    }
+    if (configured && !(seen && passed)) {
+      wave.schedule_replaced = wave.schedule_replaced || !passed;
+      wave.overruled.push_back(
+          {change, word, command.verb, command.configured.has_value() && seen});
+      wave.overruled.back().by.by = command.by;
+      wave.overruled.back().by.said_at = command.said_at;
+    }
+    if (passed) wave.changes.push_back(std::move(change));
+  }
+  wave.changes.push_back(std::move(word));
+  wave.base = wave.changes.size() - 1;
+  for (auto& change : to_come) wave.changes.push_back(std::move(change));
+}
+
+/// What is to come does not come; what holds goes on to hold.
+void cancel(Wave& wave, const WaveCommand& command) {
+  std::size_t holds = wave.base;
+  for (std::size_t i = wave.base + 1; i < wave.changes.size(); ++i) {
+    const auto& change = wave.changes[i];
+    const bool unseen = is_configured(change) && !has_seen(command, change);
+    if (change.at <= command.said_at && !unseen) holds = i;
+  }
+  WaveChange word = wave.changes[holds];
+  put_word(wave, std::move(word), command);
+}
+
+/// Whoever has changed `shadow` in the configuration since has said it later.
+void set_shadow(Wave& wave, const WaveCommand& command, bool configured_now) {
+  if (command.configured && command.configured->shadow != configured_now) return;
+  wave.shadow = command.verb == WaveVerb::shadow;
+}
+
+void apply(Wave& wave, const WaveCommand& command, const WaveConfigured& configured_now) {
   const auto state = state_after(command.verb);
-  for (const auto& member : command.members) {
-    if (command.verb == WaveVerb::reset)
-      wave.members.erase(member);
-    else if (state)
-      wave.members.insert_or_assign(member, *state);
-  }
+  if (!state)
+    return command.verb == WaveVerb::cancel ? cancel(wave, command)
+                                            : set_shadow(wave, command, configured_now.shadow);
+  const bool scheduled = command.at && *command.at > command.said_at;
+  WaveChange change{scheduled ? *command.at : command.said_at, *state, command.by, command.said_at,
+                    command.reason};
+  if (scheduled) return schedule(wave, std::move(change));
+  put_word(wave, std::move(change), command);
+  wave.state_overruled = command.configured && configured_now.state &&
+                         command.configured->state != configured_now.state;
 }
 
-void apply(Wave& wave, const WaveCommand& command) {
-  if (!command.members.empty()) return say_of_members(wave, command);
-  switch (command.verb) {
-    case WaveVerb::shadow:
-    case WaveVerb::unshadow:
-      wave.shadow = command.verb == WaveVerb::shadow;
-      return;
-    case WaveVerb::cancel:
-      return drop_scheduled(wave, command.said_at);
-    case WaveVerb::hold:
-    case WaveVerb::activate:
-    case WaveVerb::rollback:
-    case WaveVerb::reset:
-      break;
-  }
-  const bool scheduled = command.at && *command.at > command.said_at;
-  if (!scheduled) drop_scheduled(wave, command.said_at);
-  insert_change(wave, {scheduled ? *command.at : command.said_at,
-                       state_after(command.verb).value_or(EntryState::pending), command.by,
-                       command.said_at, command.reason});
+Wave wave_of(const WaveOptions& options) {
+  auto wave = fresh_wave(options.name, options.state.value_or(EntryState::pending));
+  wave.shadow = options.shadow;
+  const auto add = [&wave](const std::optional<WallTime>& at, EntryState to) {
+    if (at) schedule(wave, {*at, to, kConfiguration, kBeginningOfTime, {}});
+  };
+  add(options.hold_at, EntryState::migrating);
+  add(options.activate_at, EntryState::active);
+  return wave;
 }
 
 }  // namespace
 
-EntryState Wave::state_at(WallTime at) const {
-  EntryState state = EntryState::pending;
-  for (const auto& change : changes) {
-    if (change.at > at) break;
-    state = change.to;
-  }
-  return state;
+bool is_configured(const WaveChange& change) {
+  return change.by == kConfiguration && change.said_at == kBeginningOfTime;
+}
+
+const WaveChange& Wave::change_at(WallTime at) const {
+  std::size_t holds = base;
+  while (holds + 1 < changes.size() && changes[holds + 1].at <= at) ++holds;
+  return changes[holds];
 }
 
 const WaveChange* Wave::next_after(WallTime at) const {
-  for (const auto& change : changes)
-    if (change.at > at) return &change;
-  return nullptr;
+  const WaveChange* next = nullptr;
+  for (std::size_t i = base + 1; i < changes.size(); ++i) {
+    if (changes[i].at <= at) continue;
+    if (next != nullptr && std::chrono::floor<std::chrono::seconds>(changes[i].at) !=
+                               std::chrono::floor<std::chrono::seconds>(next->at))
+      break;
+    next = &changes[i];
+  }
+  return next;
+}
+
+std::vector<WaveChange> Wave::scheduled_after(WallTime at) const {
+  std::vector<WaveChange> scheduled;
+  for (std::size_t i = base + 1; i < changes.size(); ++i)
+    if (changes[i].at > at) scheduled.push_back(changes[i]);
+  return scheduled;
 }
 
 std::string_view to_string(WaveVerb verb) {
@@ -110,28 +163,42 @@ std::optional<EntryState> state_after(WaveVerb verb) {
   return std::nullopt;
 }
 
+WaveConfigured configured(const std::vector<WaveOptions>& options, std::string_view wave) {
+  for (const auto& one : options)
+    if (one.name == wave) return {one.state, one.hold_at, one.activate_at, one.shadow};
+  return {};
+}
+
 std::shared_ptr<const Waves> Waves::make(const std::vector<WaveOptions>& options,
-                                         const std::vector<WaveCommand>& commands) {
+                                         const std::vector<WaveCommand>& commands,
+                                         std::string trouble) {
   auto waves = std::make_shared<Waves>();
-  for (const auto& wanted : options) {
-    auto wave = fresh_wave(wanted.name, wanted.state.value_or(EntryState::pending));
-    wave.shadow = wanted.shadow;
-    if (wanted.hold_at)
-      insert_change(wave,
-                    {*wanted.hold_at, EntryState::migrating, kConfiguration, kBeginningOfTime, {}});
-    if (wanted.activate_at)
-      insert_change(
-          wave, {*wanted.activate_at, EntryState::active, kConfiguration, kBeginningOfTime, {}});
-    waves->waves_.insert_or_assign(wanted.name, std::move(wave));
-  }
+  waves->trouble_ = std::move(trouble);
+  for (const auto& wanted : options) waves->waves_.insert_or_assign(wanted.name, wave_of(wanted));
   for (const auto& command : commands) {
     auto known = waves->waves_.find(command.wave);
     if (known == waves->waves_.end())
       known =
           waves->waves_.emplace(command.wave, fresh_wave(command.wave, EntryState::pending)).first;
-    apply(known->second, command);
+    if (command.members.empty())
+      apply(known->second, command, configured(options, command.wave));
+    else
+      waves->say_of_members(command);
   }
+  for (const auto& [member, word] : waves->words_)
+    waves->waves_.find(word.wave)->second.members.emplace(member, word.state);
   return waves;
+}
+
+void Waves::say_of_members(const WaveCommand& command) {
+  const auto state = state_after(command.verb);
+  for (const auto& member : command.members) {
+    if (command.verb == WaveVerb::reset)
+      words_.erase(member);
+    else if (state)
+      words_.insert_or_assign(member, MemberWord{*state, command.wave, command.by, command.reason,
+                                                 command.said_at, command.address_only});
+  }
 }
 
 const Wave* Waves::find(std::string_view name) const {

@@ -107,17 +107,17 @@ TEST(WavePlan, NamesWhoChangesAndWhatStandsAgainstIt) {
   command.wave = "w";
   command.said_at = kNow;
   const auto then = now->with_waves(Waves::make({}, {command}));
-  const auto plan = plan_wave(*now, *then, "w", kNow, 10);
-  EXPECT_EQ(plan.people, 2u);
-  EXPECT_EQ(plan.changed(), 1u);
+  const auto plan = plan_wave(*now, *then, "w", {}, kNow, 10);
+  EXPECT_EQ(plan.all.addresses, 2u);
+  EXPECT_EQ(plan.changed.addresses, 1u);
   ASSERT_EQ(plan.changes.size(), 1u);
   EXPECT_EQ(plan.changes[0].target, "bob@orgname.awsapps.com");
   EXPECT_EQ(plan.changes[0].next_hop, "workmail");
   // kim: deferred (no pending_next_hop) and of a state of its own; robert: another wave.
   EXPECT_EQ(plan.conflict_count, 3u);
   EXPECT_THAT(plan.conflicts.back(), HasSubstr("same person as 'bob@corp.example'"));
-  EXPECT_EQ(plan_wave(*now, *now, "w", kNow, 10).changed(), 0u);
-  EXPECT_TRUE(plan_wave(*now, *then, "w", kNow, 0).changes.empty());
+  EXPECT_EQ(plan_wave(*now, *now, "w", {}, kNow, 10).changed.addresses, 0u);
+  EXPECT_TRUE(plan_wave(*now, *then, "w", {}, kNow, 0).changes.empty());
 }
 
 }  // namespace

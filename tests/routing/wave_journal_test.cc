@@ -57,7 +57,10 @@ class WaveJournalTest : public ::testing::Test {
 TEST_F(WaveJournalTest, RemembersEveryMemberOfACommand) {
   auto one = command(WaveVerb::rollback);
   one.members = {"bob@corp.example", "jörg@corp.example"};
+  one.address_only = true;
+  one.addresses = 2;
   auto other = command(WaveVerb::hold);
+  other.configured = WaveConfigured{EntryState::active, one.said_at, {}, true};
   other.at = one.said_at + std::chrono::hours(5);
   ASSERT_TRUE(open()->append(one));
   ASSERT_TRUE(open()->append(other));
@@ -73,6 +76,10 @@ TEST_F(WaveJournalTest, RemembersEveryMemberOfACommand) {
   EXPECT_EQ(back.people, 412u);
   EXPECT_EQ(back.queued, 7u);
   EXPECT_EQ(back.at, std::nullopt);
+  EXPECT_TRUE(back.address_only);
+  EXPECT_EQ(back.addresses, 2u);
+  EXPECT_EQ(back.configured, std::nullopt);
+  EXPECT_EQ(journal->commands()[1].configured, other.configured);
   EXPECT_EQ(journal->commands()[1].at, other.at);
   EXPECT_TRUE(complaints.empty());
 }
@@ -182,6 +189,10 @@ TEST(WaveCommandJson, NamesTheMemberThatMakesNoSense) {
   EXPECT_THAT(trouble(R"(,"people":1.5)"), HasSubstr("'people'"));
   EXPECT_THAT(trouble(R"(,"by":null)"), HasSubstr("'by'"));
   EXPECT_THAT(trouble(R"(,"wave":"")"), HasSubstr("'wave'"));
+  EXPECT_THAT(trouble(R"(,"configured":[])"), HasSubstr("'configured'"));
+  EXPECT_THAT(trouble(R"(,"configured":{"at":"soon"})"), HasSubstr("'at'"));
+  EXPECT_THAT(trouble(R"(,"configured":{"state":"gone"})"), HasSubstr("'state'"));
+  EXPECT_THAT(trouble(R"(,"address_only":1)"), HasSubstr("'address_only'"));
   for (const auto* text : {"", "[]", "null", "{", R"({"verb":"hold","wave":"w"})",
                            R"({"time":"2026-12-01T12:00:00Z","wave":"w"})"})
     EXPECT_FALSE(wave_command_from_json(text)) << text;

@@ -54,18 +54,18 @@ TEST(Waves, FollowTheirScheduleWithoutATimer) {
   EXPECT_EQ(waves->find("w")->next_after(kNoon)->by, "configuration");
 }
 
-TEST(Waves, ACommandActsAtItsTimeAndDropsTheSchedule) {
+TEST(Waves, ACommandActsAtOnceAndDropsTheSchedule) {
   auto scheduled = wave();
   scheduled.activate_at = kNoon + hours(2);
   const auto waves = Waves::make({scheduled}, {said(WaveVerb::hold, kNoon)});
-  EXPECT_EQ(state(*waves, kNoon - Duration(1)), EntryState::pending);
+  EXPECT_EQ(state(*waves, kNoon), EntryState::migrating);
   EXPECT_EQ(state(*waves, kNoon + hours(9)), EntryState::migrating);
   EXPECT_TRUE(waves->find("w")->schedule_replaced);
   EXPECT_EQ(waves->next_change_after(kNoon), std::nullopt);
   // What has taken effect already is history, not schedule.
   const auto late = Waves::make({scheduled}, {said(WaveVerb::rollback, kNoon + hours(3))});
   EXPECT_FALSE(late->find("w")->schedule_replaced);
-  EXPECT_EQ(state(*late, kNoon + hours(2)), EntryState::active);
+  EXPECT_TRUE(late->find("w")->overruled.empty());
   EXPECT_EQ(state(*late, kNoon + hours(3)), EntryState::rolled_back);
 }
 
@@ -102,7 +102,7 @@ TEST(Waves, ATimeThatHasPassedIsNow) {
   const auto waves = Waves::make(
       {}, {said(WaveVerb::activate, kNoon, kNoon - hours(1)),
            said(WaveVerb::hold, kNoon, kNoon + hours(1)), said(WaveVerb::rollback, kNoon, kNoon)});
-  EXPECT_EQ(state(*waves, kNoon - hours(1)), EntryState::pending);
+  EXPECT_EQ(state(*waves, kNoon), EntryState::rolled_back);
   EXPECT_EQ(state(*waves, kNoon + hours(2)), EntryState::rolled_back) << "the schedule is dropped";
 }
 
@@ -112,13 +112,109 @@ TEST(Waves, AClockThatWasSetBackDoesNotReviveAnOlderWord) {
   EXPECT_EQ(state(*waves, kNoon + hours(1)), EntryState::rolled_back);
 }
 
+// A clock that was fast when a command was acknowledged, and is right by now.
+TEST(Waves, ACorrectedClockUndoesNoWordThatActsAtOnce) {
+  const WallTime real = kNoon, fast = kNoon + std::chrono::minutes(5);
+  for (const auto verb : {WaveVerb::hold, WaveVerb::activate, WaveVerb::rollback, WaveVerb::reset})
+    for (const auto before : {WaveVerb::hold, WaveVerb::activate}) {
+      const auto waves = Waves::make({}, {said(before, real - hours(1)), said(verb, fast)});
+      EXPECT_EQ(state(*waves, real), state_after(verb));
+      EXPECT_EQ(state(*waves, real - hours(2)), state_after(verb));
+      EXPECT_EQ(waves->next_change_after(real), std::nullopt) << "it is no schedule";
+    }
+  // What was scheduled for a time that the fast clock had passed does not come back either.
+  const auto waves =
+      Waves::make({}, {said(WaveVerb::activate, real, real + std::chrono::minutes(3)),
+                       said(WaveVerb::rollback, fast)});
+  EXPECT_EQ(state(*waves, real + std::chrono::minutes(4)), EntryState::rolled_back);
+  EXPECT_EQ(waves->next_change_after(real), std::nullopt);
+}
+
+TEST(Waves, ACorrectedClockRevivesNothingThatWasCancelled) {
+  const auto fast = kNoon + hours(1);
+  const auto waves = Waves::make(
+      {},
+      {said(WaveVerb::hold, kNoon - hours(1)), said(WaveVerb::activate, kNoon, kNoon + hours(2)),
+       said(WaveVerb::rollback, kNoon, fast - Duration(1)), said(WaveVerb::cancel, fast)});
+  EXPECT_EQ(state(*waves, kNoon), EntryState::rolled_back) << "it had taken effect when cancelled";
+  EXPECT_EQ(waves->next_change_after(kNoon), std::nullopt);
+}
+
+TEST(Waves, AScheduleThatWasWrittenAfterAWordIsNew) {
+  auto options = wave();
+  options.activate_at = kNoon + hours(1);
+  for (const auto verb : {WaveVerb::rollback, WaveVerb::reset, WaveVerb::hold, WaveVerb::cancel}) {
+    auto word = said(verb, kNoon);
+    word.configured = configured({options}, "w");
+    const auto same = Waves::make({options}, {word});
+    EXPECT_EQ(same->next_change_after(kNoon), std::nullopt) << "dropped knowingly";
+    ASSERT_EQ(same->find("w")->overruled.size(), 1u);
+    EXPECT_TRUE(same->find("w")->overruled[0].knowingly);
+    EXPECT_EQ(same->find("w")->overruled[0].verb, verb);
+    EXPECT_EQ(same->find("w")->overruled[0].by.by, "root (uid 0)");
+    auto next_night = options;
+    next_night.activate_at = kNoon + hours(25);
+    const auto waves = Waves::make({next_night}, {word});
+    EXPECT_EQ(waves->next_change_after(kNoon), next_night.activate_at);
+    EXPECT_EQ(state(*waves, kNoon + hours(25)), EntryState::active);
+    EXPECT_EQ(state(*waves, kNoon + hours(24)), state_after(verb).value_or(EntryState::pending));
+    EXPECT_TRUE(waves->find("w")->overruled.empty());
+    EXPECT_FALSE(waves->find("w")->schedule_replaced);
+    // A time before the word was over when it was written.
+    next_night.activate_at = kNoon - hours(1);
+    EXPECT_EQ(state(*Waves::make({next_night}, {word}), kNoon),
+              state_after(verb).value_or(EntryState::pending));
+  }
+}
+
+TEST(Waves, AnAddedHoldIsNewEvenIfTheActivationIsNot) {
+  auto options = wave();
+  options.activate_at = kNoon + hours(3);
+  auto word = said(WaveVerb::reset, kNoon);
+  word.configured = configured({options}, "w");
+  options.hold_at = kNoon + hours(1);
+  const auto waves = Waves::make({options}, {word});
+  EXPECT_EQ(state(*waves, kNoon + hours(9)), EntryState::migrating);
+}
+
+TEST(Waves, ALineOfAnOldJournalDropsTheScheduleAndIsNotSaidToHaveKnownIt) {
+  auto options = wave();
+  options.activate_at = kNoon + hours(1);
+  const auto waves = Waves::make({options}, {said(WaveVerb::rollback, kNoon)});
+  EXPECT_EQ(waves->next_change_after(kNoon), std::nullopt);
+  ASSERT_EQ(waves->find("w")->overruled.size(), 1u);
+  EXPECT_FALSE(waves->find("w")->overruled[0].knowingly);
+}
+
+TEST(Waves, ShadowInTheConfigurationIsNewIfItWasChangedSince) {
+  auto word = said(WaveVerb::unshadow, kNoon);
+  word.configured = WaveConfigured{};
+  auto options = wave();
+  EXPECT_FALSE(Waves::make({options}, {word})->find("w")->shadow);
+  options.shadow = true;
+  EXPECT_TRUE(Waves::make({options}, {word})->find("w")->shadow);
+  word.configured->shadow = true;
+  EXPECT_FALSE(Waves::make({options}, {word})->find("w")->shadow);
+}
+
+TEST(Waves, OfTwoChangesInOneSecondTheOneThatWillHoldIsNext) {
+  const auto waves = Waves::make(
+      {}, {said(WaveVerb::hold, kNoon, kNoon + hours(1)),
+           said(WaveVerb::activate, kNoon, kNoon + hours(1) + std::chrono::milliseconds(300)),
+           said(WaveVerb::hold, kNoon, kNoon + hours(2))});
+  ASSERT_NE(waves->find("w")->next_after(kNoon), nullptr);
+  EXPECT_EQ(waves->find("w")->next_after(kNoon)->to, EntryState::active);
+  EXPECT_EQ(waves->find("w")->scheduled_after(kNoon).size(), 3u);
+  EXPECT_EQ(waves->find("w")->scheduled_after(kNoon + hours(1)).size(), 2u);
+  EXPECT_TRUE(waves->find("w")->scheduled_after(kNoon + hours(2)).empty());
+}
+
 TEST(Waves, MembersLeaveTheirWaveUntilTheyAreResetToIt) {
   const std::vector<std::string> bob{"bob@corp.example"};
   auto commands = std::vector{said(WaveVerb::rollback, kNoon, {}, bob),
                               said(WaveVerb::activate, kNoon + hours(1))};
   auto waves = Waves::make({}, commands);
   EXPECT_EQ(waves->find("w")->members.at(bob[0]), EntryState::rolled_back);
-  EXPECT_EQ(state(*waves, kNoon), EntryState::pending);
   EXPECT_EQ(state(*waves, kNoon + hours(1)), EntryState::active);
   commands.push_back(said(WaveVerb::hold, kNoon + hours(2), {}, bob));
   EXPECT_EQ(Waves::make({}, commands)->find("w")->members.at(bob[0]), EntryState::migrating);
@@ -177,7 +273,7 @@ TEST_F(WaveRouting, AnEntryFollowsItsWave) {
   EXPECT_EQ(asked("bob@corp.example"), "pass bob@corp.example pending") << "nobody has said a word";
   commands = {said(WaveVerb::hold, kNoon)};
   EXPECT_EQ(asked("bob@corp.example"), "hold bob@orgname.awsapps.com migrating");
-  commands.push_back(said(WaveVerb::activate, kNoon + hours(1)));
+  commands.push_back(said(WaveVerb::activate, kNoon, kNoon + hours(1)));
   EXPECT_EQ(asked("bob@corp.example"), "hold bob@orgname.awsapps.com migrating");
   at += hours(1);
   EXPECT_EQ(asked("bob@corp.example"), "rewrite bob@orgname.awsapps.com active");
@@ -201,6 +297,42 @@ TEST_F(WaveRouting, ThePersonComesBeforeTheEntryAndTheEntryBeforeTheWave) {
   const auto router = router_of(options)->with_waves(Waves::make({}, commands));
   EXPECT_EQ(router->state_of(options.sources[0].entries[0], kNoon), EntryState::active);
   EXPECT_NE(router->waves().find("w"), nullptr);
+}
+
+TEST_F(WaveRouting, AWordAboutAPersonSurvivesAnotherWaveInTheTable) {
+  auto& bob = add("bob@corp.example");
+  commands = {said(WaveVerb::rollback, kNoon, {}, {"bob@corp.example"})};
+  bob.wave = "w2";
+  auto other = said(WaveVerb::activate, kNoon);
+  other.wave = "w2";
+  commands.push_back(other);
+  EXPECT_EQ(asked("bob@corp.example"), "pass bob@corp.example rolled_back");
+  EXPECT_NE(traced("bob@corp.example").find("it was of wave 'w' then"), std::string::npos);
+  bob.wave = "";
+  EXPECT_EQ(asked("bob@corp.example"), "pass bob@corp.example rolled_back");
+  other.verb = WaveVerb::reset;
+  other.members = {"bob@corp.example"};
+  commands.push_back(other);
+  EXPECT_EQ(asked("bob@corp.example"), "rewrite bob@orgname.awsapps.com active");
+}
+
+TEST_F(WaveRouting, NobodyOfAWaveIsRoutedWhileItIsNotKnownWhatWasSaid) {
+  add("bob@corp.example");
+  auto& kim = add("kim@corp.example");
+  kim.has_state = true;
+  add("joe@corp.example", "");
+  const auto router = router_of(options)->with_waves(
+      Waves::make({}, {said(WaveVerb::activate, kNoon)}, "waves.journal:2 is damaged"));
+  for (const auto* who :
+       {"bob@corp.example", "bob@orgname.awsapps.com", "kim@corp.example", "bob+x@corp.example"}) {
+    const auto decision = router->decide(mailbox(who), kNoon);
+    EXPECT_EQ(decision.verdict, Verdict::defer) << who;
+    EXPECT_EQ(decision.reply.code, 451);
+    EXPECT_NE(decision.why.find("waves.journal:2 is damaged"), std::string::npos) << decision.why;
+    EXPECT_EQ(decision.reply.to_line().find("waves.journal"), std::string::npos)
+        << "the client need not know";
+  }
+  EXPECT_EQ(router->decide(mailbox("joe@corp.example"), kNoon).verdict, Verdict::rewrite);
 }
 
 TEST_F(WaveRouting, WhatIsRewrittenAlreadyWaitsWithTheWave) {
@@ -266,9 +398,10 @@ TEST_F(WaveRouting, TheTraceSaysWhereTheStateComesFrom) {
       << traced("bob@corp.example");
   commands.push_back(said(WaveVerb::activate, kNoon, {}, {"bob@corp.example"}));
   EXPECT_NE(traced("bob@corp.example")
-                .find("state: active: an operator has said so of this person alone (wave 'w' is "
-                      "migrating)\n"),
-            std::string::npos);
+                .find("state: active: said of this person alone by root (uid 0) at "
+                      "2026-12-01T12:00:00Z; wave 'w' is migrating\n"),
+            std::string::npos)
+      << traced("bob@corp.example");
 }
 
 TEST_F(WaveRouting, OtherWavesLeaveTheOldRouterAlone) {

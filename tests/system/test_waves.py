@@ -164,3 +164,110 @@ def test_the_plan_names_conflicts(world):
     assert plan["people"] == 4 and plan["changed"] == 3
     assert any("kim@corp.example" in c and "state of its own" in c for c in plan["conflicts"]), plan
     assert any("robert@corp.example" in c and "same person" in c for c in plan["conflicts"]), plan
+
+
+def test_a_member_is_a_person_with_all_addresses(world):
+    table = [*rows(people=["bob", "joe"]), ("robert@corp.example", "bob@orgname.awsapps.com", "", "wave-3")]
+    gateway, workmail, old = start(world, table)
+    listed = wave(gateway, "list")
+    assert "2 (3)" in listed and "PEOPLE (ADDR)" in listed, listed
+    assert "3 addresses of 2 people" in wave(gateway, "activate", "wave-3")
+    plan = wave(gateway, "plan", "wave-3", "rollback", "--member", "bob@corp.example")
+    assert "2 addresses of 1 person, of whom 1 would change" in plan, plan
+    said = wave(gateway, "rollback", "wave-3", "--member", "robert@corp.example")
+    assert "2 addresses of 1 person by name" in said, said
+    for address in ["bob@corp.example", "robert@corp.example"]:
+        assert f"  {address}: active -> rolled_back, now to old" in said, said
+    send(world, "bob")
+    old.wait_messages(1)
+    members = wave(gateway, "members", "wave-3").splitlines()
+    assert [line.split()[:3] for line in members[1:4]] == [
+        ["bob@corp.example", "rolled_back*", "old"], ["robert@corp.example", "rolled_back*", "old"],
+        ["joe@corp.example", "active", "workmail"]], members
+    assert "1+1* (3)" in wave(gateway, "list")
+    shown = wave(gateway, "show", "wave-3")
+    assert "bob@corp.example, robert@corp.example" in shown.splitlines()[-1], shown
+    history = shown[shown.index("history"):].splitlines()[1:]
+    assert all(line[2:5] in "Mon Tue Wed Thu Fri Sat Sun" for line in history), shown
+    # Said already; then one address alone.
+    said = wave(gateway, "rollback", "wave-3", "--member", "bob@corp.example", code=1)
+    assert "nothing changed" in said, said
+    wave(gateway, "reset", "wave-3", "--member", "bob@corp.example", "--address-only")
+    states = {m["address"]: m["state"] for m in wave_json(gateway, "members", "wave-3")}
+    assert states == {"bob@corp.example": "active", "robert@corp.example": "rolled_back", "joe@corp.example": "active"}
+
+
+def test_what_changes_nothing_says_so(world):
+    gateway, _, _ = start(world, rows())
+    assert "nothing is scheduled" in wave(gateway, "cancel", "wave-3", code=1)
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "rollback", "wave-3", "--member", "eve@corp.example")
+    said = wave(gateway, "activate", "wave-3", code=1)
+    assert "nothing changed: wave 'wave-3' is active already" in said, said
+    assert "eve@corp.example stays rolled_back: by an operator's word" in said, said
+    assert "wave 'wave-3' is active" in wave(gateway, "shadow", "wave-3", code=64)
+    assert "not in shadow mode" in wave(gateway, "unshadow", "wave-3", code=1)
+    history = json.loads(gateway.run("wave", "show", "wave-3", "--json").stdout)["history"]
+    assert [h["verb"] for h in history] == ["activate", "rollback"], "what changed nothing is not kept"
+
+
+def test_all_that_is_scheduled_is_told_and_what_is_dropped(world):
+    gateway, _, _ = start(world, rows())
+    said = wave(gateway, "hold", "wave-3", "--at", "2099-12-01 02:00 Europe/Berlin")
+    assert "at 2099-12-01 02:00 Europe/Berlin (01:00 UTC), in " in said, said
+    wave(gateway, "activate", "wave-3", "--at", "2099-12-01T05:00:00Z")
+    wave(gateway, "hold", "wave-3", "--at", "2099-12-02T05:00:00Z")
+    for text in [wave(gateway, "list"), wave(gateway, "show", "wave-3")]:
+        assert text.count("2099") == 3, text
+    assert "its time zone is missing" in wave(gateway, "hold", "wave-3", "--at", "2099-12-01 02:00", code=64)
+    said = wave(gateway, "rollback", "wave-3")
+    assert said.count("dropped") == 1 and said.count("2099") == 3, said
+    assert "NEXT" in wave(gateway, "list") and "2099" not in wave(gateway, "list")
+
+
+def test_a_new_time_in_the_configuration_is_a_new_schedule(world):
+    gateway, _, _ = start(world, rows())
+    gateway.config["waves"] = {"wave-3": {"at": "2099-01-01T00:00:00Z"}}
+    gateway.write_config()
+    assert gateway.run("reload").returncode == 0
+    assert "dropped   active from" in wave(gateway, "rollback", "wave-3")
+    assert "has no effect" in gateway.run("check").stdout
+    assert "has no effect" in wave(gateway, "list")
+    gateway.config["waves"] = {"wave-3": {"at": "2099-02-02T00:00:00Z"}}
+    gateway.write_config()
+    done = gateway.run("reload")
+    assert done.returncode == 0 and "no effect" not in done.stdout, done.stdout
+    assert wave_json(gateway, "list")[0]["next"]["at"] == "2099-02-02T00:00:00Z"
+    gateway.kill()
+    gateway.start()
+    assert wave_json(gateway, "list")[0]["next"]["at"] == "2099-02-02T00:00:00Z"
+    # A time that is over moves people at once: the reload and the check say so.
+    gateway.config["waves"] = {"wave-3": {"at": "2020-01-01T00:00:00Z"}}
+    gateway.write_config()
+    assert "is over" in gateway.run("reload").stdout
+    assert "is over" in gateway.run("check").stdout
+    assert gateway.explain("bob@corp.example")["state"] == "rolled_back", "the word is the later one"
+
+
+def test_a_persons_word_survives_another_name_of_the_wave(world):
+    gateway, _, _ = start(world, rows())
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "rollback", "wave-3", "--member", "eve@corp.example")
+    gateway.write_table(rows("wave-33"))
+    warned = gateway.run("reload").stdout
+    assert "eve@corp.example" in warned and "stays rolled_back" in warned, warned
+    said = wave(gateway, "activate", "wave-33")
+    assert "eve@corp.example stays rolled_back" in said, said
+    assert gateway.explain("eve@corp.example")["state"] == "rolled_back"
+    assert gateway.explain("bob@corp.example")["state"] == "active"
+    wave(gateway, "reset", "wave-33", "--member", "eve@corp.example")
+    assert gateway.explain("eve@corp.example")["state"] == "active"
+
+
+def test_a_hold_tells_when_held_mail_goes_back(world):
+    gateway, _, _ = start(world, rows())
+    plan = wave(gateway, "plan", "wave-3", "hold")
+    assert "held mail goes back to its sender 2 d after it was accepted" in plan, plan
+    wave(gateway, "hold", "wave-3")
+    assert "held mail goes back" in wave(gateway, "show", "wave-3")
+    assert "clocks" not in wave(gateway, "plan", "wave-3", "activate")

@@ -1,9 +1,10 @@
 // Waves: groups of people who move together, and what each wave is at each time.
 //
 // Waves: an immutable snapshot, part of a Router, shared by all threads. What the configuration
-// says and what operators have said (WaveJournal) add up to a list of changes in order of time; the
-// state at a time is that of the last change that is not later. So a schedule needs no timer to be
-// right, and explain can ask about any time. Names of waves compare octet by octet.
+// says and what operators have said (WaveJournal) add up to what holds now and a list of changes to
+// come. So a schedule needs no timer to be right, and explain can ask about any time to come. What
+// was said to act at once acts by its place in the journal: a clock that is corrected undoes
+// nothing. Names of waves compare octet by octet.
 #pragma once
 
 #include "waypost/base/clock.h"
@@ -33,6 +34,12 @@ struct WaveOptions {
   std::uint32_t line = 0;    // in the configuration
 };
 
+enum class WaveVerb : std::uint8_t { hold, activate, rollback, reset, shadow, unshadow, cancel };
+std::string_view to_string(WaveVerb verb);
+/// The state that a wave has after hold, activate, rollback and reset (pending); nullopt for the
+/// others.
+std::optional<EntryState> state_after(WaveVerb verb);
+
 /// The time of a wave's first change: what it is before anybody says anything.
 inline constexpr WallTime kBeginningOfTime = WallTime::min();
 
@@ -45,30 +52,64 @@ struct WaveChange {
   std::string reason;  // empty: none
 };
 
+/// True of what the configuration says, false of what somebody has said.
+bool is_configured(const WaveChange& change);
+
 struct Wave {
   std::string name;
-  std::vector<WaveChange> changes;  // by `at`; the first is of kBeginningOfTime
+  /// What has been is in front of `base`, in the order in which it was said. changes[base] holds
+  /// whatever the clock says: it is the last word that acts at once. Behind it, by `at`, stands
+  /// what is scheduled.
+  std::vector<WaveChange> changes;
+  std::size_t base = 0;
   bool shadow = false;
-  /// People who do not follow their wave, by normalised key (an operator has said so).
+  /// People who do not follow their wave, by normalised key (an operator has said so of this wave).
   std::map<std::string, EntryState, std::less<>> members;
   bool schedule_replaced = false;  // a command has overruled what the configuration schedules
+  /// What the configuration schedules in vain, each with the word that overrules it.
+  struct Overruled {
+    WaveChange configured, by;
+    WaveVerb verb = WaveVerb::cancel;  // of `by`
+    bool knowingly = false;            // the word knew of this schedule; else it was said before
+  };
+  std::vector<Overruled> overruled;
+  bool state_overruled = false;  // its configured state was changed after the word that holds
 
-  EntryState state_at(WallTime at) const;
-  /// The next scheduled change after `at`.
+  /// What holds at this time. REQUIRES: the time is not before the last word (what held before is
+  /// history, and the clock may have been corrected since).
+  const WaveChange& change_at(WallTime at) const;
+  EntryState state_at(WallTime at) const { return change_at(at).to; }
+  /// What holds next, after `at`: of several changes in one second the last.
   const WaveChange* next_after(WallTime at) const;
+  /// All that is scheduled after `at`, in order.
+  std::vector<WaveChange> scheduled_after(WallTime at) const;
 };
 
-enum class WaveVerb : std::uint8_t { hold, activate, rollback, reset, shadow, unshadow, cancel };
-std::string_view to_string(WaveVerb verb);
-/// The state that a wave has after hold, activate, rollback and reset (pending); nullopt for the
-/// others.
-std::optional<EntryState> state_after(WaveVerb verb);
+/// What an operator has said of one person, in whatever wave this person is by now.
+struct MemberWord {
+  EntryState state = EntryState::pending;
+  std::string wave;  // when it was said
+  std::string by, reason;
+  WallTime said_at{};
+  bool address_only = false;  // of this address, not of the person's others
+};
+
+/// What the configuration said of a wave when somebody said something of it.
+struct WaveConfigured {
+  std::optional<EntryState> state;
+  std::optional<WallTime> hold_at, activate_at;
+  bool shadow = false;
+  bool operator==(const WaveConfigured&) const = default;
+};
+WaveConfigured configured(const std::vector<WaveOptions>& options, std::string_view wave);
 
 /// What an operator says. hold, activate, rollback and reset without `at` (or with one that has
-/// passed) act now and drop every scheduled change, the configuration's too; with `at` they are
-/// scheduled beside those of the same wave. `cancel` drops what is scheduled. With `members` only
-/// these people change (never scheduled), until somebody says otherwise: a word about the whole
-/// wave does not touch them; `reset` lets them follow their wave again.
+/// passed) act from their place in the journal on, whatever the clock says later, and drop every
+/// scheduled change, the configuration's too; with `at` they are scheduled beside those of the same
+/// wave. `cancel` drops what is scheduled. A word drops and overrules only what the configuration
+/// said at that time: what is written there afterwards is new. With `members` only these people
+/// change (never scheduled), until somebody says otherwise: neither a word about the whole wave nor
+/// another wave in the table touches them; `reset` lets them follow their wave again.
 struct WaveCommand {
   WaveVerb verb = WaveVerb::activate;
   std::string wave;
@@ -77,23 +118,36 @@ struct WaveCommand {
   WallTime said_at{};
   std::string by;
   std::string reason;
-  std::uint64_t people = 0;  // how many it touched, for the record
-  std::uint64_t queued = 0;  // recipients of queued mail that it touched
+  std::uint64_t people = 0;     // how many it touched, for the record
+  std::uint64_t addresses = 0;  // of these people; 0: not known (people were counted by address)
+  std::uint64_t queued = 0;     // recipients of queued mail that it touched
+  bool address_only = false;    // `members` are addresses, not all of which a person has
+  /// nullopt: not known, as in the lines of old journals.
+  std::optional<WaveConfigured> configured;
 };
 
 class Waves {
  public:
-  /// `options` first, then `commands` in their order.
+  /// `options` first, then `commands` in their order. `trouble`: why it is not known what operators
+  /// have said (empty: it is): no entry of a wave may be routed by it.
   static std::shared_ptr<const Waves> make(const std::vector<WaveOptions>& options,
-                                           const std::vector<WaveCommand>& commands);
+                                           const std::vector<WaveCommand>& commands,
+                                           std::string trouble = {});
   /// nullptr: nobody has said anything of this wave; it is pending.
   const Wave* find(std::string_view name) const;
   const std::map<std::string, Wave, std::less<>>& all() const { return waves_; }
+  /// Of single people, by normalised key.
+  const std::map<std::string, MemberWord, std::less<>>& words() const { return words_; }
+  const std::string& trouble() const { return trouble_; }
   /// When the next scheduled change of any wave takes effect.
   std::optional<WallTime> next_change_after(WallTime at) const;
 
  private:
+  void say_of_members(const WaveCommand& command);
+
   std::map<std::string, Wave, std::less<>> waves_;
+  std::map<std::string, MemberWord, std::less<>> words_;
+  std::string trouble_;
 };
 
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
@@ -118,8 +172,9 @@ std::string to_json(const WaveCommand& command);
 Result<WaveCommand> wave_command_from_json(std::string_view text);
 
 /// "2026-12-01T02:00:00Z", "2026-12-01T02:00:00+01:00", "2026-12-01 02:00 Europe/Berlin" (IANA
-/// names), "2026-12-01 02:00" (UTC), "now", "+2h". Seconds may be left out. ErrorKind::invalid says
-/// what is wrong; a local time that a change of clocks leaves out or repeats is refused and named.
+/// names) or "2026-12-01 02:00 UTC", "now", "+2h". Seconds may be left out. ErrorKind::invalid says
+/// what is wrong: a time without a zone, whose meaning would be a guess, is refused, and so is a
+/// local time that a change of clocks leaves out or repeats.
 Result<WallTime> parse_time(std::string_view text, WallTime now);
 /// "2026-12-01T02:00:00Z".
 std::string format_time(WallTime at);

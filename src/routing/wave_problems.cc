@@ -1,0 +1,136 @@
+// What the configuration or an old word says in vain.
+#include "waypost/routing/local_time.h"
+#include "waypost/routing/wave_facts.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace waypost::routing {
+namespace {
+
+std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+std::string words(EntryState state) { return std::string(to_string(state)); }
+
+/// The key of the configuration that schedules this.
+std::string key_of(const WaveChange& change) {
+  return change.to == EntryState::migrating ? "hold_at" : "at";
+}
+
+std::string verb_for(EntryState state) {
+  switch (state) {
+    case EntryState::migrating:
+      return "hold";
+    case EntryState::active:
+      return "activate";
+    case EntryState::rolled_back:
+      return "rollback";
+    case EntryState::pending:
+      break;
+  }
+  return "reset";
+}
+
+std::string said(WaveVerb verb, const WaveChange& by) {
+  return quoted(to_string(verb)) + ", said by " + by.by + " at " + format_time(by.said_at);
+}
+
+void warn(std::vector<Problem>& problems, std::string message) {
+  problems.push_back(Problem{false, {}, 0, 0, std::move(message)});
+}
+
+void judge_overruled(const Wave& wave, WallTime now, std::vector<Problem>& problems) {
+  for (const auto& one : wave.overruled) {
+    const auto& change = one.configured;
+    if (change.at <= now) continue;  // it is over anyhow
+    warn(problems, "wave " + quoted(wave.name) + ": its " + quoted(key_of(change)) + " " +
+                       format_time(change.at) + " has no effect: " + said(one.verb, one.by) +
+                       (one.knowingly ? ", has replaced it" : ", may be older and replaces it") +
+                       "; to have it all the same: waypost wave " + verb_for(change.to) + " " +
+                       wave.name + " --at " + format_time(change.at));
+  }
+  if (!wave.state_overruled) return;
+  const auto& holds = wave.changes[wave.base];
+  warn(problems, "wave " + quoted(wave.name) +
+                     ": its 'state' was changed in the configuration, without effect: it is " +
+                     words(wave.state_at(now)) + " because " + holds.by + " has said so at " +
+                     format_time(holds.said_at) +
+                     "; 'waypost wave' with hold, activate, rollback or reset changes it");
+}
+
+bool is_new(const WaveOptions& wave, std::optional<WallTime> WaveOptions::* time,
+            const std::vector<WaveOptions>* before) {
+  if (before == nullptr) return true;
+  return std::none_of(before->begin(), before->end(), [&](const WaveOptions& old) {
+    return old.name == wave.name && old.*time == wave.*time;
+  });
+}
+
+/// A time that has passed before anybody could see it moves people at once: a wrong month is
+/// quickly written.
+void judge_over(const WaveOptions& options, const Waves& waves, WallTime now,
+                const std::vector<WaveOptions>* before, std::vector<Problem>& problems) {
+  const auto* wave = waves.find(options.name);
+  if (wave == nullptr) return;
+  for (const auto& [time, name] :
+       {std::pair{&WaveOptions::hold_at, "hold_at"}, std::pair{&WaveOptions::activate_at, "at"}}) {
+    const auto& at = options.*time;
+    if (!at || *at > now || !is_new(options, time, before)) continue;
+    const auto& holds = wave->change_at(now);
+    warn(problems, "wave " + quoted(options.name) + ": its " + quoted(name) + " " +
+                       format_time(*at) + " is over (" + duration_words(now - *at) +
+                       " ago): the wave is " + words(holds.to) + " now, said by " + holds.by +
+                       "; remove the time, or correct it if another was meant");
+  }
+}
+
+/// Words that the table has moved away from.
+void judge_words(const Router& router, WallTime now, std::vector<Problem>& problems) {
+  const auto& said_of = router.waves().words();
+  if (said_of.empty()) return;
+  std::unordered_map<std::string, const std::pair<const std::string, MemberWord>*> people;
+  for (const auto& one : said_of) {
+    const auto entry = router.table().find(one.first);
+    if (!entry) continue;
+    if (!one.second.address_only) people.emplace(person_key(*entry), &one);
+    if (entry->wave == one.second.wave) continue;
+    warn(problems, quoted(one.first) + " (" + entry->place.to_string() + ") is " +
+                       (entry->wave.empty() ? "of no wave" : "of wave " + quoted(entry->wave)) +
+                       " now and stays " + words(one.second.state) + ": " + one.second.by +
+                       " has said so of this person at " + format_time(one.second.said_at) +
+                       ", when it was of wave " + quoted(one.second.wave) +
+                       "; to end that: waypost wave reset " + one.second.wave + " --member " +
+                       one.first);
+  }
+  if (people.empty()) return;
+  router.table().for_each([&](const Entry& entry) {
+    const auto person = people.find(person_key(entry));
+    if (person == people.end()) return;
+    const auto key = normalise_key(entry.address);
+    if (!key || said_of.contains(*key)) return;
+    const auto& [address, word] = *person->second;
+    const auto state = router.state_of(entry, now);
+    if (state == word.state) return;
+    warn(problems, quoted(*key) + " (" + entry.place.to_string() + ") is the same person as " +
+                       quoted(address) + ", who is " + words(word.state) + " by the word of " +
+                       word.by + ", but is " + words(state) +
+                       "; say it again to bring the person together: waypost wave " +
+                       verb_for(word.state) + " " + word.wave + " --member " + address);
+  });
+}
+
+}  // namespace
+
+std::vector<Problem> wave_problems(const Router& router, WallTime now,
+                                   const std::vector<WaveOptions>* before) {
+  std::vector<Problem> problems;
+  const auto& waves = router.waves();
+  for (const auto& [name, wave] : waves.all()) judge_overruled(wave, now, problems);
+  for (const auto& options : router.options().waves)
+    judge_over(options, waves, now, before, problems);
+  judge_words(router, now, problems);
+  return problems;
+}
+
+}  // namespace waypost::routing
