@@ -3,6 +3,7 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/passwords.h"
+#include "waypost/routing/table_facts.h"
 
 #include "app/answers.h"
 #include "app/explain.h"
@@ -167,14 +168,16 @@ int check(const CommandOptions& options) {
   const auto loaded = config::load_file(options.config_file);
   for (const auto& diagnostic : loaded.diagnostics) std::cout << diagnostic.to_string() << "\n";
   bool good = loaded.usable();
-  std::size_t entries = 0;
+  routing::TableStats stats;
   if (good) {
     std::vector<routing::Problem> problems;
     const auto router =
         routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
     for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
     good = router.has_value();
-    if (good) entries = (*router)->table().size();
+    if (good) stats = routing::table_stats(**router, Clock::system().now());
+    if (const auto lost = routing::nowhere_to_wait(stats, loaded.config.routing))
+      std::cout << options.config_file << ": " << lost->to_string() << "\n";
   }
   if (!good) {
     std::cout << options.config_file << ": not usable; mend the errors above and check again\n";
@@ -196,12 +199,13 @@ int check(const CommandOptions& options) {
   }
   std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
             << " listeners, " << config.next_hops.size() << " next hops, "
-            << config.routing.own_domains.size() << " own domains, " << entries
+            << config.routing.own_domains.size() << " own domains, " << stats.entries
             << " routing entries\n";
   for (const auto& target : config.routing.target_domains) {
     std::cout << "  " << target.domain << " -> " << target.next_hop << " ("
               << summarise_next_hop(config.next_hops, target.next_hop) << ")\n";
   }
+  std::cout << routing::summary_of(stats) << "\n";
   return 0;
 }
 

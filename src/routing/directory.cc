@@ -171,7 +171,7 @@ Result<> LdapDirectory::check_shrink(const DirectoryBase& base, std::size_t befo
         " and " + std::to_string(outcome.restated) + " would have another wave or state or none";
   if (base.lost > 0)
     what += ", after " + std::to_string(base.lost) + " of " + std::to_string(base.entries) +
-            " since " + format_time(base.at);
+            " that left or changed since " + format_time(base.at);
   return fail(ErrorKind::exhausted,
               what + ", and that was not confirmed; if it is right: waypost directory sync " +
                   options_.name + " --confirm-shrink");
@@ -220,6 +220,7 @@ Result<> LdapDirectory::synchronise_into(DirectoryOutcome& outcome, DirectorySyn
   if (!outcome.full && touched == 0) return {};
   fresh.base = base;
   fresh.base.lost += outcome.removed + outcome.restated;
+  fresh.base.entries = std::max(base.entries, outcome.entries);
   if (request.confirm_shrink) fresh.base = {clock_.now(), outcome.entries, 0};
   if (auto patient = patience.check(); !patient) return patient;
   if (auto saved = save_snapshot(snapshot_, write_snapshot(fresh)); !saved) return saved;

@@ -106,4 +106,19 @@ std::string summary_of(const TableStats& stats) {
   return out;
 }
 
+std::optional<Problem> nowhere_to_wait(const TableStats& stats, const Options& options) {
+  std::uint64_t waiting = 0;
+  for (const auto* state : {"pending", "rolled_back"})
+    if (const auto known = stats.by_state.find(state); known != stats.by_state.end())
+      waiting += known->second;
+  if (waiting == 0 || !options.pending_next_hop.empty()) return std::nullopt;
+  return Problem{false,
+                 {},
+                 0,
+                 0,
+                 std::to_string(waiting) + (waiting == 1 ? " entry is" : " entries are") +
+                     " pending or rolled back, and there is no routing.pending_next_hop: their "
+                     "mail gets 451 and waits at the sender; name the next hop of the old system"};
+}
+
 }  // namespace waypost::routing

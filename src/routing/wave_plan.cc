@@ -56,6 +56,10 @@ std::uint64_t WavePlan::changed() const {
 WavePlan plan_wave(const Router& now, const Router& then, const std::string& wave, WallTime at,
                    std::size_t most_changes) {
   WavePlan plan;
+  if (now.options().pending_next_hop.empty())
+    add_conflict(plan,
+                 "there is no routing.pending_next_hop: mail for whoever is pending or rolled back "
+                 "gets 451 and waits at the sender, also after a rollback of this wave");
   std::unordered_map<std::string, std::string> targets;  // to one address of the person
   now.table().for_each([&](const Entry& entry) {
     if (entry.wave != wave) return;

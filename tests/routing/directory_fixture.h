@@ -95,7 +95,7 @@ class FakeWire final : public DirectoryWire {
     if (auto patient = patience.check(); !patient) return fail(std::move(patient).error());
     if (search.base.empty()) return root();
     if (search.base == "CN=NTDS") return ntds();
-    if (!search.subtree) return part(search);
+    if (!search.subtree && search.attributes.at(0).contains(";range=")) return part(search);
     server_.filters.push_back(search.filter);
     if (server_.cut_at && server_.pages++ == *server_.cut_at)
       return fail(ErrorKind::network, "the server has cut the connection");

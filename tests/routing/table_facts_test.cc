@@ -73,8 +73,9 @@ TEST(WavePlan, NamesWhoChangesAndWhatStandsAgainstIt) {
   ASSERT_EQ(plan.changes.size(), 1u);
   EXPECT_EQ(plan.changes[0].target, "bob@orgname.awsapps.com");
   EXPECT_EQ(plan.changes[0].next_hop, "workmail");
-  // kim: deferred (no pending_next_hop) and of a state of its own; robert: another wave.
-  EXPECT_EQ(plan.conflict_count, 3u);
+  // No pending_next_hop; kim: deferred by that and of a state of its own; robert: another wave.
+  EXPECT_EQ(plan.conflict_count, 4u);
+  EXPECT_THAT(plan.conflicts.front(), HasSubstr("there is no routing.pending_next_hop"));
   EXPECT_THAT(plan.conflicts.back(), HasSubstr("same person as 'bob@corp.example'"));
   EXPECT_EQ(plan_wave(*now, *now, "w", kNow, 10).changed(), 0u);
   EXPECT_TRUE(plan_wave(*now, *then, "w", kNow, 0).changes.empty());

@@ -37,6 +37,9 @@ std::vector<Problem> lint(const Router& router);
 
 /// "181 entries: 1 active, 180 pending (3 waves)".
 std::string summary_of(const TableStats& stats);
+/// People are pending or rolled back, and there is no next hop for their mail; nullopt: all is
+/// well.
+std::optional<Problem> nowhere_to_wait(const TableStats& stats, const Options& options);
 
 /// How many entries came from where and what was said of them; kept on disk so that a restart can
 /// tell a vanished or half-written source too.
