@@ -3,6 +3,7 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/passwords.h"
+#include "waypost/routing/table_facts.h"
 #include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
@@ -179,7 +180,7 @@ int check(const CommandOptions& options) {
   const auto loaded = config::load_file(options.config_file);
   for (const auto& diagnostic : loaded.diagnostics) std::cout << diagnostic.to_string() << "\n";
   bool good = loaded.usable();
-  std::size_t entries = 0;
+  routing::TableStats stats;
   if (good) {
     std::vector<routing::Problem> problems;
     const auto router =
@@ -187,10 +188,12 @@ int check(const CommandOptions& options) {
     for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
     good = router.has_value();
     if (good) {
-      entries = (*router)->table().size();
+      stats = routing::table_stats(**router, Clock::system().now());
       for (const auto& problem : routing::wave_problems(**router, Clock::system().now()))
         std::cout << options.config_file << ": " << problem.to_string() << "\n";
     }
+    if (const auto lost = routing::nowhere_to_wait(stats, loaded.config.routing))
+      std::cout << options.config_file << ": " << lost->to_string() << "\n";
   }
   if (!good) {
     std::cout << options.config_file << ": not usable; mend the errors above and check again\n";
@@ -212,7 +215,7 @@ int check(const CommandOptions& options) {
   }
   std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
             << " listeners, " << config.next_hops.size() << " next hops, "
-            << config.routing.own_domains.size() << " own domains, " << entries
+            << config.routing.own_domains.size() << " own domains, " << stats.entries
             << " routing entries\n";
   for (const auto& target : config.routing.target_domains) {
     std::cout << "  " << target.domain << " -> " << target.next_hop << " ("
@@ -221,6 +224,7 @@ int check(const CommandOptions& options) {
   for (const auto& next_hop : config.next_hops)
     std::cout << "  next hop " << next_hop.name << ": "
               << summarise_next_hop(config.next_hops, next_hop.name) << "\n";
+  std::cout << routing::summary_of(stats) << "\n";
   return 0;
 }
 

@@ -123,9 +123,11 @@ class Gateway {
     std::string trouble;
     std::vector<routing::Problem> problems;
     routing::TableDiff diff;
+    routing::TableLosses losses;  // against the one in use
     routing::TableSize size;
   };
-  void load_table(const routing::Options& options, std::size_t names,
+  /// `excuse`: of the directory whose change is the reason.
+  void load_table(const routing::Options& options, std::size_t names, routing::TableExcuse excuse,
                   std::function<void(LoadedTable)> done);
   std::string suspicion_about(const LoadedTable& loaded, const routing::Options& options);
   void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
@@ -152,7 +154,8 @@ class Gateway {
   };
   void watch_directories();
   void note_directory(const routing::DirectoryOutcome& outcome);
-  void refresh_table(const std::string& directory, const std::string& what);
+  /// `confirmed`: an operator has agreed to what this directory takes away.
+  void refresh_table(const std::string& directory, const std::string& what, bool confirmed);
   void add_directory_actions(std::vector<admin::Action>& list);
   admin::Answer list_directories(const admin::Call& call);
   admin::Answer sync_directory(const admin::Call& call);

@@ -20,6 +20,13 @@ WallTime written_at(const std::string& path) {
   return WallTime(std::chrono::seconds(about.st_mtim.tv_sec));
 }
 
+std::string snapshot_of(const std::vector<routing::DirectoryOptions>& directories,
+                        const std::string& name) {
+  for (const auto& one : directories)
+    if (one.name == name) return one.snapshot;
+  return {};
+}
+
 std::string sentence_of(const routing::DirectoryOutcome& outcome) {
   return outcome.server + ": " + (outcome.full ? "full reading" : "changes") + ": " +
          std::to_string(outcome.added) + " added, " + std::to_string(outcome.removed) +
@@ -68,28 +75,32 @@ void Gateway::note_directory(const routing::DirectoryOutcome& outcome) {
       .set(static_cast<std::int64_t>(outcome.entries));
   for (const auto& problem : outcome.problems)
     ops::log().warn("directory {}: {}", outcome.directory, problem.without_level());
-  if (outcome.changed || !table_loaded_) refresh_table(outcome.directory, sentence_of(outcome));
+  if (outcome.changed || !table_loaded_)
+    refresh_table(outcome.directory, sentence_of(outcome), outcome.confirmed);
 }
 
 /// A directory has changed: the same configuration, the table anew.
-void Gateway::refresh_table(const std::string& directory, const std::string& what) {
+void Gateway::refresh_table(const std::string& directory, const std::string& what, bool confirmed) {
   if (loading_) {
-    waiting_reloads_.push_back({false, nullptr, directory, what});
+    waiting_reloads_.push_back({confirmed, nullptr, directory, what});
     return;
   }
   loading_ = true;
-  load_table(config_.routing, 0, [this, directory, what](LoadedTable table) {
+  // How much may leave a directory is its own limit, which has been asked already. All other
+  // sources are read again as well, and they may be half written at this moment.
+  routing::TableExcuse excuse{snapshot_of(config_.directories, directory), confirmed};
+  load_table(config_.routing, 0, std::move(excuse), [this, directory, what](LoadedTable table) {
     loading_ = false;
     for (const auto& problem : table.problems)
       ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
                      problem.without_level());
     if (stopping_) return;
-    if (!table.router) {
-      ops::log().error("directory {}: {}; the table did not change: {}", directory, what,
-                       table.trouble);
-      if (!table_loaded_) table_trouble_ = table.trouble;
+    const auto trouble =
+        table.router ? suspicion_about(table, config_.routing) : std::move(table.trouble);
+    if (!trouble.empty()) {
+      ops::log().error("directory {}: {}; the table did not change: {}", directory, what, trouble);
+      if (!table_loaded_) table_trouble_ = trouble;
     } else {
-      // How much may leave a directory is its own limit, which has been asked already.
       use_table(table.router, table.size);
       for (auto& shard : shards_) shard->routes_changed();
       ops::log().info("directory {}: {}; routing table: {}, {} entries", directory, what,

@@ -49,7 +49,7 @@ void Gateway::begin_reload(bool confirm_shrink, std::function<void(const ReloadR
         {diagnostic.level == config::Diagnostic::Level::error, diagnostic.to_string()});
   if (!loaded->usable()) return done(refuse(std::move(report), "the configuration has errors"));
   loading_ = true;
-  load_table(loaded->config.routing, 0,
+  load_table(loaded->config.routing, 0, {},
              [this, loaded, confirm_shrink, report, done = std::move(done)](LoadedTable table) {
                loading_ = false;
                done(finish_reload(*loaded, table, confirm_shrink, report));
@@ -76,7 +76,7 @@ void Gateway::next_reload() {
   if (loading_ || waiting_reloads_.empty()) return;
   WaitingReload next = std::move(waiting_reloads_.front());
   waiting_reloads_.pop_front();
-  if (!next.directory.empty()) return refresh_table(next.directory, next.what);
+  if (!next.directory.empty()) return refresh_table(next.directory, next.what, next.confirm_shrink);
   begin_reload(next.confirm_shrink, std::move(next.done));
 }
 

@@ -72,17 +72,21 @@ json::object diff_json(const routing::TableDiff& diff) {
 
 /// On a thread of its own; `done` runs on the control worker's.
 void Gateway::load_table(const routing::Options& options, std::size_t names,
-                         std::function<void(LoadedTable)> done) {
+                         routing::TableExcuse excuse, std::function<void(LoadedTable)> done) {
   if (loader_.joinable()) loader_.join();  // its `done` has run: one at a time
-  loader_ = std::thread([this, options, names, done = std::move(done), before = router_.get(),
+  loader_ = std::thread([this, options, names, excuse = std::move(excuse), done = std::move(done),
+                         before = router_.get(),
                          waves = routing::Waves::make(options.waves, wave_journal_->commands())] {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLoaderNice);
     auto loaded = std::make_shared<LoadedTable>();
     auto router = routing::Router::load(options, loaded->problems, waves);
     if (router) {
       loaded->router = *router;
-      loaded->size = routing::size_of((*router)->table());
-      loaded->diff = routing::diff(before->table(), (*router)->table(), names);
+      const WallTime now = Clock::system().now();
+      loaded->size = routing::size_of(**router, now);
+      auto compared = routing::compare(*before, **router, now, names, excuse);
+      loaded->diff = std::move(compared.diff);
+      loaded->losses = std::move(compared.losses);
     } else {
       loaded->trouble = router.error().message;
     }
@@ -93,11 +97,12 @@ void Gateway::load_table(const routing::Options& options, std::size_t names,
 /// Empty: it may be used.
 std::string Gateway::suspicion_about(const LoadedTable& loaded, const routing::Options& options) {
   if (!table_size_) return {};
-  std::uint64_t removed = loaded.diff.removed_count;
   // A start, or a table that was not available: only numbers are known of what was before.
-  if (!table_loaded_ && table_size_->entries > loaded.size.entries)
-    removed = table_size_->entries - loaded.size.entries;
-  const auto found = routing::suspicious_shrink(*table_size_, loaded.size, removed, options);
+  const auto losses = table_loaded_
+                          ? loaded.losses
+                          : routing::losses_by_number(*table_size_, loaded.size, *loaded.router,
+                                                      Clock::system().now());
+  const auto found = routing::suspicious_shrink(*table_size_, loaded.size, losses, options);
   return found ? *found + "; if that is meant, say 'waypost reload --confirm-shrink'"
                : std::string();
 }
@@ -139,7 +144,8 @@ void Gateway::load_first_table() {
                    problem.without_level());
   }
   if (router) {
-    loaded.size = routing::size_of((*router)->table());
+    loaded.router = *router;
+    loaded.size = routing::size_of(**router, Clock::system().now());
     table_trouble_ = suspicion_about(loaded, config_.routing);
   } else {
     table_trouble_ = router.error().message;
@@ -244,7 +250,7 @@ void Gateway::table_diff(const admin::Call& call, std::function<void(admin::Answ
   }
   loading_ = true;
   const routing::Options options = loaded.config.routing;
-  load_table(options, names, [this, options, done = std::move(done)](LoadedTable table) {
+  load_table(options, names, {}, [this, options, done = std::move(done)](LoadedTable table) {
     loading_ = false;
     if (!table.router) {
       done(answer_json(

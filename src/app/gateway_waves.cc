@@ -80,7 +80,13 @@ std::string Gateway::unknown_wave(const std::string& name) {
     return "there is no wave '" + name +
            "': no entry of the table names one, nor does the "
            "section 'waves'";
-  return "there is no wave '" + name + "'" + suggestion(name, known);
+  // Names of waves are alike: which one was meant is not for us to guess.
+  constexpr std::size_t kMost = 30;
+  std::sort(known.begin(), known.end());
+  std::string out = "there is no wave '" + name + "'; there are: ";
+  for (std::size_t i = 0; i < known.size() && i < kMost; ++i)
+    out += (i == 0 ? "" : ", ") + std::string(known[i]);
+  return known.size() > kMost ? out + " and more ('waypost wave list')" : out;
 }
 
 admin::Answer Gateway::list_waves(const admin::Call& call) {

@@ -35,8 +35,12 @@ int check_table(const TableArguments& arguments) {
   replace_sources(options, arguments.files);
   std::vector<routing::Problem> problems;
   const auto router = routing::Router::load(options, problems, waves_on_disk(loaded.config));
-  if (router)
+  routing::TableStats stats;
+  if (router) {
     for (auto& finding : routing::lint(**router)) problems.push_back(std::move(finding));
+    stats = routing::table_stats(**router, Clock::system().now());
+    if (auto lost = routing::nowhere_to_wait(stats, options)) problems.push_back(std::move(*lost));
+  }
   const auto errors = static_cast<std::size_t>(std::count_if(
       problems.begin(), problems.end(), [](const auto& problem) { return problem.error; }));
   const std::size_t warnings = problems.size() - errors;
@@ -51,6 +55,8 @@ int check_table(const TableArguments& arguments) {
                                     {"message", problem.message}});
     std::cout << json::serialize(json::object{{"usable", router.has_value()},
                                               {"entries", entries},
+                                              {"by_state", json::value_from(stats.by_state)},
+                                              {"by_wave", json::value_from(stats.by_wave)},
                                               {"errors", errors},
                                               {"warnings", warnings},
                                               {"problems", std::move(all)}})
@@ -58,7 +64,8 @@ int check_table(const TableArguments& arguments) {
   } else {
     for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
     if (router) {
-      std::cout << entries << " entries, " << warnings << " warnings: good\n";
+      std::cout << warnings << (warnings == 1 ? " warning" : " warnings") << ": good\n"
+                << routing::summary_of(stats) << "\n";
     } else {
       std::cout << errors << " errors, " << warnings
                 << " warnings: a reload would refuse this table and keep the one in use\n";

@@ -37,7 +37,10 @@ std::size_t edit_distance(std::string_view one, std::string_view other) {
   return rows[one.size() % 3][other.size()];
 }
 
-std::string_view nearest_word(std::string_view word, std::span<const std::string_view> words) {
+namespace {
+
+/// Within a typing error or two of a word; empty: of none.
+std::string_view nearest_spelling(std::string_view word, std::span<const std::string_view> words) {
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto candidate : words) {
@@ -47,6 +50,17 @@ std::string_view nearest_word(std::string_view word, std::span<const std::string
       best_distance = distance;
     }
   }
+  return best;
+}
+
+}  // namespace
+
+bool is_misspelt(std::string_view word, std::span<const std::string_view> words) {
+  return !nearest_spelling(word, words).empty();
+}
+
+std::string_view nearest_word(std::string_view word, std::span<const std::string_view> words) {
+  auto best = nearest_spelling(word, words);
   if (!best.empty()) return best;
   // What is a part of exactly one known word, or holds one, is near as well: "domains" for
   // "own_domains".

@@ -1,4 +1,6 @@
 // routing: domains, tables, and addresses written in the file itself.
+#include "waypost/routing/unseen.h"
+
 #include "config/schema.h"
 
 #include <algorithm>
@@ -18,7 +20,7 @@ bool read_address(Section& section, Key key, mail::Mailbox& out) {
   std::string text;
   section.text(key, text);
   if (section.describing() || text.empty()) return false;
-  auto parsed = mail::parse_mailbox(text);
+  auto parsed = routing::read_address(text);
   std::string trouble;
   if (!parsed)
     trouble = parsed.error().message;
@@ -35,12 +37,13 @@ bool read_address(Section& section, Key key, mail::Mailbox& out) {
 
 void add_copy(Section& section, const std::string& text, std::size_t at,
               std::vector<mail::Mailbox>& copies) {
-  auto parsed = mail::parse_mailbox(text);
+  auto parsed = routing::read_address(text);
   if (parsed && !parsed->domain.empty()) return copies.push_back(std::move(*parsed));
-  section.reading().error(nearest_place(section.reading().places, section.path_name() + ".copies[" +
-                                                                      std::to_string(at) + "]"),
-                          "'" + text + "' in 'copies' is not a mail address: " +
-                              (parsed ? "it has no domain" : parsed.error().message));
+  section.reading().error(
+      nearest_place(section.reading().places,
+                    section.path_name() + ".copies[" + std::to_string(at) + "]"),
+      "'" + routing::shown_text(text) + "' in 'copies' is not a mail address: " +
+          (parsed ? "it has no domain" : parsed.error().message));
 }
 
 void read_entry(Section& section, std::vector<routing::Entry>& entries) {

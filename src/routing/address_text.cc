@@ -1,6 +1,7 @@
 #include "routing/address_text.h"
 
 #include "waypost/routing/table.h"
+#include "waypost/routing/unseen.h"
 
 #include <idn2.h>
 
@@ -64,15 +65,6 @@ bool is_wire_domain(std::string_view domain) {
   return label > 0;
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 100)) {
-    const auto u = static_cast<unsigned char>(c);
-    out += u < 0x20 || u == 0x7f ? '?' : c;
-  }
-  return out;
-}
-
 }  // namespace
 
 std::optional<AddressView> split_plain_address(std::string_view text) {
@@ -118,8 +110,8 @@ Result<> append_normal_domain(std::string& out, std::string_view domain) {
   }
   if (domain.empty()) return fail(ErrorKind::invalid, "the domain is missing");
   if (domain.front() == '[')
-    return fail(ErrorKind::invalid,
-                "'" + printable(written) + "' is an address literal where a domain is needed");
+    return fail(ErrorKind::invalid, "'" + shown_text(written, 100) +
+                                        "' is an address literal where a domain is needed");
   if (domain.size() > mail::kMaxDomainOctets)
     return fail(ErrorKind::invalid, "the domain is longer than 255 octets");
   for (const char c : domain)
@@ -132,12 +124,14 @@ Result<> append_normal_domain(std::string& out, std::string_view domain) {
                                   IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<std::uint8_t, void (*)(void*)> owner(result, &idn2_free);
   if (code != IDN2_OK)
-    return fail(ErrorKind::invalid, "'" + printable(written) + "' is not a valid domain name (" +
-                                        idn2_strerror(code) + ")");
+    return fail(ErrorKind::invalid, "'" + shown_text(written, 100) +
+                                        "' is not a valid domain name (" + idn2_strerror(code) +
+                                        ")");
   std::string_view wire = reinterpret_cast<const char*>(result);
   if (wire.ends_with('.')) wire.remove_suffix(1);
   if (!is_wire_domain(wire))
-    return fail(ErrorKind::invalid, "'" + printable(written) + "' is not a valid domain name");
+    return fail(ErrorKind::invalid,
+                "'" + shown_text(written, 100) + "' is not a valid domain name");
   append_lower(out, wire);
   return {};
 }

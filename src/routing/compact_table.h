@@ -93,6 +93,12 @@ class CompactTable final : public Table {
                                     std::uint32_t normal_domain) const;
   std::optional<Record> find_target_record(std::string_view lower_local,
                                            std::uint32_t normal_domain) const;
+  /// Every entry with this target, in the order of the sources, then those with it as a further one
+  /// (of these and of very many with one target, each wave and state once), until `visit` says
+  /// false.
+  template <class Visit>
+  void for_each_of_target(std::string_view lower_local, std::uint32_t normal_domain,
+                          Visit visit) const;
   std::optional<std::uint32_t> normal_number(std::string_view normalised_domain) const;
   std::uint32_t normal_of(std::uint32_t spelling) const { return spellings_[spelling].normal; }
   const std::string& written_domain(std::uint32_t spelling) const {
@@ -179,6 +185,19 @@ class CompactTable final : public Table {
   std::vector<SamePerson> split_people_;  // while finish() runs
   std::size_t most_split_people_ = 0;
 };
+
+template <class Visit>
+void CompactTable::for_each_of_target(std::string_view lower_local, std::uint32_t normal_domain,
+                                      Visit visit) const {
+  if (target_slots_.empty()) return;
+  const auto hash = key_hash(lower_local, normal_domain);
+  const auto mask = target_slots_.size() - 1;
+  for (auto i = hash & mask; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
+    if (target_slots_[i].hash != hash) continue;
+    const auto record = record_at(target_slots_[i].offset_plus_1 - 1);
+    if (has_target(record, lower_local, normal_domain) && !visit(record)) return;
+  }
+}
 
 /// Not of the bits that choose the bucket.
 inline char tag_of(std::uint32_t hash) { return static_cast<char>(hash & 0xff); }

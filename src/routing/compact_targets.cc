@@ -8,6 +8,7 @@ namespace waypost::routing {
 namespace {
 
 constexpr std::size_t kLookAhead = 16;  // slots fetched before they are needed
+constexpr std::size_t kMostLikeOne = 64;
 
 bool equals_lower(std::string_view written, std::string_view lower) {
   if (written.size() != lower.size()) return false;
@@ -75,21 +76,25 @@ std::vector<CompactTable::SamePerson> CompactTable::finish(std::size_t most) {
   return std::exchange(split_people_, {});
 }
 
+/// The addresses of one person lie behind one another in the order of the sources. Of a target
+/// that very many share, each combination of wave and state once will do.
 void CompactTable::insert_target(const FreshTarget& fresh) {
   const auto mask = target_slots_.size() - 1;
+  const auto now = record_at(fresh.slot.offset_plus_1 - 1);
+  const auto lower = mail::ascii_lower(fresh.target.local);
+  bool like_one = false;  // of the same wave and state as one that is there
+  std::size_t before = 0;
   auto i = fresh.slot.hash & mask;
   for (; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
     if (target_slots_[i].hash != fresh.slot.hash) continue;
     const auto known = record_at(target_slots_[i].offset_plus_1 - 1);
-    if (!has_target(known, mail::ascii_lower(fresh.target.local), normal_of(fresh.target.domain)))
-      continue;
-    // Several addresses of one person.
-    const auto now = record_at(fresh.slot.offset_plus_1 - 1);
+    if (!has_target(known, lower, normal_of(fresh.target.domain))) continue;
     const bool together = known.wave == now.wave && known.has_state == now.has_state &&
                           (!known.has_state || known.state == now.state);
-    if (!together && !fresh.is_copy && split_people_.size() < most_split_people_)
+    if (before++ == 0 && !together && !fresh.is_copy && split_people_.size() < most_split_people_)
       split_people_.emplace_back(fresh.slot.offset_plus_1 - 1, target_slots_[i].offset_plus_1 - 1);
-    return;
+    like_one = like_one || together;
+    if (like_one && (fresh.is_copy || before >= kMostLikeOne)) return;
   }
   target_slots_[i] = fresh.slot;
 }
@@ -106,15 +111,12 @@ bool CompactTable::has_target(const Record& record, std::string_view lower_local
 
 std::optional<CompactTable::Record> CompactTable::find_target_record(
     std::string_view lower_local, std::uint32_t normal_domain) const {
-  if (target_slots_.empty()) return std::nullopt;
-  const auto hash = key_hash(lower_local, normal_domain);
-  const auto mask = target_slots_.size() - 1;
-  for (auto i = hash & mask; target_slots_[i].offset_plus_1 != 0; i = (i + 1) & mask) {
-    if (target_slots_[i].hash != hash) continue;
-    const auto record = record_at(target_slots_[i].offset_plus_1 - 1);
-    if (has_target(record, lower_local, normal_domain)) return record;
-  }
-  return std::nullopt;
+  std::optional<Record> first;
+  for_each_of_target(lower_local, normal_domain, [&](const Record& record) {
+    first = record;
+    return false;
+  });
+  return first;
 }
 
 }  // namespace waypost::routing

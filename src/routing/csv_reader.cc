@@ -49,10 +49,12 @@ bool CsvReader::next() {
   while (at_ < text_.size()) {
     const auto row = row_at(text_, at_);
     const auto content = trim(row);
-    if (content.empty() || content.front() == '#') {
+    if (content.empty() || is_comment(content)) {
+      if (!content.empty()) note_comment(content);
       skip_line();
       continue;
     }
+    ++records_;
     record_line_ = line_;
     line_start_ = at_;
     if (row.find('"') == std::string_view::npos) {
@@ -65,6 +67,21 @@ bool CsvReader::next() {
     return true;
   }
   return false;
+}
+
+std::string_view CsvReader::commented_address(std::string_view line) {
+  if (!line.starts_with('#')) return {};
+  const auto token = line.substr(0, line.find_first_of(" \t\r,;\""));
+  const auto at = token.find('@');
+  return at != std::string_view::npos && at > 1 && at + 1 < token.size() ? token
+                                                                         : std::string_view();
+}
+
+void CsvReader::note_comment(std::string_view content) {
+  const auto address = commented_address(content);
+  if (address.empty() || commented_rows_.count++ > 0) return;
+  commented_rows_.first_line = line_;
+  commented_rows_.first = address;
 }
 
 void CsvReader::skip_line() {

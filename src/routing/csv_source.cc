@@ -1,5 +1,6 @@
 // CSV rows to entries: which column is what, and what people get wrong.
 #include "waypost/base/spelling.h"
+#include "waypost/routing/unseen.h"
 
 #include "routing/csv_reader.h"
 #include "routing/table_builder_impl.h"
@@ -23,6 +24,7 @@ constexpr std::size_t kAbsent = static_cast<std::size_t>(-1);
 struct Layout {
   std::array<std::size_t, 4> index = {0, 1, 2, 3};
   std::size_t width = 4;
+  bool header = false;  // then every row has as many columns as it
 };
 
 std::string folded(std::string_view text) {
@@ -30,6 +32,10 @@ std::string folded(std::string_view text) {
   std::replace(out.begin(), out.end(), '-', '_');
   std::replace(out.begin(), out.end(), ' ', '_');
   return out;
+}
+
+std::string counted_columns(std::size_t many) {
+  return std::to_string(many) + (many == 1 ? " column" : " columns");
 }
 
 class Rows {
@@ -50,6 +56,9 @@ class Rows {
       }
       first = false;
     }
+    const auto& commented = reader_.commented_rows();
+    if (commented.count > 0)
+      warn_of_comments(builder_, file_, commented.first_line, commented.first, commented.count);
   }
 
  private:
@@ -71,6 +80,8 @@ class Rows {
 
   bool header() {
     layout_.index.fill(kAbsent);
+    layout_.header = true;
+    std::vector<const CsvReader::Field*> unknown;
     layout_.width = reader_.fields().size();
     for (std::size_t i = 0; i < layout_.width; ++i) {
       const auto& field = reader_.fields()[i];
@@ -86,9 +97,7 @@ class Rows {
       const auto column = std::find(kColumns.begin(), kColumns.end(), name);
       if (std::find(kPassedOver.begin(), kPassedOver.end(), name) != kPassedOver.end()) continue;
       if (column == kColumns.end()) {
-        builder_.warning(file_, field.line, reader_.column_of(field),
-                         "column '" + std::string(field.text) + "' is not known and ignored" +
-                             suggestion(name, kColumns));
+        unknown.push_back(&field);
         continue;
       }
       auto& place = layout_.index[static_cast<std::size_t>(column - kColumns.begin())];
@@ -98,6 +107,8 @@ class Rows {
       }
       place = i;
     }
+    for (const auto* field : unknown)
+      if (!take_unknown(*field)) return false;
     for (const std::size_t needed : {0u, 1u}) {
       if (layout_.index[needed] != kAbsent) continue;
       builder_.error(file_, reader_.line(), 1,
@@ -105,6 +116,22 @@ class Rows {
                          "'; the columns are address,target[,state[,wave]]");
       return false;
     }
+    return true;
+  }
+
+  /// False: a column that may be meant would be left out, and with it what it says of people.
+  bool take_unknown(const CsvReader::Field& field) {
+    const auto name = folded(field.text);
+    const auto message = "column " + quoted_text(field.text) + " is not known";
+    const auto near = nearest_word(name, kColumns);
+    const auto column = std::find(kColumns.begin(), kColumns.end(), near) - kColumns.begin();
+    if (!near.empty() && layout_.index[static_cast<std::size_t>(column)] == kAbsent) {
+      error_at(field, message + "; did you mean '" + std::string(near) +
+                          "'? Correct it, or give it another name if it is none of ours");
+      return false;
+    }
+    builder_.warning(file_, field.line, reader_.column_of(field),
+                     message + " and ignored" + suggestion(name, kColumns));
     return true;
   }
 
@@ -121,12 +148,16 @@ class Rows {
                                  " at most, found " + std::to_string(fields.size()) +
                                  "; quote a value that holds a separator");
     }
+    // Its last columns are those with a meaning when empty: a row that was cut would say it.
+    if (layout_.header && fields.size() < layout_.width)
+      return error_at(fields.back(), "the row has " + counted_columns(fields.size()) +
+                                         ", the header row " + std::to_string(layout_.width) +
+                                         "; was it cut off? What is empty needs its separator too");
     const auto* address = field(0);
     const auto* target = field(1);
     if (address == nullptr || target == nullptr)
       return error_at(fields.back(),
-                      "the row has " + std::to_string(fields.size()) +
-                          (fields.size() == 1 ? " column" : " columns") +
+                      "the row has " + counted_columns(fields.size()) +
                           "; needed are address,target[,state[,wave]] separated by commas");
     RawEntry raw{.address = address->text,
                  .target = target->text,
@@ -140,8 +171,8 @@ class Rows {
       if (known == kStates.end())
         known = std::find(kStates.begin(), kStates.end(), folded(state->text));
       if (known == kStates.end())
-        return error_at(*state, "unknown state '" + std::string(state->text.substr(0, 60)) + "'" +
-                                    suggestion(state->text, kStates));
+        return error_at(
+            *state, "unknown state " + quoted_text(state->text) + suggestion(state->text, kStates));
       raw.state = static_cast<EntryState>(known - kStates.begin());
     }
     if (const auto* wave = field(3); wave != nullptr && !check_wave(*wave, raw)) return;
@@ -153,12 +184,10 @@ class Rows {
 
   bool check_wave(const CsvReader::Field& wave, RawEntry& raw) {
     raw.wave = wave.text;
-    const bool control = std::any_of(wave.text.begin(), wave.text.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
-    if (!control && wave.text.size() <= kMaxWave) return true;
-    error_at(wave, control ? "the wave's name holds a control character"
-                           : "the wave's name is longer than 64 octets");
+    auto unseen = unseen_complaint(wave.text);
+    if (unseen.empty() && wave.text.size() <= kMaxWave) return true;
+    error_at(wave, unseen.empty() ? "the wave's name is longer than 64 octets"
+                                  : "the wave's name " + quoted_text(wave.text) + " " + unseen);
     return false;
   }
 
@@ -203,7 +232,20 @@ std::optional<std::string_view> source_text(TableBuilder::Impl& builder, std::st
   if (const auto nul = text->find('\0'); nul != std::string_view::npos)
     return complain(line_of(nul), 1,
                     "the file holds NUL octets and is not text; save it as UTF-8 CSV");
+  if (auto trouble = line_end_trouble(*text); trouble.line > 0) {
+    builder.error(file_name, trouble.line, 1, std::move(trouble.message));
+    if (trouble.no_lines) return std::nullopt;
+  }
   return *text;
+}
+
+void warn_of_comments(TableBuilder::Impl& builder, std::string_view file, std::uint32_t line,
+                      std::string_view first, std::size_t many) {
+  builder.warning(file, line, 1,
+                  quoted_text(first) + " is taken for a comment" +
+                      (many > 1 ? ", as are " + std::to_string(many - 1) + " lines like it" : "") +
+                      "; write '# ' before a comment, and an address that begins with '#' as " +
+                      quoted_text("SMTP:" + std::string(first)));
 }
 
 void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,

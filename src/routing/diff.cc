@@ -1,4 +1,4 @@
-#include "waypost/routing/router.h"
+#include "routing/diff_visitor.h"
 
 #include <algorithm>
 #include <utility>
@@ -29,7 +29,8 @@ bool before_in_order(const Entry& one, const Entry& other) {
 
 }  // namespace
 
-TableDiff diff(const Table& before, const Table& after, std::size_t most_names) {
+TableDiff diff(const Table& before, const Table& after, std::size_t most_names,
+               DiffVisitor& visitor) {
   TableDiff out;
   const auto keep = [most_names](auto& list, auto&&... what) {
     if (list.size() < most_names) list.emplace_back(std::forward<decltype(what)>(what)...);
@@ -42,12 +43,14 @@ TableDiff diff(const Table& before, const Table& after, std::size_t most_names) 
     } else if (!same_route(*was, now)) {
       ++out.changed_count;
       if (!same_targets(*was, now)) ++out.targets_changed;
+      visitor.changed(*was, now);
       keep(out.changed, std::move(*was), now);
     }
   });
   before.for_each([&](const Entry& was) {
     if (after.find(key_of(was.address))) return;
     ++out.removed_count;
+    visitor.removed(was);
     keep(out.removed, was);
   });
   std::sort(out.added.begin(), out.added.end(), before_in_order);
@@ -56,6 +59,14 @@ TableDiff diff(const Table& before, const Table& after, std::size_t most_names) 
     return before_in_order(one.first, other.first);
   });
   return out;
+}
+
+TableDiff diff(const Table& before, const Table& after, std::size_t most_names) {
+  struct Deaf final : DiffVisitor {
+    void removed(const Entry& /*was*/) override {}
+    void changed(const Entry& /*was*/, const Entry& /*now*/) override {}
+  } deaf;
+  return diff(before, after, most_names, deaf);
 }
 
 std::string TableDiff::summary() const {

@@ -1,6 +1,8 @@
 // Synchronising: which server, full or incremental, and whether the result may be used.
 #include "waypost/routing/directory.h"
 
+#include "waypost/routing/waves.h"
+
 #include "routing/directory_reading.h"
 #include "routing/directory_snapshot.h"
 #include "routing/directory_wire.h"
@@ -12,6 +14,7 @@ namespace waypost::routing {
 namespace {
 
 constexpr std::size_t kLeastRemoved = 10;
+constexpr auto kBaseAge = std::chrono::hours(24);
 
 struct Connection {
   std::unique_ptr<DirectoryWire> wire;
@@ -42,6 +45,8 @@ std::size_t count_changes(const DirectoryPeople& before, const DirectoryPeople& 
     const auto& old = *known->second;
     if (old.target != row->target || old.state != row->state || old.wave != row->wave)
       ++outcome.retargeted;
+    const bool state_lost = !old.state.empty() && old.state != row->state;
+    if (state_lost || (!old.wave.empty() && old.wave != row->wave)) ++outcome.restated;
   }
   outcome.added = new_rows.size() - common;
   outcome.removed = old_rows.size() - common;
@@ -66,8 +71,9 @@ class LdapDirectory final : public Directory {
   Result<Connection> connect(DirectoryOutcome& outcome, const Patience& patience);
   std::string why_full(const LoadedSnapshot& known, const DirectoryServerFacts& facts,
                        const std::string& server, DirectorySyncRequest request) const;
-  Result<> check_shrink(std::size_t before, const DirectoryOutcome& outcome,
-                        DirectorySyncRequest request) const;
+  DirectoryBase base_of(const LoadedSnapshot& known, std::size_t before) const;
+  Result<> check_shrink(const DirectoryBase& base, std::size_t before,
+                        const DirectoryOutcome& outcome, DirectorySyncRequest request) const;
   std::string settings() const;
   Patience whole() const { return {&clock_, clock_.steady_now() + options_.total_timeout, {}}; }
 
@@ -140,16 +146,34 @@ std::string LdapDirectory::why_full(const LoadedSnapshot& known, const Directory
   return {};
 }
 
-Result<> LdapDirectory::check_shrink(std::size_t before, const DirectoryOutcome& outcome,
+DirectoryBase LdapDirectory::base_of(const LoadedSnapshot& known, std::size_t before) const {
+  const auto age = clock_.now() - known.snapshot.base.at;
+  if (known.trusted && known.snapshot.base.at != WallTime{} && age >= Duration::zero() &&
+      age < kBaseAge)
+    return known.snapshot.base;
+  return {clock_.now(), before, 0};
+}
+
+/// What earlier readings of the same hours have taken away counts too: who reads every few minutes
+/// would lose everybody in small steps.
+Result<> LdapDirectory::check_shrink(const DirectoryBase& base, std::size_t before,
+                                     const DirectoryOutcome& outcome,
                                      DirectorySyncRequest request) const {
-  const auto share = static_cast<std::size_t>(static_cast<double>(before) * options_.most_removed);
+  const auto share = static_cast<std::size_t>(static_cast<double>(std::max(base.entries, before)) *
+                                              options_.most_removed);
   const bool emptied = before > 0 && outcome.entries == 0;
-  if (request.confirm_shrink || (!emptied && outcome.removed <= std::max(share, kLeastRemoved)))
-    return {};
+  const auto lost = base.lost + outcome.removed + outcome.restated;
+  if (request.confirm_shrink || (!emptied && lost <= std::max(share, kLeastRemoved))) return {};
+  std::string what = std::to_string(outcome.removed) + " of " + std::to_string(before) +
+                     " entries would leave" + (emptied ? ", which are all," : "");
+  if (outcome.restated > 0)
+    what +=
+        " and " + std::to_string(outcome.restated) + " would have another wave or state or none";
+  if (base.lost > 0)
+    what += ", after " + std::to_string(base.lost) + " of " + std::to_string(base.entries) +
+            " that left or changed since " + format_time(base.at);
   return fail(ErrorKind::exhausted,
-              std::to_string(outcome.removed) + " of " + std::to_string(before) +
-                  " entries would leave" + (emptied ? ", which are all," : "") +
-                  " and that was not confirmed; if it is right: waypost directory sync " +
+              what + ", and that was not confirmed; if it is right: waypost directory sync " +
                   options_.name + " --confirm-shrink");
 }
 
@@ -191,8 +215,13 @@ Result<> LdapDirectory::synchronise_into(DirectoryOutcome& outcome, DirectorySyn
   outcome.people = fresh.people.size();
   const auto before = count_changes(known.snapshot.people, fresh.people, outcome);
   broke_off_ = SIZE_MAX;
-  if (auto allowed = check_shrink(before, outcome, request); !allowed) return allowed;
+  const auto base = base_of(known, before);
+  if (auto allowed = check_shrink(base, before, outcome, request); !allowed) return allowed;
   if (!outcome.full && touched == 0) return {};
+  fresh.base = base;
+  fresh.base.lost += outcome.removed + outcome.restated;
+  fresh.base.entries = std::max(base.entries, outcome.entries);
+  if (request.confirm_shrink) fresh.base = {clock_.now(), outcome.entries, 0};
   if (auto patient = patience.check(); !patient) return patient;
   if (auto saved = save_snapshot(snapshot_, write_snapshot(fresh)); !saved) return saved;
   // After a snapshot that was not whole nobody knows what the table holds.
@@ -203,6 +232,7 @@ Result<> LdapDirectory::synchronise_into(DirectoryOutcome& outcome, DirectorySyn
 DirectoryOutcome LdapDirectory::synchronise(DirectorySyncRequest request, std::stop_token stop) {
   DirectoryOutcome outcome;
   outcome.directory = options_.name;
+  outcome.confirmed = request.confirm_shrink;
   const auto begun = clock_.steady_now();
   auto patience = whole();
   patience.stop = std::move(stop);

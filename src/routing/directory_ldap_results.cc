@@ -1,7 +1,10 @@
 #include "routing/directory_ldap_results.h"
 
+#include "waypost/routing/unseen.h"
+
 #include <ldap.h>
 
+#include <algorithm>
 #include <array>
 
 namespace waypost::routing {
@@ -75,11 +78,10 @@ std::string_view advice(int code) {
 }  // namespace
 
 std::string one_line(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 300)) {
-    const auto u = static_cast<unsigned char>(c);
-    out += u < 0x20 || u == 0x7f ? ' ' : c;
-  }
+  std::string line(text.substr(0, 300));
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  auto out = shown_text(line, line.size());
   while (!out.empty() && (out.back() == ' ' || out.back() == '.')) out.pop_back();
   return out;
 }

@@ -1,6 +1,7 @@
 #include "routing/directory_person.h"
 
 #include "waypost/base/spelling.h"
+#include "waypost/routing/unseen.h"
 
 #include <algorithm>
 #include <array>
@@ -13,14 +14,7 @@ constexpr std::array<std::string_view, 4> kStates = {"pending", "migrating", "ac
                                                      "rolled_back"};
 constexpr std::size_t kMaxWave = 64;
 
-std::string shown(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 200)) {
-    const auto u = static_cast<unsigned char>(c);
-    out += u < 0x20 || u == 0x7f ? '?' : c;
-  }
-  return out;
-}
+std::string shown(std::string_view text) { return shown_text(text, 200); }
 
 void add_hex(std::string& out, unsigned char octet) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -34,11 +28,6 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
-}
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 }  // namespace
@@ -117,7 +106,7 @@ bool PersonReader::read_target(const LdapEntry& entry, DirectoryRow& row,
     tell(entry, findings, name + " '" + shown(values.front()) + "' is no SMTP address; left out");
     return false;
   }
-  const auto parsed = mail::parse_mailbox(*target);
+  const auto parsed = read_address(*target);
   const auto domain = parsed ? normalise_domain(parsed->domain) : Result<std::string>("");
   if (!parsed || !domain || domain->empty()) {
     tell(entry, findings,
@@ -142,7 +131,7 @@ bool PersonReader::read_wave(const LdapEntry& entry, DirectoryRow& row,
   const auto& values = entry.values(options_.wave_attribute);
   if (values.empty()) return true;
   row.wave = trimmed(values.front());
-  if (values.size() == 1 && row.wave.size() <= kMaxWave && !has_control(row.wave)) return true;
+  if (values.size() == 1 && row.wave.size() <= kMaxWave && !first_unseen(row.wave)) return true;
   // Without its wave it would be active at once.
   tell(entry, findings,
        options_.wave_attribute + " is no name of a wave (one value, at most 64 octets); left out");
@@ -174,14 +163,10 @@ std::optional<DirectoryPerson> PersonReader::read(const LdapEntry& entry,
   if (!read_target(entry, row, findings) || !read_wave(entry, row, findings) ||
       !read_state(entry, row, findings))
     return std::nullopt;
-  if (entry.cut_short(options_.addresses_attribute))
-    tell(entry, findings,
-         "has more " + options_.addresses_attribute +
-             " than the server gives at once; the rest is left out");
   const auto add = [&](std::string_view value) {
     const auto address = smtp_address(value);
     if (!address || address->empty()) return;
-    const auto parsed = mail::parse_mailbox(*address);
+    const auto parsed = read_address(*address);
     auto key =
         parsed ? normalise_key(*parsed) : Result<std::string>(std::unexpected(parsed.error()));
     if (!key || parsed->domain.empty())
@@ -244,7 +229,8 @@ void settle_contests(DirectoryPeople& people, const DirectoryPeople& before,
       }
       loser.row->contested = true;
       findings.tell(directory, loser.person->dn,
-                    "the address " + row.key + " is also that of " + shown(at->second.person->dn) +
+                    "the address " + shown(row.key) + " is also that of " +
+                        shown(at->second.person->dn) +
                         ", which keeps it; take it away from one of the two");
     }
   }

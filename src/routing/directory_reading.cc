@@ -104,10 +104,44 @@ void DirectoryReading::take(const LdapEntry& entry, DirectoryPeople& people,
   }
 }
 
+Result<> DirectoryReading::complete(LdapEntry& entry) {
+  const auto told = [&](const std::string& what) { return entry.dn + ": " + what; };
+  for (std::size_t parts = 0; parts < kMaxPages; ++parts) {
+    const auto range = entry.cut_short();
+    if (!range) return {};
+    LdapSearch search{.base = entry.dn, .subtree = false};
+    search.attributes = {range->name + ";range=" + std::to_string(range->next) + "-*"};
+    auto got = page(search);
+    if (!got)
+      return fail({got.error().kind, told("more " + range->name + ": " + got.error().message)});
+    if (got->entries.size() != 1 || !entry.take_range(*range, got->entries.front()))
+      return fail(ErrorKind::protocol, told("the server does not give " + range->name +
+                                            " from value " + std::to_string(range->next) + " on"));
+  }
+  return fail(ErrorKind::protocol, told("the server sends values without end"));
+}
+
+/// Pages come first: a search between two of them would end the first with some servers.
+Result<> DirectoryReading::take_all(LdapSearch search, DirectoryPeople& people,
+                                    DirectoryFindings& findings) {
+  std::vector<LdapEntry> cut;
+  auto read = each(std::move(search), [&](const LdapEntry& entry) {
+    if (entry.cut_short())
+      cut.push_back(entry);
+    else
+      take(entry, people, findings);
+  });
+  if (!read) return read;
+  for (auto& entry : cut) {
+    if (auto whole = complete(entry); !whole) return whole;
+    take(entry, people, findings);
+  }
+  return {};
+}
+
 Result<DirectoryPeople> DirectoryReading::everybody(DirectoryFindings& findings) {
   DirectoryPeople people;
-  auto read = each(people_search(directory_filter(options_)),
-                   [&](const LdapEntry& entry) { take(entry, people, findings); });
+  auto read = take_all(people_search(directory_filter(options_)), people, findings);
   if (!read) return fail(std::move(read).error());
   return people;
 }
@@ -116,11 +150,14 @@ Result<DirectoryPeople> DirectoryReading::one_page(DirectoryFindings& findings, 
   auto search = people_search(directory_filter(options_));
   search.page_size = options_.page_size;
   search.domain_scope = can_scope_;
-  const auto got = page(search);
+  auto got = page(search);
   if (!got) return fail(got.error());
   more = !got->cookie.empty();
   DirectoryPeople people;
-  for (const auto& entry : got->entries) take(entry, people, findings);
+  for (auto& entry : got->entries) {
+    if (auto whole = complete(entry); !whole) return fail(std::move(whole).error());
+    take(entry, people, findings);
+  }
   return people;
 }
 
@@ -143,8 +180,7 @@ Result<std::size_t> DirectoryReading::changes(const DirectoryServerFacts& facts,
   const auto count = gone.size();
   for (const auto& guid : gone) people.erase(guid);
   if (count == 0) return count;
-  read = each(people_search("(&" + directory_filter(options_) + since + ")"),
-              [&](const LdapEntry& entry) { take(entry, people, findings); });
+  read = take_all(people_search("(&" + directory_filter(options_) + since + ")"), people, findings);
   if (!read) return fail({read.error().kind, "changed entries: " + read.error().message});
   return count;
 }

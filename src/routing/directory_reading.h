@@ -46,6 +46,10 @@ class DirectoryReading {
   /// Every page of a search.
   Result<> each(LdapSearch search, const std::function<void(const LdapEntry&)>& visit);
   Result<LdapPage> page(const LdapSearch& search);
+  /// Every person of a search, with all values of all attributes.
+  Result<> take_all(LdapSearch search, DirectoryPeople& people, DirectoryFindings& findings);
+  /// Fetches what the server has left out of an entry because there is so much of it.
+  Result<> complete(LdapEntry& entry);
   void take(const LdapEntry& entry, DirectoryPeople& people, DirectoryFindings& findings) const;
   LdapSearch people_search(std::string filter) const;
 

@@ -146,6 +146,10 @@ bool read_head(std::string_view content, DirectorySnapshot& snapshot) {
   const bool good = parse(text("full-at"), full) && parse(text("written-at"), written);
   snapshot.full_at = WallTime(std::chrono::microseconds(full));
   snapshot.written_at = WallTime(std::chrono::microseconds(written));
+  std::int64_t base = 0;  // not in snapshots of the first version
+  if (parse(text("base-at"), base) && parse(text("base-entries"), snapshot.base.entries) &&
+      parse(text("base-lost"), snapshot.base.lost))
+    snapshot.base.at = WallTime(std::chrono::microseconds(base));
   return good;
 }
 
@@ -161,6 +165,9 @@ std::string write_snapshot(const DirectorySnapshot& snapshot) {
   add_head(out, "full-at", microseconds(snapshot.full_at));
   add_head(out, "written-at", microseconds(snapshot.written_at));
   add_head(out, "written", readable(snapshot.written_at));
+  add_head(out, "base-at", microseconds(snapshot.base.at));
+  add_head(out, "base-entries", std::to_string(snapshot.base.entries));
+  add_head(out, "base-lost", std::to_string(snapshot.base.lost));
   out += kColumns;
   out += '\n';
   for (const auto& [guid, person] : snapshot.people) {
@@ -183,19 +190,20 @@ std::string write_snapshot(const DirectorySnapshot& snapshot) {
   return out;
 }
 
+std::string snapshot_damage(std::string_view content) {
+  if (!content.starts_with(kFirstLine)) return "it is no snapshot of this version";
+  const auto at = content.rfind(kChecksum);
+  const bool whole = at != std::string_view::npos &&
+                     content.substr(at + kChecksum.size()) == sha256(content.substr(0, at)) + "\n";
+  return whole ? "" : "its checksum is wrong";
+}
+
 LoadedSnapshot read_snapshot(std::string_view content) {
   LoadedSnapshot out;
   const bool rows = read_rows(content, out.snapshot.people);
   const bool head = read_head(content, out.snapshot);
-  const auto at = content.rfind(kChecksum);
-  const bool whole = at != std::string_view::npos &&
-                     content.substr(at + kChecksum.size()) == sha256(content.substr(0, at)) + "\n";
-  if (!content.starts_with(kFirstLine))
-    out.why_not = "it is no snapshot of this version";
-  else if (!whole)
-    out.why_not = "its checksum is wrong";
-  else if (!head || !rows)
-    out.why_not = "a line of it makes no sense";
+  out.why_not = snapshot_damage(content);
+  if (out.why_not.empty() && (!head || !rows)) out.why_not = "a line of it makes no sense";
   out.trusted = out.why_not.empty();
   return out;
 }

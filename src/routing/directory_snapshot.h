@@ -15,6 +15,12 @@
 
 namespace waypost::routing {
 
+/// What the directory was some hours ago, and how many entries have left or lost a word since.
+struct DirectoryBase {
+  WallTime at{};  // the epoch: not known
+  std::size_t entries = 0, lost = 0;
+};
+
 struct DirectorySnapshot {
   std::string settings;  // what was asked for; another question needs a full reading
   std::string server;
@@ -22,6 +28,7 @@ struct DirectorySnapshot {
   std::optional<std::uint64_t> usn;  // highestCommittedUSN before the reading
   WallTime full_at{};
   WallTime written_at{};
+  DirectoryBase base{};
   DirectoryPeople people;
 };
 
@@ -32,6 +39,8 @@ struct LoadedSnapshot {
 };
 
 std::string write_snapshot(const DirectorySnapshot& snapshot);
+/// Why it is not what a synchronisation has written; empty: it is.
+std::string snapshot_damage(std::string_view content);
 /// What could be read also of one that is not trusted: to know what would leave.
 LoadedSnapshot read_snapshot(std::string_view content);
 LoadedSnapshot load_snapshot(const std::string& path);

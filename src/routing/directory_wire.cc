@@ -1,6 +1,7 @@
 #include "routing/directory_wire.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace waypost::routing {
 namespace {
@@ -12,6 +13,29 @@ bool same_name(std::string_view one, std::string_view other) {
   const auto folded = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::equal(one.begin(), one.end(), other.begin(), other.end(),
                     [&](char a, char b) { return folded(a) == folded(b); });
+}
+
+struct AttributeRange {
+  std::size_t first = 0;
+  std::optional<std::size_t> last;  // nullopt: "*", to the end
+};
+
+/// [MS-ADTS] section 3.1.1.3.1.3.3: "proxyAddresses;range=0-1499"; nullopt: no such option.
+std::optional<AttributeRange> range_of(std::string_view name) {
+  constexpr std::string_view kOption = ";range=";
+  const auto lower = mail::ascii_lower(name);
+  const auto at = lower.find(kOption);
+  if (at == std::string::npos) return std::nullopt;
+  const char* begin = lower.data() + at + kOption.size();
+  const char* end = lower.data() + lower.size();
+  AttributeRange range;
+  const auto [dash, trouble] = std::from_chars(begin, end, range.first);
+  if (trouble != std::errc() || dash == end || *dash != '-') return std::nullopt;
+  if (dash + 1 < end && dash[1] == '*') return range;
+  std::size_t last = 0;
+  if (std::from_chars(dash + 1, end, last).ec != std::errc()) return std::nullopt;
+  range.last = last;
+  return range;
 }
 
 }  // namespace
@@ -40,12 +64,29 @@ std::string_view LdapEntry::first(std::string_view name) const {
   return held.empty() ? std::string_view() : std::string_view(held.front());
 }
 
-bool LdapEntry::cut_short(std::string_view name) const {
-  return std::any_of(attributes.begin(), attributes.end(), [&](const auto& attribute) {
-    return same_name(without_options(attribute.first), name) &&
-           mail::ascii_lower(attribute.first).find(";range=") != std::string::npos &&
-           !attribute.first.ends_with("-*");
-  });
+std::optional<LdapEntry::Range> LdapEntry::cut_short() const {
+  for (const auto& [name, held] : attributes)
+    if (const auto part = range_of(name); part && part->last)
+      return Range{std::string(without_options(name)), *part->last + 1};
+  return std::nullopt;
+}
+
+bool LdapEntry::take_range(const Range& asked, const LdapEntry& part) {
+  const auto is_next = [&](const auto& attribute) {
+    const auto range = range_of(attribute.first);
+    return range && same_name(without_options(attribute.first), asked.name) &&
+           range->first == asked.next && (!range->last || *range->last >= range->first);
+  };
+  const auto is_ours = [&](const auto& attribute) {
+    const auto range = range_of(attribute.first);
+    return range && same_name(without_options(attribute.first), asked.name);
+  };
+  const auto found = std::find_if(part.attributes.begin(), part.attributes.end(), is_next);
+  const auto own = std::find_if(attributes.begin(), attributes.end(), is_ours);
+  if (found == part.attributes.end() || own == attributes.end()) return false;
+  own->first = found->first;
+  own->second.insert(own->second.end(), found->second.begin(), found->second.end());
+  return true;
 }
 
 }  // namespace waypost::routing

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -38,8 +39,15 @@ struct LdapEntry {
   /// ignored here.
   const std::vector<std::string>& values(std::string_view name) const;
   std::string_view first(std::string_view name) const;
-  /// True if the server has sent only a part of this attribute's values.
-  bool cut_short(std::string_view name) const;
+  /// What the server has sent a part of: "proxyAddresses;range=0-1499". The name, without options,
+  /// and the number of the first value that is missing; nullopt: all is there.
+  struct Range {
+    std::string name;
+    std::size_t next = 0;
+  };
+  std::optional<Range> cut_short() const;
+  /// Adds the next part, read by itself; false if it is not the one that was asked for.
+  bool take_range(const Range& asked, const LdapEntry& part);
 };
 
 struct LdapSearch {

@@ -1,10 +1,12 @@
 // Export-Csv of Exchange's recipients: which column is what, and what people get wrong.
 #include "waypost/base/spelling.h"
 #include "waypost/routing/exports.h"
+#include "waypost/routing/unseen.h"
 
 #include "routing/csv_reader.h"
 #include "routing/export_text.h"
 #include "routing/proxy_addresses.h"
+#include "routing/text_encoding.h"
 
 #include <algorithm>
 #include <array>
@@ -78,7 +80,9 @@ bool is_mailbox(std::string_view type) { return type.ends_with("Mailbox"); }
 class ExchangeRows {
  public:
   ExchangeRows(std::string_view file, std::string_view text, Complaints& complaints)
-      : file_(file), reader_(text, separator_of(text)), complaints_(complaints) {}
+      : file_(file),
+        reader_(text, separator_of(text), CsvReader::Comments::above_first_row),
+        complaints_(complaints) {}
 
   std::vector<ExchangeRecipient> read() {
     bool header_seen = false;
@@ -142,9 +146,44 @@ class ExchangeRows {
         index_[column] = i;
       }
     }
+    if (!none_misspelt(unknown) || !names_remote_routing()) return false;
     return require(kPrimary, unknown) && require(kAddresses, unknown) &&
            (index_[kTypeDetails] != kAbsent || index_[kType] != kAbsent ||
             require(kExternal, unknown));
+  }
+
+  /// Without a misspelt Wave or State everybody below would be active.
+  bool none_misspelt(const std::vector<std::string_view>& unknown) {
+    for (const auto column : {kWave, kState}) {
+      if (index_[column] != kAbsent) continue;
+      const std::array wanted = {kColumns[column]};
+      for (const auto& field : reader_.fields()) {
+        const bool known = std::find(unknown.begin(), unknown.end(), field.text) == unknown.end();
+        if (known || !is_misspelt(folded(field.text), wanted)) continue;
+        error_at(field, "column " + quoted_excerpt(field.text) + " is not known; did you mean '" +
+                            std::string(wanted[0]) +
+                            "'? Correct it, or leave the column out if it is none of ours");
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /// Get-RemoteMailbox has the address in the other system under another name.
+  bool names_remote_routing() {
+    if (index_[kExternal] != kAbsent) return true;
+    for (const auto& field : reader_.fields()) {
+      if (folded(field.text) != "remoteroutingaddress") continue;
+      error_at(field,
+               "this is an export of remote mailboxes: where their mail goes stands in "
+               "'RemoteRoutingAddress', and the file has no column 'ExternalEmailAddress'; export "
+               "it with: Get-RemoteMailbox -ResultSize Unlimited | Select-Object DisplayName,Alias,"
+               "PrimarySmtpAddress,@{n='ExternalEmailAddress';e={$_.RemoteRoutingAddress}},"
+               "RecipientTypeDetails,@{n='EmailAddresses';e={$_.EmailAddresses -join ';'}} | "
+               "Export-Csv -NoTypeInformation -Encoding UTF8 mailusers.csv");
+      return false;
+    }
+    return true;
   }
 
   static std::size_t column_named(std::string_view text) {
@@ -233,7 +272,8 @@ class ExchangeRows {
       return false;
     }
     if (!is_address(address)) {
-      error_at(cell, "the PrimarySmtpAddress " + quoted_excerpt(cell.text) + " is no mail address");
+      error_at(cell, "the PrimarySmtpAddress " + quoted_excerpt(cell.text) + " " +
+                         why_no_address(address.value));
       return false;
     }
     recipient.primary = address.value;
@@ -268,8 +308,8 @@ class ExchangeRows {
       return true;
     }
     if (!is_address(address)) {
-      error_at(*cell,
-               "the ExternalEmailAddress " + quoted_excerpt(cell->text) + " is no mail address");
+      error_at(*cell, "the ExternalEmailAddress " + quoted_excerpt(cell->text) + " " +
+                          why_no_address(address.value));
       return false;
     }
     recipient.external = address.value;
@@ -278,12 +318,11 @@ class ExchangeRows {
 
   bool take_wave(ExchangeRecipient& recipient) {
     const auto wave = text(kWave);
-    const bool control = std::any_of(wave.begin(), wave.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
-    if (control || wave.size() > kMaxWave) {
-      error_at(*field(kWave), control ? "the wave's name holds a control character"
-                                      : "the wave's name is longer than 64 octets");
+    const auto unseen = unseen_complaint(wave);
+    if (!unseen.empty() || wave.size() > kMaxWave) {
+      error_at(*field(kWave), unseen.empty()
+                                  ? "the wave's name is longer than 64 octets"
+                                  : "the wave's name " + quoted_excerpt(wave) + " " + unseen);
       return false;
     }
     recipient.wave = wave;
@@ -307,23 +346,60 @@ class ExchangeRows {
     const auto* cell = field(kAddresses);
     auto list = cell->text;
     if (list.starts_with('{') && list.ends_with('}')) list = list.substr(1, list.size() - 2);
-    for (const auto& address : split_proxy_addresses(list)) {
-      if (address.kind == ProxyAddress::Kind::x500) {
-        recipient.x500.emplace_back(address.value);
-      } else if (address.kind == ProxyAddress::Kind::smtp) {
-        if (!is_address(address))
-          warning_at(*cell, quoted_excerpt(address.value) + " in EmailAddresses of " +
-                                quoted_excerpt(recipient.primary) +
-                                " is no mail address and is left out");
-        else if (known.insert(mail::ascii_lower(address.value)).second)
-          recipient.addresses.emplace_back(address.value);
+    std::size_t readable = 0;
+    const ProxyAddress* unreadable = nullptr;
+    const auto all = split_proxy_addresses(list);
+    for (const auto& address : all) {
+      if (address.kind == ProxyAddress::Kind::x500) recipient.x500.emplace_back(address.value);
+      if (address.kind != ProxyAddress::Kind::smtp) continue;
+      if (!is_address(address)) {
+        complain_of(*cell, recipient, address);
+        unreadable = &address;
+        continue;
       }
+      ++readable;
+      if (known.insert(mail::ascii_lower(address.value)).second)
+        recipient.addresses.emplace_back(address.value);
     }
+    if (readable == 0 && unreadable != nullptr)
+      error_at(*cell, "no address in EmailAddresses of " + quoted_excerpt(recipient.primary) +
+                          " can be read: all but the primary one would be lost");
+  }
+
+  /// One that is no address is left out, but not when it may be several, or looks right.
+  void complain_of(const Field& cell, const ExchangeRecipient& recipient,
+                   const ProxyAddress& address) {
+    const auto what = quoted_excerpt(address.value) + " in EmailAddresses of " +
+                      quoted_excerpt(recipient.primary) + " ";
+    if (std::count(address.value.begin(), address.value.end(), '@') > 1)
+      error_at(cell, what + "seems to be several addresses that are joined by " +
+                         quoted_excerpt(joint_of(address.value)) +
+                         "; join them by ';'. Export it with: " + std::string(kExportCommand));
+    else if (first_unseen(address.value))
+      error_at(cell, what + why_no_address(address.value));
+    else
+      warning_at(cell, what + "is no mail address and is left out");
+  }
+
+  /// What stands between two addresses: the first character that no domain has.
+  static std::string_view joint_of(std::string_view value) {
+    const auto domain = value.find('@') + 1;
+    for (auto i = domain; i < value.size(); ++i) {
+      const auto c = static_cast<unsigned char>(value[i]);
+      const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
+      if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '-') return value.substr(i, 1);
+    }
+    return value.substr(domain, 0);
+  }
+
+  static std::string why_no_address(std::string_view value) {
+    const auto unseen = unseen_complaint(value);
+    return unseen.empty() ? "is no mail address" : unseen;
   }
 
   static bool is_address(const ProxyAddress& address) {
     if (address.kind != ProxyAddress::Kind::smtp) return false;
-    const auto parsed = mail::parse_mailbox(address.value);
+    const auto parsed = read_address(address.value);
     return parsed && !parsed->domain.empty() && normalise_key(*parsed);
   }
 
@@ -378,8 +454,11 @@ ExchangeExport read_exchange_export(std::string_view file_name, std::string_view
   ExchangeExport out;
   Complaints complaints;
   std::string storage;
-  if (const auto text = export_text(file_name, content, storage, complaints))
-    out.recipients = ExchangeRows(file_name, *text, complaints).read();
+  if (const auto text = export_text(file_name, content, storage, complaints)) {
+    auto trouble = line_end_trouble(*text);
+    if (trouble.line > 0) complaints.error(file_name, trouble.line, 1, std::move(trouble.message));
+    if (!trouble.no_lines) out.recipients = ExchangeRows(file_name, *text, complaints).read();
+  }
   out.problems = complaints.take();
   return out;
 }

@@ -1,5 +1,6 @@
 // Exports of Exchange and WorkMail as sources of the table: one entry for each address of a person.
 #include "waypost/routing/exports.h"
+#include "waypost/routing/unseen.h"
 
 #include "routing/sources.h"
 
@@ -34,10 +35,10 @@ class Domains {
 /// nullopt: it is no address, and `problems` says so.
 std::optional<mail::Mailbox> take_address(const std::string& text, const SourcePlace& place,
                                           std::uint32_t column, std::vector<Problem>& problems) {
-  auto parsed = mail::parse_mailbox(text);
+  auto parsed = read_address(text);
   if (parsed && !parsed->domain.empty()) return std::move(*parsed);
   problems.push_back(Problem{true, place.source, place.line, column,
-                             "'" + text + "' is no mail address" +
+                             "'" + shown_text(text) + "' is no mail address" +
                                  (parsed ? ": it has no domain" : ": " + parsed.error().message)});
   return std::nullopt;
 }
@@ -91,6 +92,44 @@ std::optional<std::vector<ExportFile>> read_all(const std::vector<std::string>& 
   return files;
 }
 
+/// Where WorkMail itself takes the mail. Its Email is in an own domain once that has become the
+/// organisation's default; then an alias in a target domain. nullopt: none is known, or no address.
+std::optional<mail::Mailbox> target_of(const WorkMailEntity& entity, const Domains& domains,
+                                       std::vector<Problem>& problems) {
+  auto email = take_address(entity.email, entity.place, 0, problems);
+  if (!email || !domains.is_own(*email) || domains.is_target(*email)) return email;
+  std::optional<mail::Mailbox> found;
+  for (const auto& alias : entity.aliases) {
+    auto address = take_address(alias, entity.place, 0, problems);
+    if (!address || !domains.is_target(*address)) continue;
+    const bool better = address->local_part == email->local_part;
+    if (!found || better) found = std::move(address);
+    if (better) break;
+  }
+  return found;
+}
+
+/// Who is left out of a source for one reason: the first by name.
+class LeftOut {
+ public:
+  void add(const WorkMailEntity& entity) {
+    if (count_++ == 0) first_ = &entity;
+  }
+  void tell(const std::string& why, const std::string& advice,
+            std::vector<Problem>& problems) const {
+    if (count_ == 0) return;
+    problems.push_back(
+        Problem{false, first_->place.source, first_->place.line, 0,
+                "'" + shown_text(first_->email) + "' " + why + " and is left out" +
+                    (count_ > 1 ? ", as are " + std::to_string(count_ - 1) + " more" : "") + "; " +
+                    advice});
+  }
+
+ private:
+  std::size_t count_ = 0;
+  const WorkMailEntity* first_ = nullptr;
+};
+
 }  // namespace
 
 void add_exchange_export(TableBuilder& builder, const TableSource& source, const Options& options,
@@ -114,14 +153,17 @@ void add_workmail_export(TableBuilder& builder, const TableSource& source, const
   const Domains domains(options);
   const auto read = read_workmail_export(*pages, *aliases);
   problems.insert(problems.end(), read.problems.begin(), read.problems.end());
-  std::size_t left_out = 0;
-  const WorkMailEntity* first = nullptr;
+  LeftOut without_target, without_address;
   for (const auto& entity : read.entities) {
     if (!entity.usable()) continue;
-    const auto target = take_address(entity.email, entity.place, 0, problems);
-    if (!target) continue;
-    const auto addresses = own_addresses(entity, *target, source.address_domain, domains, problems);
-    if (addresses.empty() && left_out++ == 0) first = &entity;
+    const auto email = mail::parse_mailbox(entity.email);
+    const auto target = target_of(entity, domains, problems);
+    if (!target || !email) {
+      if (email) without_target.add(entity);
+      continue;
+    }
+    const auto addresses = own_addresses(entity, *email, source.address_domain, domains, problems);
+    if (addresses.empty()) without_address.add(entity);
     for (const auto& address : addresses)
       builder.add_entry(Entry{.address = address,
                               .target = *target,
@@ -131,12 +173,11 @@ void add_workmail_export(TableBuilder& builder, const TableSource& source, const
                               .copies = {},
                               .place = entity.place});
   }
-  if (left_out > 0)
-    problems.push_back(
-        Problem{false, first->place.source, first->place.line, 0,
-                "'" + first->email + "' has no known alias in an own domain and is left out" +
-                    (left_out > 1 ? ", as are " + std::to_string(left_out - 1) + " more" : "") +
-                    "; give the outputs of list-aliases, or an address_domain"});
+  without_address.tell("has no known alias in an own domain",
+                       "give the outputs of list-aliases, or an address_domain", problems);
+  without_target.tell(
+      "is in an own domain, has no known alias in a target domain (mail would come back here)",
+      "give the outputs of list-aliases", problems);
 }
 
 }  // namespace waypost::routing

@@ -1,5 +1,7 @@
 #include "routing/export_text.h"
 
+#include "waypost/routing/unseen.h"
+
 #include "routing/text_encoding.h"
 
 #include <algorithm>
@@ -83,12 +85,6 @@ std::string without_controls(std::string_view text, char instead) {
   return out;
 }
 
-std::string quoted_excerpt(std::string_view text) {
-  constexpr std::size_t kLongest = 80;
-  auto end = std::min(text.size(), kLongest);
-  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
-    --end;
-  return "'" + without_controls(text.substr(0, end), '?') + (end < text.size() ? "...'" : "'");
-}
+std::string quoted_excerpt(std::string_view text) { return "'" + shown_text(text, 80) + "'"; }
 
 }  // namespace waypost::routing

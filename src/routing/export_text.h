@@ -46,7 +46,7 @@ std::optional<std::string_view> export_text(std::string_view file, std::string_v
 /// With `instead` for each control character (C0, DEL, and C1 as UTF-8): terminals obey them.
 std::string without_controls(std::string_view text, char instead);
 
-/// In quotes, without control characters, cut at 80 octets (at a character's edge).
+/// In quotes, with what can't be seen made visible, cut at 80 octets (at a character's edge).
 std::string quoted_excerpt(std::string_view text);
 
 }  // namespace waypost::routing

@@ -10,7 +10,7 @@
 namespace waypost::routing {
 namespace {
 
-// What Exchange knows as address types. Inside an X400 or X500 value only these begin a new
+// What Exchange knows as address types. Inside a value that is not SMTP only these begin a new
 // address: "DDA:" and "Room 5: left" are part of the value.
 constexpr std::array<std::string_view, 14> kPrefixes = {"smtp", "x400",  "x500", "eum",    "sip",
                                                         "spo",  "notes", "ms",   "gwise",  "cc",
@@ -110,7 +110,8 @@ std::vector<ProxyAddress> split_proxy_addresses(std::string_view cell) {
     if (!prefix.empty()) at += prefix.size() + 1;
     const auto rest = cell.substr(at);
     const auto lower = mail::ascii_lower(prefix);
-    const bool structured = lower == "x400" || lower == "x500";
+    // X400, X500, EUM ("1234;phone-context=...") and others hold what joins the list.
+    const bool structured = !prefix.empty() && lower != "smtp";
     const auto length = structured ? length_of_structured(rest) : length_of_simple(rest);
     const auto value = trim(rest.substr(0, length));
     if (!value.empty() || !prefix.empty()) out.push_back(classify(prefix, value));

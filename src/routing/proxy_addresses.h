@@ -1,8 +1,8 @@
 // EmailAddresses of Exchange: a list of prefixed addresses in one cell, taken apart.
 //
-// Private to routing. Pure, linear in the cell's length. X400 and X500 addresses hold the same
-// blanks, ';' and ',' that join the list, so a new address begins only where a known prefix or a
-// bare mail address does.
+// Private to routing. Pure, linear in the cell's length. X400, X500 and EUM addresses hold the
+// same blanks, ';' and ',' that join the list, so a new address begins only where a known prefix or
+// a bare mail address does.
 #pragma once
 
 #include <string_view>

@@ -219,15 +219,29 @@ void TableRouter::decide_without_entry(Question& question) const {
   decide_other_domain(question);
 }
 
+/// Of several addresses of one person, one that is on the move: what passes while a mailbox is
+/// being copied is lost.
+std::optional<TableRouter::Record> TableRouter::target_record(std::string_view local,
+                                                              std::uint32_t normal,
+                                                              WallTime at) const {
+  std::optional<Record> found;
+  core_->table->for_each_of_target(local, normal, [&](const Record& record) {
+    const bool moving = standing_of(record, at).state == EntryState::migrating;
+    if (!found || moving) found = record;
+    return !moving;
+  });
+  return found;
+}
+
 std::optional<TableRouter::Record> TableRouter::find_target_of(const Question& question) const {
   const auto& normal = question.meaning->normal;
   if (!core_->unavailable.empty() || !normal) return std::nullopt;
   const std::string_view local = question.local;
-  if (auto record = core_->table->find_target_record(local, *normal)) return record;
+  if (auto record = target_record(local, *normal, question.at)) return record;
   const auto& separator = core_->options.plus_separator;
   const auto plus = separator.empty() ? std::string_view::npos : local.find(separator);
   if (plus == std::string_view::npos || plus == 0) return std::nullopt;
-  return core_->table->find_target_record(local.substr(0, plus), *normal);
+  return target_record(local.substr(0, plus), *normal, question.at);
 }
 
 // Shape A: Exchange has rewritten already. Never rewritten twice, and no copies.

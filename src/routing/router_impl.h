@@ -96,6 +96,8 @@ class TableRouter final : public Router {
   void decide_target_domain(Question& question) const;
   void decide_own_unknown(Question& question) const;
   void decide_other_domain(Question& question) const;
+  std::optional<Record> target_record(std::string_view local, std::uint32_t normal,
+                                      WallTime at) const;
   std::optional<Record> find_target_of(const Question& question) const;
   Decision decide_returned(const mail::Mailbox& address, WallTime at,
                            std::vector<TraceStep>* trace) const;

@@ -3,6 +3,7 @@
 #include "routing/router_impl.h"
 #include "routing/sources.h"
 
+#include <map>
 #include <memory>
 
 namespace waypost::routing {
@@ -114,6 +115,39 @@ void report_option_domains(const Options& options, std::vector<Problem>& problem
   for (const auto& target : options.target_domains) check("target domain", target.domain);
 }
 
+/// "Wave-1", "wave 1" and "wave_1": two of them are two waves, and nobody meant that.
+std::string folded_wave(std::string_view name) {
+  auto out = mail::ascii_lower(name);
+  std::erase_if(out, [](char c) { return c == ' ' || c == '-' || c == '_' || c == '.'; });
+  return out;
+}
+
+void report_similar_waves(const CompactTable& table, const Waves& waves,
+                          std::vector<Problem>& problems) {
+  std::map<std::string, std::string> known;  // folded -> the first with it
+  const auto look = [&](const std::string& name, const SourcePlace& place) {
+    const auto [first, fresh] = known.try_emplace(folded_wave(name), name);
+    if (fresh || first->second == name) return;
+    problems.push_back(Problem{false, place.source, place.line, 0,
+                               "wave '" + name + "' is not wave '" + first->second +
+                                   "': the names differ in letter case, blanks or dashes, so a "
+                                   "command for one leaves the people of the other behind; write "
+                                   "them alike"});
+  };
+  for (const auto& [name, wave] : waves.all()) look(name, {});
+  for (std::uint32_t number = 1; number < table.wave_count(); ++number) {
+    const auto& name = table.wave_name(number);
+    const auto first = known.find(folded_wave(name));
+    const bool told = first != known.end() && first->second != name;
+    const auto record =
+        told ? first_record(table,
+                            [&](const CompactTable::Record& one) { return one.wave == number; })
+             : std::nullopt;
+    if (told && !record) continue;  // nobody is of it
+    look(name, record ? table.place_of(*record) : SourcePlace{});
+  }
+}
+
 std::shared_ptr<const Waves> waves_or_those_of(const Options& options,
                                                std::shared_ptr<const Waves> waves) {
   return waves ? std::move(waves) : Waves::make(options.waves, {});
@@ -152,6 +186,8 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
   report_targets(*table, *core, problems);
   report_addresses(*table, *core, problems);
   if (!options.sources.empty()) report_own_domains(*table, options, problems);
+  waves = waves_or_those_of(options, std::move(waves));
+  report_similar_waves(*table, *waves, problems);
   if (!options.srs.domain.empty()) {
     if (auto secrets = read_srs_secrets(options.srs.secret_file))
       core->use_srs(std::move(*secrets));
@@ -159,8 +195,7 @@ Result<std::shared_ptr<const Router>> Router::load(const Options& options,
       problems.push_back(Problem{true, options.srs.secret_file, 0, 0, secrets.error().message});
   }
   if (auto refused = refusal(problems, before)) return fail(std::move(*refused));
-  return std::make_shared<TableRouter>(std::move(core),
-                                       waves_or_those_of(options, std::move(waves)));
+  return std::make_shared<TableRouter>(std::move(core), std::move(waves));
 }
 
 std::shared_ptr<const Router> Router::unavailable(const Options& options, std::string reason) {

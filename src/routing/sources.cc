@@ -1,5 +1,7 @@
 #include "routing/sources.h"
 
+#include "routing/directory_snapshot.h"
+
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -14,16 +16,26 @@ constexpr std::uint64_t kMaxFile = 4ull << 30;
 /// What a directory's reader has left on this disk.
 void add_snapshot(TableBuilder& builder, const TableSource& source,
                   std::vector<Problem>& problems) {
+  const auto complain = [&](const std::string& path, std::string message) {
+    problems.push_back(Problem{true, path, 0, 0, std::move(message)});
+  };
   for (const auto& path : source.paths) {
-    if (const auto content = read_source_file(path))
+    const auto content = read_source_file(path);
+    if (!content && content.error().kind == ErrorKind::not_found) {
+      complain(path, "the directory '" + source.directory +
+                         "' has not been read yet; its snapshot appears here when a server of it "
+                         "has answered for the first time");
+    } else if (!content) {
+      complain(path, content.error().message);
+    } else if (const auto damage = snapshot_damage(*content); !damage.empty()) {
+      complain(path, "the snapshot of the directory '" + source.directory +
+                         "' can't be used: " + damage +
+                         "; the next synchronisation writes it anew (waypost directory "
+                         "sync " +
+                         source.directory + ")");
+    } else {
       builder.add_csv(path, *content);
-    else if (content.error().kind == ErrorKind::not_found)
-      problems.push_back(Problem{true, path, 0, 0,
-                                 "the directory '" + source.directory +
-                                     "' has not been read yet; its snapshot appears here when a "
-                                     "server of it has answered for the first time"});
-    else
-      problems.push_back(Problem{true, path, 0, 0, content.error().message});
+    }
   }
 }
 

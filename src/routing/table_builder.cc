@@ -1,3 +1,5 @@
+#include "waypost/routing/unseen.h"
+
 #include "routing/table_builder_impl.h"
 
 #include <algorithm>
@@ -37,15 +39,7 @@ std::string state_words(const CompactTable::Record& record) {
 
 }  // namespace
 
-std::string quoted_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text.substr(0, 120)) {
-    const auto u = static_cast<unsigned char>(c);
-    out += u < 0x20 || u == 0x7f ? '?' : c;
-  }
-  if (text.size() > 120) out += "...";
-  return out + "'";
-}
+std::string quoted_text(std::string_view text) { return "'" + shown_text(text) + "'"; }
 
 std::string_view to_string(EntryState state) {
   switch (state) {
@@ -113,7 +107,7 @@ bool TableBuilder::Impl::take_address(std::string_view text, std::string_view wh
     part.local_part = plain->local_part;
     domain = plain->domain;
   } else {
-    auto parsed = mail::parse_mailbox(text);
+    auto parsed = read_address(text);
     if (!parsed) {
       complaint = article + " " + quoted_text(text) + " is not valid: " + parsed.error().message;
       return false;
@@ -121,6 +115,8 @@ bool TableBuilder::Impl::take_address(std::string_view text, std::string_view wh
     storage = std::move(*parsed);
     part.local_part = storage.local_part;
     domain = storage.domain;
+    if (const auto piece = first_decomposed(storage.local_part); piece && decomposed_.empty())
+      decomposed_ = text;
   }
   if (domain.empty()) {
     complaint = article + " " + quoted_text(text) + " has no domain; write name@domain";
@@ -195,6 +191,7 @@ bool TableBuilder::Impl::check_targets(const RawEntry& raw, const CompactTable::
 void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
   std::string complaint;
   Part address, target;
+  decomposed_ = {};
   if (!take_address(raw.address, "address", address_storage_, address, complaint))
     return error(file, raw.line, raw.address_column, std::move(complaint));
   if (!take_targets(raw, target, complaint))
@@ -223,6 +220,7 @@ void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
   auto inserted = table->insert(record, copies_);
   if (!inserted) return error(file, raw.line, raw.address_column, inserted.error().message);
   if (!inserted->added) return report_duplicate(file, raw, *inserted, record);
+  if (!decomposed_.empty()) warn_of_pieces(file, raw.line, raw.address_column);
   if (other_wave)
     warning(file, raw.line, raw.address_column,
             quoted_text(raw.address) + " is in the members file of wave '" +
@@ -230,6 +228,17 @@ void TableBuilder::Impl::add(std::string_view file, const RawEntry& raw) {
                 SourcePlace{table->source_name(assigned->source), assigned->line}.to_string() +
                 "), but wave '" + table->wave_name(record.wave) +
                 "' is written here, and that counts; remove one of the two");
+}
+
+/// RFC 6532 section 3.1 has NFC; addresses are compared octet by octet.
+void TableBuilder::Impl::warn_of_pieces(std::string_view file, std::uint32_t line,
+                                        std::uint32_t column) {
+  const auto piece = first_decomposed(decomposed_);
+  if (!piece) return;
+  warning(file, line, column,
+          quoted_text(decomposed_) + " has a letter in two pieces (NFD, character " +
+              std::to_string(piece->number) +
+              "): it looks like the usual spelling (NFC) and does not match it; type it anew");
 }
 
 bool TableBuilder::Impl::same_targets(const CompactTable::Record& known,

@@ -77,6 +77,7 @@ struct TableBuilder::Impl {
   void report_duplicate(std::string_view file, const RawEntry& raw,
                         const CompactTable::Inserted& known, const CompactTable::Record& fresh);
   bool same_targets(const CompactTable::Record& known, const CompactTable::Record& fresh) const;
+  void warn_of_pieces(std::string_view file, std::uint32_t line, std::uint32_t column);
   bool is_address(const CompactTable::Target& target);
   void check_chain(const CompactTable::Record& record, const CompactTable::Target& target);
 
@@ -85,6 +86,7 @@ struct TableBuilder::Impl {
   std::uint32_t source_start_ = 0;  // in the arena: what lies below is of earlier sources
   Members members_;
   std::string lower_, key_;
+  std::string_view decomposed_;  // of the entry at hand: an address that is not in NFC
   mail::Mailbox address_storage_;
   std::array<mail::Mailbox, kMaxTargets> target_storage_;
   std::vector<std::string_view> pieces_;  // of a target field
@@ -100,7 +102,11 @@ void add_csv_rows(TableBuilder::Impl& builder, std::string_view file_name,
 std::optional<std::string_view> source_text(TableBuilder::Impl& builder, std::string_view file_name,
                                             std::string_view content, std::string& storage);
 
-/// "'...'" without control characters, cut at 120 octets.
+/// '#' is a letter of an address and begins a comment: one warning a file.
+void warn_of_comments(TableBuilder::Impl& builder, std::string_view file, std::uint32_t line,
+                      std::string_view first, std::size_t many);
+
+/// "'...'" with what can't be seen made visible, cut at 120 octets.
 std::string quoted_text(std::string_view text);
 
 }  // namespace waypost::routing

@@ -1,14 +1,10 @@
 #include "waypost/routing/table_facts.h"
 
-#include <boost/json.hpp>
-
 #include <algorithm>
 
 namespace waypost::routing {
 namespace {
 
-namespace json = boost::json;
-constexpr std::uint64_t kAlwaysAllowed = 10;
 constexpr std::size_t kMostFindings = 1000;
 
 std::string key_of(const mail::Mailbox& address) {
@@ -33,13 +29,6 @@ bool has_target(const Entry& entry, std::string_view key) {
   return key_of(entry.target) == key ||
          std::any_of(entry.copies.begin(), entry.copies.end(),
                      [&](const mail::Mailbox& copy) { return key_of(copy) == key; });
-}
-
-std::string percent(double share) {
-  auto text = std::to_string(share * 100);
-  text.resize(std::min(text.size(), text.find('.') + 2));
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text + " %";
 }
 
 }  // namespace
@@ -103,61 +92,33 @@ std::vector<Problem> lint(const Router& router) {
   return findings;
 }
 
-TableSize size_of(const Table& table) {
-  TableSize size;
-  table.for_each([&](const Entry& entry) {
-    ++size.entries;
-    ++size.by_source[entry.place.source];
-  });
-  return size;
-}
-
-std::string TableSize::to_json() const {
-  json::object sources;
-  for (const auto& [source, count] : by_source) sources[source] = count;
-  return json::serialize(json::object{{"entries", entries}, {"sources", std::move(sources)}});
-}
-
-Result<TableSize> TableSize::from_json(std::string_view text) {
-  const auto nonsense = [] { return fail(ErrorKind::corrupt, "it holds no table size"); };
-  boost::system::error_code error;
-  const auto value = json::parse({text.data(), text.size()}, error);
-  if (error || !value.is_object()) return nonsense();
-  TableSize size;
-  const auto number = [](const json::value& one) -> std::optional<std::uint64_t> {
-    if (!one.is_int64() || one.as_int64() < 0) return std::nullopt;
-    return static_cast<std::uint64_t>(one.as_int64());
-  };
-  const auto* entries = value.as_object().if_contains("entries");
-  const auto* sources = value.as_object().if_contains("sources");
-  if (entries == nullptr || sources == nullptr || !sources->is_object() || !number(*entries))
-    return nonsense();
-  size.entries = *number(*entries);
-  for (const auto& [source, count] : sources->as_object()) {
-    if (!number(count)) return nonsense();
-    size.by_source[std::string(source)] = *number(count);
+std::string summary_of(const TableStats& stats) {
+  std::string out = std::to_string(stats.entries) + (stats.entries == 1 ? " entry" : " entries");
+  const char* joint = ": ";
+  for (const auto* state : {"active", "migrating", "pending", "rolled_back"}) {
+    const auto known = stats.by_state.find(state);
+    if (known == stats.by_state.end()) continue;
+    out += joint + std::to_string(known->second) + " " + state;
+    joint = ", ";
   }
-  return size;
+  const auto waves = stats.by_wave.size() - stats.by_wave.count("");
+  if (waves > 0) out += " (" + std::to_string(waves) + (waves == 1 ? " wave)" : " waves)");
+  return out;
 }
 
-std::optional<std::string> suspicious_shrink(const TableSize& before, const TableSize& after,
-                                             std::uint64_t removed, const Options& options) {
-  for (const auto& [source, count] : before.by_source) {
-    const auto now = after.by_source.find(source);
-    if (count == 0 || (now != after.by_source.end() && now->second > 0)) continue;
-    const bool still_a_source = std::any_of(
-        options.sources.begin(), options.sources.end(), [&name = source](const TableSource& one) {
-          return std::find(one.paths.begin(), one.paths.end(), name) != one.paths.end();
-        });
-    if (still_a_source)
-      return "'" + source + "' is suddenly empty: " + std::to_string(count) +
-             (count == 1 ? " entry" : " entries") + " came from it before";
-  }
-  if (removed <= kAlwaysAllowed || before.entries == 0) return std::nullopt;
-  const double share = static_cast<double>(removed) / static_cast<double>(before.entries);
-  if (share <= options.most_removed) return std::nullopt;
-  return std::to_string(removed) + " of " + std::to_string(before.entries) + " entries are gone (" +
-         percent(share) + "; routing.most_removed allows " + percent(options.most_removed) + ")";
+std::optional<Problem> nowhere_to_wait(const TableStats& stats, const Options& options) {
+  std::uint64_t waiting = 0;
+  for (const auto* state : {"pending", "rolled_back"})
+    if (const auto known = stats.by_state.find(state); known != stats.by_state.end())
+      waiting += known->second;
+  if (waiting == 0 || !options.pending_next_hop.empty()) return std::nullopt;
+  return Problem{false,
+                 {},
+                 0,
+                 0,
+                 std::to_string(waiting) + (waiting == 1 ? " entry is" : " entries are") +
+                     " pending or rolled back, and there is no routing.pending_next_hop: their "
+                     "mail gets 451 and waits at the sender; name the next hop of the old system"};
 }
 
 }  // namespace waypost::routing

@@ -1,5 +1,6 @@
 #include "routing/text_encoding.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -111,6 +112,18 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
     i += length;
   }
   return std::nullopt;
+}
+
+LineEndTrouble line_end_trouble(std::string_view text) {
+  if (text.empty() || text.back() == '\n') return {};
+  const bool no_lines = text.find('\n') == std::string_view::npos;
+  if (no_lines && text.find('\r') != std::string_view::npos)
+    return {1, true,
+            "the lines end with CR alone, as programs of the old Mac OS write them; save the file "
+            "with LF or CRLF at the end of each line"};
+  return {static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n') + 1), false,
+          "the file ends in the middle of a line: still being written? Copy it whole, or end its "
+          "last line with a line break"};
 }
 
 }  // namespace waypost::routing

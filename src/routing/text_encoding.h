@@ -6,6 +6,7 @@
 #include "waypost/base/result.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,5 +20,14 @@ Result<std::string_view> decode_text(std::string_view content, std::string& stor
 
 /// Offset of the first octet that is not well-formed UTF-8 (RFC 3629 §4); nullopt: all is well.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
+
+/// What the ends of the lines tell: a file without an end mark is whole only if its last line has
+/// one. Line 0: all is well.
+struct LineEndTrouble {
+  std::uint32_t line = 0;
+  bool no_lines = false;  // not one LF: the rows can't be told apart
+  std::string message;
+};
+LineEndTrouble line_end_trouble(std::string_view text);
 
 }  // namespace waypost::routing

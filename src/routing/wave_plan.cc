@@ -90,6 +90,10 @@ WavePlan plan_wave(const Router& now, const Router& then, const std::string& wav
   WavePlan plan;
   Planner planner(plan, now, then, at, most_changes);
   const std::set<std::string, std::less<>> named_ones(members.begin(), members.end());
+  if (now.options().pending_next_hop.empty())
+    add_conflict(plan,
+                 "there is no routing.pending_next_hop: mail for whoever is pending or rolled back "
+                 "gets 451 and waits at the sender, also after a rollback of this wave");
   std::unordered_map<std::string, std::string> targets;  // to one address of the person
   const auto is_meant = [&](const Entry& entry) {
     return named_ones.empty() ? entry.wave == wave : named_ones.contains(key_of(entry.address));

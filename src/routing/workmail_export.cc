@@ -1,6 +1,7 @@
 // Pages of list-users and list-aliases to people with their addresses.
 #include "waypost/base/spelling.h"
 #include "waypost/routing/exports.h"
+#include "waypost/routing/unseen.h"
 
 #include "routing/export_text.h"
 #include "routing/workmail_json.h"
@@ -50,7 +51,7 @@ bool has_control(std::string_view text) {
 
 /// The key that equal addresses share; nullopt: no mail address.
 std::optional<std::string> key_of(std::string_view address) {
-  const auto parsed = mail::parse_mailbox(address);
+  const auto parsed = read_address(address);
   if (!parsed || parsed->domain.empty()) return std::nullopt;
   auto key = normalise_key(*parsed);
   if (!key) return std::nullopt;
@@ -197,11 +198,23 @@ class WorkMailReader {
                                  "the user " + quoted_excerpt(user.id) + " is already at " +
                                      known->second.to_string() +
                                      "; this one is left out (is a page given twice?)");
+    if (user.state_not_text || user.role_not_text || user.state.empty())
+      return complaints_.error(file, user.line, 1,
+                               "the user " +
+                                   quoted_excerpt(user.name.empty() ? user.id : user.name) +
+                                   (user.role_not_text   ? " has a UserRole that is no text"
+                                    : user.state.empty() ? " has no State"
+                                                         : " has a State that is no text") +
+                                   ", so whether mail can go there is not known; run it again: " +
+                                   std::string(kListUsers));
     WorkMailEntity entity;
     entity.place = place;
     entity.state = known_word(file, user.line, "State", user.state, kStates);
     entity.role = known_word(file, user.line, "UserRole", user.role, kRoles);
-    if (!user.email.empty() && !key_of(user.email))
+    if (const auto unseen = unseen_complaint(user.email); !unseen.empty())
+      complaints_.error(file, user.line, 1,
+                        "the Email " + quoted_excerpt(user.email) + " " + unseen);
+    else if (!user.email.empty() && !key_of(user.email))
       complaints_.warning(file, user.line, 1,
                           "the Email " + quoted_excerpt(user.email) + " of " +
                               quoted_excerpt(user.id) + " is no mail address and is left out");
@@ -256,6 +269,9 @@ class WorkMailReader {
       if (auto key = key_of(alias)) {
         keys.push_back(std::move(*key));
         good.push_back(alias);
+      } else if (const auto unseen = unseen_complaint(alias); !unseen.empty()) {
+        complaints_.error(file, document.line, 1,
+                          "the alias " + quoted_excerpt(alias) + " " + unseen);
       } else {
         complaints_.warning(
             file, document.line, 1,

@@ -26,9 +26,18 @@ class Listener {
     document.line = line;
     depth_ = 0;
     list_ = List::none;
+    alone_ = {};
     return true;
   }
-  bool on_document_end(json::error_code&) { return true; }
+  bool on_document_end(json::error_code&) {
+    const bool alone = !document.has_users && !document.has_aliases && !alone_.id.empty() &&
+                       (!alone_.state.empty() || alone_.state_not_text);
+    if (!alone) return true;
+    alone_.line = document.line;
+    document.users.push_back(std::move(alone_));
+    document.has_users = true;
+    return true;
+  }
 
   bool on_object_begin(json::error_code&) {
     if (at_item() && list_ == List::users) {
@@ -36,6 +45,9 @@ class Listener {
       in_user_ = true;
     } else if (at_item()) {
       strange();
+    } else if (at_member()) {
+      wrapped_ = key_;
+      mark_not_text(true);
     }
     ++depth_;
     return true;
@@ -50,6 +62,8 @@ class Listener {
       if (key_ == "Aliases") begin_list(List::aliases);
     } else if (at_item()) {
       strange();
+    } else if (at_member()) {
+      mark_not_text(true);
     }
     ++depth_;
     return true;
@@ -83,7 +97,10 @@ class Listener {
   bool on_uint64(std::uint64_t, json::string_view, json::error_code&) { return scalar(); }
   bool on_double(double, json::string_view, json::error_code&) { return scalar(); }
   bool on_bool(bool, json::error_code&) { return scalar(); }
-  bool on_null(json::error_code&) { return scalar(); }
+  bool on_null(json::error_code&) {
+    if (at_item()) strange();
+    return true;  // as if the member were not there
+  }
   bool on_comment_part(json::string_view, json::error_code&) { return true; }
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
@@ -91,6 +108,7 @@ class Listener {
     bare_list_ = in_user_ = false;
     partial_.clear();
     key_.clear();
+    wrapped_.clear();
   }
 
  private:
@@ -101,10 +119,25 @@ class Listener {
     list_depth_ = depth_ + 1;
     (list == List::users ? document.has_users : document.has_aliases) = true;
   }
+  /// The value of a user's member comes next.
+  bool at_member() const {
+    return in_user_ ? depth_ == list_depth_ + 1 : depth_ == 1 && list_ == List::none;
+  }
+  /// That of an object which is such a value: {"Value": "ENABLED"}.
+  bool in_wrapped() const {
+    const auto depth = in_user_ ? list_depth_ + 2 : 2;
+    return depth_ == depth && !wrapped_.empty() && (key_ == "Value" || key_ == "value");
+  }
+  WorkMailUser& user() { return in_user_ ? document.users.back() : alone_; }
+  void mark_not_text(bool is) {
+    if (key_ == "State") user().state_not_text = is;
+    if (key_ == "UserRole") user().role_not_text = is;
+  }
   bool at_item() const { return list_ != List::none && depth_ == list_depth_; }
   bool close() {
     --depth_;
     if (depth_ <= list_depth_) in_user_ = false;
+    if (at_member()) wrapped_.clear();
     if (list_ != List::none && depth_ < list_depth_) list_ = List::none;
     return true;
   }
@@ -113,6 +146,7 @@ class Listener {
   }
   bool scalar() {
     if (at_item()) strange();
+    if (at_member()) mark_not_text(true);
     return true;
   }
 
@@ -124,9 +158,19 @@ class Listener {
         document.aliases.push_back(partial_);
       else
         strange();
-    } else if (in_user_ && depth_ == list_depth_ + 1) {
-      if (auto* member = member_named(document.users.back(), key_)) *member = partial_;
+    } else if (at_member()) {
+      take_member(key_);
+    } else if (in_wrapped()) {
+      take_member(wrapped_);
     }
+  }
+
+  void take_member(const std::string& name) {
+    auto* member = member_named(user(), name);
+    if (member == nullptr) return;
+    *member = partial_;
+    if (member == &user().state) user().state_not_text = false;
+    if (member == &user().role) user().role_not_text = false;
   }
 
   static std::string* member_named(WorkMailUser& user, std::string_view key) {
@@ -143,6 +187,8 @@ class Listener {
   List list_ = List::none;
   bool bare_list_ = false, in_user_ = false;
   std::string key_, partial_;
+  std::string wrapped_;  // the member whose value is the object at hand; empty: none
+  WorkMailUser alone_;   // members at the top, should it be one user without a list
 };
 
 class Reader {

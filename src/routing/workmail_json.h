@@ -1,5 +1,8 @@
 // Outputs of the AWS CLI as they lie in a file: JSON documents, one behind the other.
 //
+// AWS Tools for PowerShell write the same with constants as objects ({"Value": "ENABLED"}), and one
+// user without a list around it.
+//
 // Private to routing. Pure; memory is bounded by what is kept of the file, depth by 32. Reads
 // line by line, so that each user knows the line where it begins.
 #pragma once
@@ -16,6 +19,7 @@ namespace waypost::routing {
 struct WorkMailUser {
   std::string id, name, display_name, email, state, role;
   std::uint32_t line = 0;
+  bool state_not_text = false, role_not_text = false;  // neither text nor {"Value": text}
 };
 
 /// One output of one command.

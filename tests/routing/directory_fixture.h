@@ -62,6 +62,8 @@ struct FakeServer {
   std::map<unsigned, Object> objects;  // by the last octets of the GUID
   std::string invocation = octets_of(0xa1);
   std::uint64_t usn = 1;
+  std::size_t most_values = 1500;  // more come in ranges
+  bool forgets_ranges = false;     // gives the first part again
   bool counts_changes = true, shows_deleted = true;
   std::optional<DialFailure> refuses;  // nobody gets in
   std::optional<std::size_t> cut_at;   // this page (of all searches, from 0) breaks off
@@ -93,6 +95,7 @@ class FakeWire final : public DirectoryWire {
     if (auto patient = patience.check(); !patient) return fail(std::move(patient).error());
     if (search.base.empty()) return root();
     if (search.base == "CN=NTDS") return ntds();
+    if (!search.subtree && search.attributes.at(0).contains(";range=")) return part(search);
     server_.filters.push_back(search.filter);
     if (server_.cut_at && server_.pages++ == *server_.cut_at)
       return fail(ErrorKind::network, "the server has cut the connection");
@@ -127,13 +130,37 @@ class FakeWire final : public DirectoryWire {
     return search.filter.starts_with("(uSNChanged>=") || (object.matches && !object.deleted);
   }
 
+  /// As Active Directory does it: the name of an attribute that is not all there says what is.
+  void add_addresses(LdapEntry& entry, const Object& object, std::size_t from) const {
+    if (object.addresses.empty()) return;
+    const bool all = object.addresses.size() <= server_.most_values;
+    if (all) return entry.attributes.push_back({"proxyAddresses", object.addresses});
+    const auto end = std::min(object.addresses.size(), from + server_.most_values);
+    const auto last = end == object.addresses.size() ? "*" : std::to_string(end - 1);
+    entry.attributes.push_back({"proxyAddresses", {}});
+    entry.attributes.push_back({"proxyAddresses;range=" + std::to_string(from) + "-" + last,
+                                {object.addresses.begin() + static_cast<std::ptrdiff_t>(from),
+                                 object.addresses.begin() + static_cast<std::ptrdiff_t>(end)}});
+  }
+
+  LdapPage part(const LdapSearch& search) const {
+    LdapPage page;
+    const auto range = search.attributes.at(0).find(";range=");
+    const auto from = std::stoul(search.attributes.at(0).substr(range + 7));
+    for (const auto& [number, object] : server_.objects) {
+      if (object.dn != search.base) continue;
+      auto& entry = page.entries.emplace_back(LdapEntry{.dn = object.dn, .attributes = {}});
+      add_addresses(entry, object, server_.forgets_ranges ? 0 : from);
+    }
+    return page;
+  }
+
   LdapPage objects(const LdapSearch& search) const {
     std::vector<LdapEntry> found;
     for (const auto& [number, object] : server_.objects) {
       if (!finds(object, search)) continue;
       LdapEntry entry{.dn = object.dn, .attributes = {{"objectGUID", {octets_of(number)}}}};
-      if (!object.addresses.empty())
-        entry.attributes.push_back({"proxyAddresses", object.addresses});
+      add_addresses(entry, object, 0);
       if (!object.target.empty()) entry.attributes.push_back({"targetAddress", {object.target}});
       if (!object.wave.empty()) entry.attributes.push_back({"wave", {object.wave}});
       found.push_back(std::move(entry));

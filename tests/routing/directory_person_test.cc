@@ -170,14 +170,14 @@ TEST_F(PersonTest, BadAddressesAreToldAndTheOthersTaken) {
   EXPECT_EQ(findings.problems.size(), 4u);
 }
 
-TEST_F(PersonTest, ARangeOfAddressesIsToldToBeIncomplete) {
-  entry.attributes = {{"objectGUID", {octets_of(1)}},
-                      {"proxyAddresses", {}},
-                      {"proxyAddresses;range=0-1499", {"ann@corp.example"}},
-                      {"targetAddress", {"SMTP:ann@orgname.awsapps.com"}}};
-  EXPECT_EQ(read()->rows.size(), 1u);
-  ASSERT_EQ(findings.problems.size(), 1u);
-  EXPECT_THAT(findings.problems[0].message, HasSubstr("more proxyAddresses than"));
+TEST_F(PersonTest, OctetsThatAreNoTextAreNotPrinted) {
+  set("proxyAddresses",
+      {"smtp:ann@corp.example", "smtp:\xff\xfe@corp.example", "smtp:an\u200bna@corp.example"});
+  EXPECT_TRUE(read());
+  ASSERT_EQ(findings.problems.size(), 2u);
+  EXPECT_THAT(findings.problems[0].message, HasSubstr("'??@corp.example' is no mail address"));
+  EXPECT_THAT(findings.problems[1].message,
+              HasSubstr("'an\\u200bna@corp.example' is no mail address: it holds U+200B"));
 }
 
 TEST_F(PersonTest, ProblemsAreBounded) {

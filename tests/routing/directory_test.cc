@@ -258,5 +258,72 @@ TEST_F(DirectoryTest, CheckReadsOnePageAndWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(options.snapshot));
 }
 
+TEST_F(DirectoryTest, AddressesThatComeInRangesAreAllRead) {
+  auto& ann = dc1.person(1, "ann");
+  for (int n = 0; n < 19; ++n)
+    ann.addresses.push_back("smtp:ann" + std::to_string(n) + "@corp.example");
+  dc1.person(2, "bob");
+  for (const std::size_t at_once : {1u, 7u, 10u, 19u, 20u}) {
+    dc1.most_values = at_once;
+    const auto full = sync({.full = true});
+    ASSERT_FALSE(full.error) << full.error->message;
+    EXPECT_EQ(full.entries, 21u) << at_once;
+    EXPECT_THAT(full.problems, IsEmpty());
+  }
+  dc1.most_values = 7;
+  dc1.touch(1).addresses.push_back("smtp:new@corp.example");
+  EXPECT_EQ(sync().entries, 22u) << "by its changes";
+  EXPECT_EQ(make()->check(stop.get_token()).outcome.entries, 22u);
+}
+
+TEST_F(DirectoryTest, ARangeThatTheServerDoesNotGiveFailsTheReading) {
+  auto& ann = dc1.person(1, "ann");
+  for (int n = 0; n < 19; ++n)
+    ann.addresses.push_back("smtp:ann" + std::to_string(n) + "@corp.example");
+  ASSERT_EQ(sync().entries, 20u);
+  dc1.most_values = 7;
+  dc1.forgets_ranges = true;
+  const auto got = sync({.full = true});
+  ASSERT_TRUE(got.error);
+  EXPECT_THAT(got.error->message,
+              HasSubstr("the server does not give proxyAddresses from value 7"));
+  EXPECT_EQ(entries().size(), 20u) << "the snapshot is what it was";
+}
+
+TEST_F(DirectoryTest, ManySmallShrinksCountTogetherForADay) {
+  for (unsigned n = 1; n <= 200; ++n) dc1.person(n, "p" + std::to_string(n));
+  ASSERT_FALSE(sync().error);
+  const auto remove = [&](unsigned from, unsigned many) {
+    for (unsigned n = from; n < from + many; ++n) dc1.objects.erase(n);
+    return sync({.full = true});
+  };
+  ASSERT_FALSE(remove(1, 18).error);
+  const auto second = remove(19, 17);
+  ASSERT_TRUE(second.error);
+  EXPECT_THAT(
+      second.error->message,
+      ::testing::AllOf(
+          HasSubstr("17 of 182 entries would leave, after 18 of 200 that left or changed since "),
+          HasSubstr("not confirmed")));
+  EXPECT_EQ(entries().size(), 182u);
+  EXPECT_FALSE(sync({.full = true, .confirm_shrink = true}).error);
+  EXPECT_FALSE(remove(40, 15).error) << "what was confirmed counts no more";
+  EXPECT_TRUE(remove(60, 15).error);
+  clock.advance(std::chrono::hours(25));
+  EXPECT_FALSE(sync({.full = true}).error);
+}
+
+TEST_F(DirectoryTest, LosingTheirWaveCountsAsLeavingDoes) {
+  for (unsigned n = 1; n <= 100; ++n) dc1.person(n, "p" + std::to_string(n)).wave = "w1";
+  ASSERT_FALSE(sync().error);
+  for (unsigned n = 1; n <= 11; ++n) dc1.touch(n).wave.clear();
+  const auto got = sync();
+  ASSERT_TRUE(got.error);
+  EXPECT_THAT(got.error->message,
+              HasSubstr("0 of 100 entries would leave and 11 would have another wave or state or "
+                        "none"));
+  EXPECT_FALSE(sync({.full = false, .confirm_shrink = true}).error);
+}
+
 }  // namespace
 }  // namespace waypost::routing

@@ -279,13 +279,53 @@ TEST(ExchangeExport, KeepsTheListOfProblemsShort) {
   const auto got = read_rows(rows + "q@c.example,t@o.example,word,MailUser\n");
   EXPECT_LE(got.problems.size(), 402u);
   EXPECT_TRUE(got.problems.front().error);
-  EXPECT_THAT(got.problems.back().message, HasSubstr("4800 more problems"));
+  EXPECT_THAT(got.problems.back().message, HasSubstr("4801 more problems"));
 }
 
 TEST(ExchangeExport, TakesALongCellInLinearTime) {
   std::string cell = "X500:/o=Corp";
   for (int i = 0; i < 300'000; ++i) cell += " ;x:";
   EXPECT_THAT(addresses_of(cell + ";smtp:q@c.example"), ElementsAre("p@c.example", "q@c.example"));
+}
+
+TEST(ExchangeExport, ValuesOfOtherTypesKeepWhatJoinsTheList) {
+  const auto quiet = [](const std::string& cell) {
+    return row_problems("p@c.example,t@o.example,\"" + cell + "\",MailUser\n");
+  };
+  for (const char* cell :
+       {"SMTP:p@c.example;EUM:1234;phone-context=dp.corp.example",
+        "EUM:1234;phone-context=dp.corp.example;SMTP:p@c.example;smtp:q@c.example",
+        "eum:p@c.example;phone-context=dp.corp.example SMTP:p@c.example",
+        "SIP:p@c.example;transport=tls;SMTP:p@c.example",
+        "NOTES:Ann Baker/Corp@CORP;SMTP:p@c.example", "cc:Ann Baker at PO1;SMTP:p@c.example"})
+    EXPECT_EQ(quiet(cell), "") << cell;
+  EXPECT_THAT(addresses_of("EUM:1234;phone-context=dp.c.example;SMTP:p@c.example;smtp:q@c.example"),
+              ElementsAre("p@c.example", "q@c.example"));
+}
+
+TEST(ExchangeExport, AddressesThatAreJoinedOtherwiseAreAnErrorBecauseTheyWouldBeLost) {
+  EXPECT_THAT(
+      row_problems("p@c.example,t@o.example,SMTP:p@c.example|smtp:q@c.example,MailUser\n"),
+      HasSubstr("users.csv:2:25: error: 'p@c.example|smtp:q@c.example' in EmailAddresses of "
+                "'p@c.example' seems to be several addresses that are joined by '|'; join them by "
+                "';'"));
+  EXPECT_THAT(row_problems("p@c.example,t@o.example,SMTP:p@c.example/q@c.example,MailUser\n"),
+              HasSubstr("joined by '/'"));
+  EXPECT_THAT(
+      row_problems("p@c.example,t@o.example,SMTP:p@c.example;smtp:q@c.example+r@c.example,X\n"),
+      HasSubstr("error"));
+  EXPECT_THAT(row_problems("p@c.example,t@o.example,nobody,MailUser\n"),
+              HasSubstr("error: no address in EmailAddresses of 'p@c.example' can be read"));
+  EXPECT_THAT(row_problems("p@c.example,t@o.example,SMTP:p@c.example;smtp:odd,MailUser\n"),
+              AllOf(HasSubstr("warning"), Not(HasSubstr("error"))));
+}
+
+TEST(ExchangeExport, NamesTheColumnOfRemoteMailboxes) {
+  EXPECT_THAT(problems("PrimarySmtpAddress,RemoteRoutingAddress,EmailAddresses,"
+                       "RecipientTypeDetails\na@c.example,SMTP:a@t.example,SMTP:a@c.example,"
+                       "RemoteUserMailbox\n"),
+              AllOf(HasSubstr("users.csv:1:20: error: this is an export of remote mailboxes"),
+                    HasSubstr("'RemoteRoutingAddress'"), HasSubstr("ExternalEmailAddress")));
 }
 
 }  // namespace

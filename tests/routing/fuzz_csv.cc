@@ -1,5 +1,6 @@
 // Any octets as a table: read, built, listed, and every entry decided with and without a trace.
 #include "waypost/routing/router.h"
+#include "waypost/routing/unseen.h"
 
 #include <cstdlib>
 #include <string_view>
@@ -30,6 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   for (const auto& entry : source.entries) {
     const auto key = routing::normalise_key(entry.address);
     const auto target = routing::normalise_key(entry.target);
+    if (routing::first_unseen(entry.address.local_part) || routing::first_unseen(entry.wave))
+      std::abort();
     if (!key || !target || !table->find(*key) || !table->find_target(*target)) std::abort();
     for (const auto& copy : entry.copies) {
       const auto copy_key = routing::normalise_key(copy);

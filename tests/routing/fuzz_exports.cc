@@ -1,5 +1,6 @@
 // Any octets as each kind of export: read, and held to what the readers promise.
 #include "waypost/routing/exports.h"
+#include "waypost/routing/unseen.h"
 
 #include <cstdlib>
 #include <string>
@@ -24,6 +25,7 @@ void look_at(const std::vector<routing::Problem>& problems) {
 void look_at(const std::string& address) {
   const auto parsed = mail::parse_mailbox(address);
   hold(parsed && !parsed->domain.empty());
+  hold(!routing::first_unseen(parsed->local_part));
 }
 
 }  // namespace

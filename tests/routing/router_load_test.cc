@@ -119,5 +119,28 @@ TEST(RouterLoad, LeavesEarlierProblemsOfTheCallerAlone) {
   EXPECT_EQ(problems.size(), 1u);
 }
 
+TEST(RouterLoad, WavesWithNearlyTheSameNameAreTold) {
+  auto options = migration(
+      {entry("a@corp.example", "a@orgname.awsapps.com", EntryState::pending, "wave-1", 1),
+       entry("b@corp.example", "b@orgname.awsapps.com", EntryState::pending, "Wave 1", 2),
+       entry("c@corp.example", "c@orgname.awsapps.com", EntryState::pending, "wave-2", 3)});
+  std::vector<Problem> problems;
+  ASSERT_TRUE(Router::load(options, problems));
+  std::string told;
+  for (const auto& problem : problems) told += problem.to_string() + "\n";
+  EXPECT_NE(
+      told.find("table.csv:2: warning: wave 'Wave 1' is not wave 'wave-1': the names differ in "
+                "letter case, blanks or dashes"),
+      std::string::npos)
+      << told;
+  EXPECT_EQ(told.find("wave-2"), std::string::npos) << told;
+  options.waves.emplace_back().name = "WAVE2";
+  problems.clear();
+  ASSERT_TRUE(Router::load(options, problems));
+  EXPECT_TRUE(std::any_of(problems.begin(), problems.end(), [](const Problem& one) {
+    return one.message.starts_with("wave 'wave-2' is not wave 'WAVE2'");
+  }));
+}
+
 }  // namespace
 }  // namespace waypost::routing

@@ -281,5 +281,36 @@ TEST(RouterHolder, HandsOutWhatWasSetLast) {
   EXPECT_EQ(holder.get(), second);
 }
 
+TEST(Router, MailForATargetIsHeldWhileOneOfItsAddressesIsOnTheMove) {
+  const auto verdict = [](std::vector<Entry> entries, std::string_view asked) {
+    return router_of(migration(std::move(entries)))->decide(mailbox(asked), WallTime{}).verdict;
+  };
+  const auto moving =
+      entry("ann@corp.example", "ann@orgname.awsapps.com", EntryState::migrating, "w1", 1);
+  const auto moved =
+      entry("a.baker@corp.example", "Ann@orgname.awsapps.com", EntryState::active, "w2", 2);
+  const auto third =
+      entry("annie@corp.example", "ann@orgname.awsapps.com", EntryState::pending, "w3", 3);
+  for (const char* asked : {"ann@orgname.awsapps.com", "ann+x@orgname.awsapps.com"}) {
+    EXPECT_EQ(verdict({moving, moved, third}, asked), Verdict::hold) << asked;
+    EXPECT_EQ(verdict({moved, moving, third}, asked), Verdict::hold) << asked;
+    EXPECT_EQ(verdict({third, moved, moving}, asked), Verdict::hold) << asked;
+    EXPECT_EQ(verdict({moved, third}, asked), Verdict::pass) << asked;
+  }
+}
+
+TEST(Router, OfManyAddressesWithOneTargetEachWaveCounts) {
+  std::vector<Entry> entries;
+  for (std::uint32_t i = 0; i < 3000; ++i)
+    entries.push_back(entry("old" + std::to_string(i) + "@corp.example", "all@orgname.awsapps.com",
+                            EntryState::active, "w1", i + 1));
+  entries.push_back(
+      entry("last@corp.example", "all@orgname.awsapps.com", EntryState::migrating, "w2", 3001));
+  const auto router = router_of(migration(entries));
+  const auto decision = router->decide(mailbox("all@orgname.awsapps.com"), WallTime{});
+  EXPECT_EQ(decision.verdict, Verdict::hold);
+  EXPECT_EQ(decision.wave, "w2");
+}
+
 }  // namespace
 }  // namespace waypost::routing

@@ -1,4 +1,5 @@
 // Several sources in order of precedence, members files of waves, several targets of an entry.
+#include "routing/directory_snapshot.h"
 #include "routing/routing_fixture.h"
 
 #include <gmock/gmock.h>
@@ -67,11 +68,11 @@ TEST(Sources, MembersFilesGiveTheirWaveToWhoNamesNone) {
   TableBuilder builder;
   builder.add_members("w1", "w1.txt",
                       "# who goes first\n\n  Ann@Corp.Example  # since Monday\r\n"
-                      "SMTP:bob@corp.example\ncarl@corp.example\n#dan@corp.example\n");
+                      "SMTP:bob@corp.example\ncarl@corp.example\n# dan@corp.example\n");
   builder.begin_source({"default", {}});
   builder.add_csv("t.csv",
-                  "address,target,state,wave\nann@corp.example,ann@t.example\n"
-                  "bob@corp.example,bob@t.example,,other\ndan@corp.example,dan@t.example\n");
+                  "address,target,state,wave\nann@corp.example,ann@t.example,,\n"
+                  "bob@corp.example,bob@t.example,,other\ndan@corp.example,dan@t.example,,\n");
   const auto table = builder.build();
   EXPECT_EQ(table->find("ann@corp.example")->wave, "w1");
   EXPECT_EQ(table->find("bob@corp.example")->wave, "other");
@@ -257,10 +258,14 @@ class LoadedSources : public ::testing::Test {
 };
 
 TEST_F(LoadedSources, ADirectoryIsReadFromItsSnapshot) {
-  add(TableSource::Kind::directory, "ad.csv",
-      "address,target,state,wave,guid,dn\n"
-      "bob@corp.example,bob@orgname.awsapps.com,,,6f0c,\"CN=Bob, OU=x\"\n")
-      .directory = "ad";
+  DirectorySnapshot people;
+  people.people["6f0c"] = {.guid = "6f0c", .dn = "CN=Bob, OU=x", .rows = {}};
+  people.people["6f0c"].rows.push_back({.key = "bob@corp.example",
+                                        .address = "bob@corp.example",
+                                        .target = "bob@orgname.awsapps.com",
+                                        .state = {},
+                                        .wave = {}});
+  add(TableSource::Kind::directory, "ad.csv", write_snapshot(people)).directory = "ad";
   const auto router = Router::load(options, problems);
   ASSERT_TRUE(router) << router.error().message;
   EXPECT_FALSE((*router)->table().find("bob@corp.example")->has_state);
@@ -326,6 +331,32 @@ TEST_F(LoadedSources, AWorkMailExportGivesAnEntryForEachOwnAlias) {
   ASSERT_TRUE(router) << router.error().message;
   EXPECT_TRUE((*router)->table().find("ann@corp.example"));
   EXPECT_FALSE((*router)->table().find("eve@corp.example"));
+}
+
+TEST_F(LoadedSources, AWorkMailUserWhoseEmailIsInAnOwnDomainGoesToTheAliasInATargetDomain) {
+  auto& source = add(
+      TableSource::Kind::workmail, "users.json",
+      R"({"Users":[{"Id":"1","Name":"u1","Email":"u1@corp.example","State":"ENABLED","UserRole":"USER"},
+{"Id":"2","Name":"u2","Email":"u2@corp.example","State":"ENABLED","UserRole":"USER"},
+{"Id":"3","Name":"u3","Email":"u3@orgname.awsapps.com","State":"ENABLED","UserRole":"USER"}]})");
+  source.address_domain = "corp.example";
+  source.aliases = {folder.write(
+      "u1.json",
+      R"({"Aliases":["x@orgname.awsapps.com","u1@orgname.awsapps.com","u1@corp.example","uno@corp.example"]})")};
+  const auto router = Router::load(options, problems);
+  ASSERT_TRUE(router) << router.error().message;
+  const auto target = [&](const char* key) {
+    const auto found = (*router)->table().find(key);
+    return found ? found->target.to_string() : std::string();
+  };
+  EXPECT_EQ(target("u1@corp.example"), "u1@orgname.awsapps.com");
+  EXPECT_EQ(target("uno@corp.example"), "u1@orgname.awsapps.com");
+  EXPECT_EQ(target("u2@corp.example"), "");
+  EXPECT_EQ(target("u3@corp.example"), "u3@orgname.awsapps.com");
+  EXPECT_THAT(all(problems),
+              HasSubstr("users.json:2: warning: 'u2@corp.example' is in an own domain, has no "
+                        "known alias in a target domain (mail would come back here) and is left "
+                        "out; give the outputs of list-aliases"));
 }
 
 }  // namespace

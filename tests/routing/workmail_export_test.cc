@@ -230,5 +230,38 @@ TEST(WorkMailExport, TakesManyUsersOnOneLine) {
   EXPECT_EQ(lines_of(got.problems), "");
 }
 
+/// As AWS Tools for PowerShell write a user.
+std::string powershell_user(const std::string& state, const std::string& role) {
+  return R"({"DisplayName":"Ann","Email":"ann@t.example","Id":"1","Name":"ann","State":)" + state +
+         R"(,"UserRole":)" + role + "}";
+}
+
+TEST(WorkMailExport, UnderstandsConstantsThatAreObjects) {
+  const std::string wrapped = powershell_user(R"({"Value":"ENABLED"})", R"({"Value":"USER"})");
+  for (const auto& text : {page(wrapped), "[" + wrapped + "]", wrapped, "\n " + wrapped + "\n",
+                           powershell_user(R"({"X":1,"value":"enabled"})", R"("USER")")}) {
+    const auto got = read(text);
+    EXPECT_THAT(lines_of(got.problems), "") << text;
+    ASSERT_EQ(got.entities.size(), 1u) << text;
+    EXPECT_TRUE(got.entities[0].usable()) << text;
+    EXPECT_EQ(got.entities[0].email, "ann@t.example");
+  }
+  const auto disabled = read("[" + powershell_user(R"({"Value":"DISABLED"})", "\"USER\"") + "]");
+  ASSERT_EQ(disabled.entities.size(), 1u);
+  EXPECT_EQ(disabled.entities[0].state, "DISABLED");
+}
+
+TEST(WorkMailExport, AStateThatIsNoTextIsAnError) {
+  for (const char* state : {"0", "true", "null", "[\"ENABLED\"]", "{}", R"({"Value":1})",
+                            R"({"Other":"ENABLED"})", R"({"Value":{"Value":"ENABLED"}})", "\"\""})
+    EXPECT_THAT(problems("[" + powershell_user(state, "\"USER\"") + "]"),
+                AllOf(StartsWith("users.json:1:1: error: the user 'ann' has "), HasSubstr("State")))
+        << state;
+  EXPECT_THAT(problems("[" + powershell_user("\"ENABLED\"", "3") + "]"),
+              HasSubstr("error: the user 'ann' has a UserRole that is no text"));
+  EXPECT_THAT(problems("[" + powershell_user("\"PAUSED\"", "\"USER\"") + "]"),
+              HasSubstr("warning: unknown State 'PAUSED'"));
+}
+
 }  // namespace
 }  // namespace waypost::routing

@@ -54,13 +54,10 @@ Result<> RecipientMix::load_table() {
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   routing::TableBuilder builder;
   builder.add_csv(options_.table_file, text);
-  if (builder.has_errors()) {
-    return fail(ErrorKind::invalid, "--table: " + builder.problems().front().to_string());
-  }
   const auto table = builder.build();
-  if (builder.has_errors()) {
-    return fail(ErrorKind::invalid, "--table: " + builder.problems().front().to_string());
-  }
+  // Warnings may come before the reason that counts.
+  for (const auto& problem : builder.problems())
+    if (problem.error) return fail(ErrorKind::invalid, "--table: " + problem.to_string());
   std::map<std::string, std::size_t> by_wave;
   std::vector<std::string> states = options_.states;
   if (states.empty()) states = {"active"};

@@ -12,6 +12,9 @@ namespace waypost {
 /// '-' and ' ' as '_'. Words above 64 octets are infinitely far away.
 std::size_t edit_distance(std::string_view one, std::string_view other);
 
+/// True if it is one of `words` but for a typing error or two.
+bool is_misspelt(std::string_view word, std::span<const std::string_view> words);
+
 /// The nearest of `words`; empty if none is near enough to be what was meant.
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> words);
 

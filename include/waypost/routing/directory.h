@@ -86,6 +86,8 @@ struct DirectoryOutcome {
   std::string why_full;  // "the server is another one"
   bool changed = false;  // entries are different from before: load the table again
   std::size_t entries = 0, added = 0, removed = 0, retargeted = 0;
+  std::size_t restated = 0;  // of those changed: another wave or state, or one of them gone
+  bool confirmed = false;    // an operator has agreed to what leaves
   std::size_t people = 0;    // objects with at least one entry
   std::size_t left_out = 0;  // addresses outside the own domains
   Duration took{};
