@@ -170,7 +170,8 @@ class Gateway {
   std::string unknown_wave(const std::string& name);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
   static routing::WaveCommand read_wave_command(admin::Fields& fields);
-  std::string note_wave_command(const routing::WaveCommand& command);
+  boost::json::object apply_waves(const std::set<std::string>& waves);
+  void note_wave_command(const routing::WaveCommand& command);
   admin::Answer list_waves(const admin::Call& call);
   admin::Answer show_wave(const admin::Call& call);
   admin::Answer wave_members(const admin::Call& call);
@@ -183,6 +184,7 @@ class Gateway {
   admin::Answer list_queue(QueueRequest request);
   admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
+  std::string unknown_in(const queue::Selector& selector);
   std::optional<admin::Answer> let_stand(const queue::Command& command);
   void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
                      const std::string& reason);

@@ -38,7 +38,10 @@ std::map<std::string, queue::NextHopState> sum_next_hops(const QueueSurvey& surv
       sum.suspended = sum.suspended || hop.suspended;
       sum.consecutive_site_troubles += hop.consecutive_site_troubles;
       sum.paused_until = std::max(sum.paused_until, hop.paused_until);
-      if (!hop.last_reply.empty()) sum.last_reply = hop.last_reply;
+      if (!hop.last_reply.empty() && hop.answered_at >= sum.answered_at) {
+        sum.last_reply = hop.last_reply;
+        sum.answered_at = hop.answered_at;
+      }
     }
   }
   return sums;
@@ -178,10 +181,14 @@ json::object Gateway::status_json(const QueueSurvey& survey) {
   }
   std::uint64_t messages = 0;
   std::uint64_t held = 0;
+  WallTime held_until = WallTime::max();
   for (const auto& stats : survey) {
     messages += stats ? stats->messages : 0;
     held += stats ? stats->held : 0;
+    if (stats) held_until = std::min(held_until, stats->held_until);
   }
+  json::object queue{{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}};
+  if (held_until != WallTime::max()) queue["held_until"] = routing::format_time(held_until);
   json::array silent;
   for (const auto shard : silent_shards(survey)) silent.emplace_back(shard);
   return {{"version", kVersion},
@@ -192,7 +199,7 @@ json::object Gateway::status_json(const QueueSurvey& survey) {
            {{"entries", router->table().size()},
             {"loaded_at", routing::format_time(router->loaded_at())},
             {"trouble", standing_.load()->table_trouble}}},
-          {"queue", {{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}}},
+          {"queue", std::move(queue)},
           {"spool",
            {{"read_only", spool.read_only},
             {"stuck", spool.stuck},

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -20,6 +22,7 @@ namespace json = boost::json;
 constexpr std::size_t kMembersAtOnce = 2000;
 constexpr std::size_t kMostMembers = 1024 * 1024;  // octets of a command with its members
 constexpr std::size_t kMostNamed = 50;             // people whom an answer names
+constexpr std::chrono::milliseconds kMovesPatience{1000};
 
 constexpr std::array kVerbs = {routing::WaveVerb::hold,     routing::WaveVerb::activate,
                                routing::WaveVerb::rollback, routing::WaveVerb::reset,
@@ -335,10 +338,8 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
       return refuse_call(500, "nothing changed: " + kept.error().message);
     router_.set(
         before->with_waves(routing::Waves::make(config_.routing.waves, wave_journal_->commands())));
-    const std::string why = note_wave_command(*command);
-    if (!command->at)
-      for (const auto& name : waves_touched(*command))
-        for (auto& shard : shards_) shard->apply_wave(name, command->by, why);
+    note_wave_command(*command);
+    if (!command->at) answer["moves"] = apply_waves(waves_touched(*command));
   }
   tell_outcome(*before, *command, answer);
   return answer_json(200, answer);
@@ -387,8 +388,32 @@ void Gateway::tell_outcome(const routing::Router& before, const routing::WaveCom
   if (others.count > 0) answer["unmoved"] = unmoved_json(others);
 }
 
-/// Into the service log and the tracking log; gives the sentence.
-std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
+/// What is queued is asked again. Says what has come of it so far, which is all of it unless very
+/// much is queued.
+json::object Gateway::apply_waves(const std::set<std::string>& waves) {
+  const auto until = Clock::system().steady_now() + kMovesPatience;
+  std::vector<std::pair<std::shared_ptr<WaveMoves>, std::future<void>>> told;
+  for (const auto& wave : waves) {
+    const auto moves = std::make_shared<WaveMoves>(shards_.size());
+    told.emplace_back(moves, moves->all_counted.get_future());
+    for (auto& shard : shards_) shard->apply_wave(wave, moves);
+  }
+  bool all = true;
+  std::uint64_t let_go = 0, in_delivery = 0, rerouted = 0, suspended = 0, held = 0;
+  for (auto& [moves, counted] : told) {
+    all = counted.wait_until(until) == std::future_status::ready && all;
+    let_go += moves->let_go;
+    in_delivery += moves->in_delivery;
+    rerouted += moves->rerouted;
+    suspended += moves->suspended;
+    held += moves->held;
+  }
+  return {{"let_go", let_go},       {"in_delivery", in_delivery}, {"rerouted", rerouted},
+          {"suspended", suspended}, {"held", held},               {"all", all}};
+}
+
+/// Into the service log and the tracking log.
+void Gateway::note_wave_command(const routing::WaveCommand& command) {
   std::string what =
       "wave '" + command.wave + "': " + std::string(routing::to_string(command.verb));
   if (command.at) what += " scheduled for " + routing::format_time(*command.at);
@@ -412,7 +437,6 @@ std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
   event.recipients =
       static_cast<std::uint32_t>(command.addresses > 0 ? command.addresses : command.people);
   tracking_->write(event);
-  return what;
 }
 
 void Gateway::apply_due_waves() {
@@ -435,7 +459,7 @@ void Gateway::apply_due_waves() {
       event.action = "wave schedule";
       event.why = what;
       tracking_->write(event);
-      for (auto& shard : shards_) shard->apply_wave(name, change.by, what);
+      for (auto& shard : shards_) shard->apply_wave(name, nullptr);
     }
   }
 }
