@@ -7,6 +7,7 @@
 #include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
+#include "app/check_files.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
 #include "app/times.h"
@@ -177,7 +178,10 @@ std::string read_password(const std::string& prompt) {
 }  // namespace
 
 int check(const CommandOptions& options) {
-  const auto loaded = config::load_file(options.config_file);
+  auto loaded = config::load_file(options.config_file);
+  if (loaded.usable())
+    for (auto& finding : check_files(loaded.config))
+      loaded.diagnostics.push_back(std::move(finding));
   for (const auto& diagnostic : loaded.diagnostics) std::cout << diagnostic.to_string() << "\n";
   bool good = loaded.usable();
   routing::TableStats stats;

@@ -107,7 +107,9 @@ void read_config(Section& root, Config& config) {
   root.number<unsigned>({"shards", "worker threads; 0: one per processor core"}, config.shards,
                         {0, 256});
   root.size(
-      {"memory_for_content", "memory for message content in flight; when used up, clients wait"},
+      {"memory_for_content",
+       "memory for message content in flight; when used up, clients wait. Recipients count in it: "
+       "half of it for all, a quarter for one client address"},
       config.memory_for_content, {16ull << 20, 1ull << 40});
   const bool listed =
       root.sections({"listeners", "where clients connect; none given: 0.0.0.0:25 with STARTTLS"},

@@ -34,7 +34,4 @@ void check_certificates(const Config& config, Reading& reading);
 void check_networks(Section& section, std::string_view key,
                     const std::vector<std::string>& networks);
 
-/// The place of `path`, or of the nearest section around it that is in the file.
-Place nearest_place(const std::map<std::string, Place>& places, std::string path);
-
 }  // namespace waypost::config

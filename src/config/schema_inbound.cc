@@ -41,7 +41,8 @@ void read_listener(Section& section, inbound::ListenerOptions& options) {
   section.number<std::uint16_t>({"port", "TCP port"}, options.port, {1, 65'535});
   section.choice<inbound::ListenerTls>(
       {"tls", "offer STARTTLS, begin with TLS (implicit), or neither"}, options.tls, kListenerTls);
-  section.boolean({"require_tls", "refuse mail before STARTTLS"}, options.require_tls);
+  section.boolean({"require_tls", "before STARTTLS refuse all but EHLO, NOOP, QUIT"},
+                  options.require_tls);
   section.texts({"proxy_networks",
                  "load balancers whose connections begin with a PROXY protocol header (v1, v2)"},
                 "list of networks", options.proxy_networks);

@@ -71,22 +71,23 @@ void PasswordWorker::run() {
   for (;;) {
     work_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
     if (stopping_) return;
-    auto job = std::move(jobs_.front());
-    jobs_.pop_front();
+    PasswordQueue::Job job = jobs_.pop();
     lock.unlock();
-    job();
+    const bool good = job.judge();
     lock.lock();
+    jobs_.judged(job, good, newest_);
   }
 }
 
-bool PasswordWorker::submit(std::function<void()> job) {
+void PasswordWorker::submit(PasswordQueue::Job job, SteadyTime now) {
+  std::optional<PasswordQueue::Job> turned_away;
   {
     const std::lock_guard lock(mutex_);
-    if (jobs_.size() >= kMostWaiting) return false;
-    jobs_.push_back(std::move(job));
+    newest_ = std::max(newest_, now);
+    turned_away = jobs_.push(std::move(job), now);
   }
   work_.notify_one();
-  return true;
+  if (turned_away) turned_away->turn_away();
 }
 
 namespace {
@@ -106,21 +107,33 @@ struct Detached {
 
 net::Task<PasswordVerdict> PasswordWorker::verify(net::Shard& shard,
                                                   std::shared_ptr<const Settings> settings,
+                                                  std::string client,
                                                   smtp::Credentials credentials) {
   const auto judgement = std::make_shared<Judgement>();
   net::Timers::Sleeper sleeper(shard.timers);
   judgement->waiting = &sleeper;
   const Detached detached{judgement};
   const auto secret = std::make_shared<smtp::Credentials>(std::move(credentials));
-  auto job = [judgement, settings, secret, &shard] {
-    const bool good = verify_password(settings->passwords, secret->user, secret->password);
-    wipe_password(secret->password);
-    boost::asio::post(shard.io, [judgement, good] {
-      judgement->verdict = good ? PasswordVerdict::good : PasswordVerdict::bad;
+  const auto answer = [judgement, &shard](PasswordVerdict verdict) {
+    boost::asio::post(shard.io, [judgement, verdict] {
+      judgement->verdict = verdict;
       if (judgement->waiting != nullptr) judgement->waiting->wake();
     });
   };
-  if (!submit(std::move(job))) co_return PasswordVerdict::busy;
+  PasswordQueue::Job job;
+  job.client = client_key(client);
+  job.user = secret->user;
+  job.judge = [answer, settings, secret] {
+    const bool good = verify_password(settings->passwords, secret->user, secret->password);
+    wipe_password(secret->password);
+    answer(good ? PasswordVerdict::good : PasswordVerdict::bad);
+    return good;
+  };
+  job.turn_away = [answer, secret] {
+    wipe_password(secret->password);
+    answer(PasswordVerdict::busy);
+  };
+  submit(std::move(job), shard.timers.now());
   const auto deadline = shard.timers.in(kJudgementTime);
   bool cancelled = false;
   while (!judgement->verdict && !cancelled && shard.timers.now() < deadline) {

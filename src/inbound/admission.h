@@ -12,9 +12,9 @@
 #include "waypost/smtp/server_dialogue.h"
 
 #include "inbound/network_set.h"
+#include "inbound/password_queue.h"
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -47,23 +47,22 @@ enum class PasswordVerdict : std::uint8_t {
 
 class PasswordWorker {
  public:
-  /// Judgements that may wait: some seconds' worth of hashing.
-  static constexpr std::size_t kMostWaiting = 64;
   PasswordWorker();
   ~PasswordWorker();
   PasswordWorker(const PasswordWorker&) = delete;
   PasswordWorker& operator=(const PasswordWorker&) = delete;
-  /// Suspends until the worker has judged; on `shard`'s thread. REQUIRES: `shard` outlives the
-  /// worker.
+  /// Suspends until the worker has judged; on `shard`'s thread. `client`: its address. REQUIRES:
+  /// `shard` outlives the worker.
   net::Task<PasswordVerdict> verify(net::Shard& shard, std::shared_ptr<const Settings> settings,
-                                    smtp::Credentials credentials);
+                                    std::string client, smtp::Credentials credentials);
 
  private:
-  bool submit(std::function<void()> job);
+  void submit(PasswordQueue::Job job, SteadyTime now);
   void run();
   std::mutex mutex_;
   std::condition_variable work_;
-  std::deque<std::function<void()>> jobs_;
+  PasswordQueue jobs_;
+  SteadyTime newest_{};  // when the last job came
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -57,7 +57,8 @@ InboundMetrics::InboundMetrics(ops::Metrics& m)
       connections_refused{&connection(m, "not_admitted"), &connection(m, "client_limit"),
                           &connection(m, "session_limit"), &connection(m, "early_talker"),
                           &connection(m, "shutting_down")},
-      messages_refused{&message(m, "loop"), &message(m, "no_room"), &message(m, "storage")},
+      messages_refused{&message(m, "loop"), &message(m, "no_room"), &message(m, "storage"),
+                       &message(m, "malformed")},
       time_to_250(m.histogram("waypost_inbound_time_to_250_seconds",
                               "From the last octet of a message to its 250")) {}
 

@@ -1,8 +1,10 @@
 #include "waypost/inbound/passwords.h"
 
+#include "waypost/base/text_file.h"
+
 #include <sodium.h>
 
-#include <fstream>
+#include <sstream>
 
 namespace waypost::inbound {
 namespace {
@@ -60,8 +62,9 @@ Result<std::string> make_password_line(std::string_view user, std::string_view p
 }
 
 Result<PasswordHashes> read_password_file(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return fail(ErrorKind::io, "password file " + path + ": " + describe_errno(errno));
+  auto text = read_text_file(path);
+  if (!text) return fail(text.error().kind, "password file " + text.error().message);
+  std::istringstream in(std::move(*text));
   PasswordHashes hashes;
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {

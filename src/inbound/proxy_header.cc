@@ -11,6 +11,7 @@ constexpr std::string_view kSignatureV2("\r\n\r\n\0\r\nQUIT\n", 12);
 constexpr std::string_view kSignatureV1("PROXY ");
 constexpr std::size_t kMaxV1 = 107;
 constexpr std::size_t kFixedV2 = 16;
+constexpr std::size_t kMostKeptV2 = kFixedV2 + 36;  // with two addresses of IPv6 and two ports
 
 std::unexpected<Error> broken(const char* what) {
   return fail(ErrorKind::protocol, std::string("PROXY header: ") + what);
@@ -46,6 +47,7 @@ std::string read_address(int family, std::string_view text) {
 }
 
 bool read_port(std::string_view text, std::uint16_t& port) {
+  if (text.size() > 1 && text.front() == '0') return false;  // §2.1: no heading zeros
   const char* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, port);
   return result.ec == std::errc() && result.ptr == end && !text.empty();
@@ -61,6 +63,7 @@ std::size_t ProxyHeader::claim(std::string_view waiting) const {
 }
 
 Result<> ProxyHeader::feed(std::string_view bytes) {
+  if (measured_) return take_rest_of_v2(bytes);
   octets_.append(bytes);
   wanted_ -= bytes.size();
   const std::string_view all(octets_);
@@ -91,9 +94,14 @@ Result<> ProxyHeader::look_at_v2() {
     wanted_ = kFixedV2 - octets_.size();
     return {};
   }
-  const std::size_t total = kFixedV2 + (octet(octets_, 14) << 8 | octet(octets_, 15));
-  if (total > kMaxOctets) return broken("longer than 4,096 octets");
-  wanted_ = total - octets_.size();
+  measured_ = true;
+  wanted_ = octet(octets_, 14) << 8 | octet(octets_, 15);
+  return wanted_ > 0 ? Result<>() : read_v2();
+}
+
+Result<> ProxyHeader::take_rest_of_v2(std::string_view bytes) {
+  octets_.append(bytes.substr(0, kMostKeptV2 - octets_.size()));
+  wanted_ -= bytes.size();
   return wanted_ > 0 ? Result<>() : read_v2();
 }
 
@@ -126,9 +134,9 @@ Result<> ProxyHeader::read_v2() {
   if (command == 0) return {};  // LOCAL: the proxy itself, e.g. a health check
   const unsigned family = octet(octets_, 13) >> 4;
   const unsigned transport = octet(octets_, 13) & 15;
-  if (family == 0 || transport == 0) return {};  // UNSPEC
-  if (transport != 1 || (family != 1 && family != 2))
-    return broken("version 2 is for TCP over IPv4 or IPv6");
+  if (family > 3 || transport > 2) return broken("version 2 has an unknown family or transport");
+  // UNSPEC; and §2.2: Unix sockets and datagrams, which can't be clients here, are taken as UNSPEC.
+  if (family == 0 || family == 3 || transport != 1) return {};
   const std::size_t length = family == 1 ? 4 : 16;
   if (octets_.size() < kFixedV2 + 2 * length + 4) return broken("version 2 is cut short");
   const auto* source = reinterpret_cast<const unsigned char*>(octets_.data()) + kFixedV2;

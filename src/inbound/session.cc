@@ -41,7 +41,8 @@ Session::Session(ShardDoor& door, std::shared_ptr<const Settings> settings, std:
 }
 
 Session::~Session() {
-  if (counted_) door_.clients.leave(client_address_);
+  transaction_.reset();  // it counts in the account
+  if (account_ != nullptr) door_.clients.leave(client_address_);
   door_.sessions.erase(this);
   door_.context.shard.sessions.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -177,10 +178,8 @@ void Session::stop() {
     if (command_deadline_ == SteadyTime{}) cut();  // not greeted yet
     return;
   }
-  std::string bytes;
-  closing().append_to(bytes);
-  const iovec one{bytes.data(), bytes.size()};
-  stream_->try_write({&one, 1});
+  dialogue_.last_word(closing());
+  write_now();
   cut();
 }
 
@@ -205,7 +204,7 @@ std::optional<smtp::Reply> Session::storage_refusal() const {
 
 smtp::Reply Session::on_mail(const smtp::MailCommand& command) {
   if (auto refusal = storage_refusal()) return std::move(*refusal);
-  transaction_ = std::make_unique<Transaction>(door_, limits(), own_name(), command);
+  transaction_ = std::make_unique<Transaction>(door_, limits(), own_name(), *account_, command);
   message_deadline_ = {};
   return {250, mail::status::sender_ok, "sender OK"};
 }

@@ -68,6 +68,7 @@ class Session final : public smtp::ServerHandler {
   std::optional<Refusal> admission_refusal();
   std::optional<Refusal> limit_refusal();
   void report(const Refusal& refusal);
+  void track_refused(const Refusal& refusal);
   net::Task<bool> upgrade();
   /// REQUIRES: `refusal` outlives the call.
   net::Task<bool> greet(std::optional<Refusal>& refusal);
@@ -111,8 +112,9 @@ class Session final : public smtp::ServerHandler {
   SteadyTime command_deadline_{};  // for the next whole command; a slow drip does not move it
   SteadyTime message_deadline_{};  // for the whole content; unset until it begins
   std::uint8_t failed_logins_ = 0;
-  bool counted_ = false;
-  bool idle_ = false;  // waits for a command outside of a transaction
+  ClientAccount* account_ = nullptr;  // counted among its client's sessions
+  bool unnamed_ = false;              // comes from a proxy that names no client
+  bool idle_ = false;                 // waits for a command outside of a transaction
   bool cut_ = false;
 };
 

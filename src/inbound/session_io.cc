@@ -88,10 +88,9 @@ net::Task<std::size_t> Session::read() {
 net::Task<void> Session::too_slow() {
   door_.metrics.timeouts.add();
   lost_ = "the client was too slow";
-  const smtp::Reply late{421, mail::status::bad_connection,
-                         own_name() + " nothing came in time; closing"};
   // RFC 5321 §4.5.3.2: a session that is given up hears 421.
-  late.append_to(dialogue_.output());
+  dialogue_.last_word(
+      {421, mail::status::bad_connection, own_name() + " nothing came in time; closing"});
   co_await write_output();
 }
 

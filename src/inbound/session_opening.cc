@@ -56,7 +56,8 @@ net::Task<bool> Session::read_proxy_header() {
       co_return false;
     }
   }
-  if (!header.source().address.empty()) client_address_ = header.source().address;
+  unnamed_ = header.source().address.empty();
+  if (!unnamed_) client_address_ = header.source().address;
   co_return true;
 }
 
@@ -91,6 +92,13 @@ std::optional<Session::Refusal> Session::admission_refusal() {
     options_.require_auth = true;
     return std::nullopt;
   }
+  // A load balancer's health check (PROXY LOCAL, UNKNOWN): it hears whether we live, and sends no
+  // mail.
+  if (unnamed_) {
+    options_.no_mail = "the PROXY header names no client, and " + client_address_ +
+                       " itself is not in admission.networks";
+    return std::nullopt;
+  }
   return Refusal{ConnectionRefusal::not_admitted,
                  {554, mail::status::relay_denied,
                   client_address_ + " may not send mail here; the operator can add its network to "
@@ -98,9 +106,9 @@ std::optional<Session::Refusal> Session::admission_refusal() {
 }
 
 std::optional<Session::Refusal> Session::limit_refusal() {
-  const std::uint32_t own_sessions = door_.clients.enter(client_address_);
-  counted_ = true;
-  if (own_sessions > limits().sessions_per_client) {
+  const ClientCounts::Entered entered = door_.clients.enter(client_address_);
+  account_ = entered.account;
+  if (entered.sessions > limits().sessions_per_client) {
     return Refusal{
         ConnectionRefusal::client_limit,
         {421,
@@ -121,6 +129,25 @@ void Session::report(const Refusal& refusal) {
   door_.metrics.refused(refusal.why).add();
   ops::log().warn("{} via {}: refused: {}", client_address_, listener().to_string(),
                   refusal.reply.to_line());
+  if (refusal.reply.permanent()) track_refused(refusal);
+}
+
+/// Who is turned away for good asks why; who comes too often (421) comes again.
+void Session::track_refused(const Refusal& refusal) {
+  const std::string who = facts().to_string();
+  const std::string reply = refusal.reply.to_line();
+  const std::string status = refusal.reply.status.to_string();
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::refused;
+  event.at = door_.timers().clock().now();
+  event.client = who;
+  event.tls = tls_words_;
+  event.reply = reply;
+  event.status = status;
+  event.why = refusal.why == ConnectionRefusal::not_admitted
+                  ? "the connection: its address is in none of admission.networks"
+                  : "the connection: the client spoke before the greeting";
+  door_.server.tracking.write(event);
 }
 
 net::Task<bool> Session::greet(std::optional<Refusal>& refusal) {
@@ -155,7 +182,7 @@ net::Task<void> Session::authenticate() {
   smtp::Credentials credentials = dialogue_.credentials();
   auto settings = settings_;
   const PasswordVerdict verdict = co_await door_.passwords.verify(
-      door_.context.shard, std::move(settings), std::move(credentials));
+      door_.context.shard, std::move(settings), client_address_, std::move(credentials));
   if (verdict == PasswordVerdict::bad) {
     ++failed_logins_;
     const SteadyTime until = door_.timers().in(kFailedLoginPause * failed_logins_);

@@ -23,7 +23,7 @@ enum class ConnectionRefusal : std::uint8_t {
   shutting_down,
 };
 /// Why a message was refused after its recipients had been accepted.
-enum class MessageRefusal : std::uint8_t { loop, no_room, storage };
+enum class MessageRefusal : std::uint8_t { loop, no_room, storage, malformed };
 
 /// Counters, resolved once.
 struct InboundMetrics {
@@ -37,7 +37,7 @@ struct InboundMetrics {
       &recipients_unknown, &recipients_relay_denied, &recipients_other, &abandoned, &tls_sessions,
       &tls_failures, &auth_good, &auth_failed, &auth_busy, &timeouts, &unanswered;
   std::array<ops::Counter*, 5> connections_refused;
-  std::array<ops::Counter*, 3> messages_refused;
+  std::array<ops::Counter*, 4> messages_refused;
   ops::Histogram& time_to_250;
 };
 

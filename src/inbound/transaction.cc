@@ -25,6 +25,18 @@ std::string literal_of(std::string_view address) {
   return literal += address;
 }
 
+/// As much as a recipient takes, roughly: short strings live inside of their object.
+template <class... Strings>
+std::size_t octets_of(const Strings&... strings) {
+  constexpr std::size_t kInside = 15, kOfTheAllocator = 16;
+  return ((strings.size() > kInside ? strings.size() + kOfTheAllocator : 0) + ...);
+}
+
+/// "'exchange' sent it back" for the loop's refusal: whose mail goes where it came from.
+bool goes_back(routing::EntryState state) {
+  return state == routing::EntryState::pending || state == routing::EntryState::rolled_back;
+}
+
 std::string tls_comment(std::string_view tls) {
   std::string comment(tls);
   std::replace(comment.begin(), comment.end(), ' ', ':');
@@ -42,11 +54,12 @@ std::string ClientFacts::to_string() const {
 }
 
 Transaction::Transaction(ShardDoor& door, const Limits& limits, const std::string& own_name,
-                         smtp::MailCommand mail)
+                         ClientAccount& account, smtp::MailCommand mail)
     : door_(door),
       limits_(limits),
       own_name_(own_name),
       router_(door.server.router.get()),
+      memory_(door.server.budget, door.clients.recipient_octets(), account.recipient_octets),
       envelope_(std::make_shared<mail::Envelope>()),
       header_(own_name) {
   envelope_->reverse_path = std::move(mail.reverse_path);
@@ -64,6 +77,16 @@ smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
     refuse_recipient(command, client, decision, present);
     return std::move(decision.reply);
   }
+  if (memory_.exhausted()) {
+    decision.why =
+        "the recipients of unfinished messages have used up their part of "
+        "memory_for_content";
+    decision.reply = {452, mail::status::disk_full,
+                      "no memory for more recipients at the moment; send the others in another "
+                      "transaction"};
+    refuse_recipient(command, client, decision, present);
+    return std::move(decision.reply);
+  }
   mail::Recipient recipient;
   recipient.original = command.forward_path;
   recipient.target = std::move(decision.target);
@@ -72,7 +95,9 @@ smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
   recipient.notify = command.notify;
   envelope_->recipients.push_back(std::move(recipient));
   reasons_.push_back({std::move(decision.why), std::move(decision.wave),
-                      std::move(decision.shadow_target), std::move(decision.shadow_next_hop)});
+                      std::move(decision.shadow_target), std::move(decision.shadow_next_hop),
+                      decision.state});
+  count_memory(reasons_.size() - 1);
   add_copies(std::move(decision.copies), envelope_->recipients.size() - 1);
   door_.metrics.recipients_accepted.add();
   return {250, mail::status::recipient_ok, "recipient OK"};
@@ -97,9 +122,20 @@ void Transaction::add_copies(std::vector<routing::Copy> copies, std::size_t of) 
     copy.copy = static_cast<std::uint8_t>(k + 1);
     envelope_->recipients.push_back(std::move(copy));
     reasons_.push_back(
-        {"copy " + std::to_string(k + 1) + ": " + reasons_[of].why, reasons_[of].wave, {}, {}});
+        {"copy " + std::to_string(k + 1) + ": " + reasons_[of].why, reasons_[of].wave, {}, {}, {}});
+    count_memory(reasons_.size() - 1);
     ++copies_;
   }
+}
+
+void Transaction::count_memory(std::size_t recipient) {
+  const mail::Recipient& one = envelope_->recipients[recipient];
+  const Reason& reason = reasons_[recipient];
+  // Vectors grow by doubling: half of their room may be empty.
+  memory_.take(2 * (sizeof one + sizeof reason) +
+               octets_of(one.original.local_part, one.original.domain, one.target.local_part,
+                         one.target.domain, one.next_hop, one.orcpt, reason.why, reason.wave,
+                         reason.shadow_target, reason.shadow_next_hop));
 }
 
 void Transaction::refuse_recipient(const smtp::RcptCommand& command, const ClientFacts& client,
@@ -138,21 +174,59 @@ void Transaction::begin_content(const ClientFacts& client) {
 std::optional<smtp::Reply> Transaction::take_content(std::string_view bytes,
                                                      const ClientFacts& client) {
   if (!content_) return std::nullopt;  // refused within the same arrival
+  if (!begun_ && !bytes.empty()) {
+    begun_ = true;
+    // RFC 5322 §2.2.3: it would continue our Received field, so that whoever sends could write into
+    // our trace. To end the field in another way is to change the content.
+    if (bytes.front() == ' ' || bytes.front() == '\t') {
+      constexpr std::string_view why =
+          "the message begins with a blank, which can't begin a header field; put an empty line in "
+          "front of a text without header";
+      return refuse_message(MessageRefusal::malformed, {554, {5, 6, 0}, std::string(why)}, client,
+                            why);
+    }
+  }
   content_->append(bytes);
   if (header_judged_) return std::nullopt;
   header_.feed(bytes);
-  // RFC 5321 §6.3. Judged as soon as the count is too high, not only at the end of the header.
-  std::string loop;
-  if (header_.received_count() > limits_.hops) {
-    loop = "mail loop: more than " + std::to_string(limits_.hops) + " Received fields";
-  } else if (header_.own_received_count() > kMostReturns) {
-    loop = "mail loop: the message has passed " + own_name_ + " " +
-           std::to_string(header_.own_received_count()) + " times already";
-  }
+  const std::string loop = loop_in_header();
   header_judged_ = header_.header_complete() || !loop.empty();
   if (loop.empty()) return std::nullopt;
   return refuse_message(MessageRefusal::loop, {554, mail::status::routing_loop, loop}, client,
                         loop);
+}
+
+/// RFC 5321 §6.3. Judged as soon as the count is too high, not only at the end of the header.
+/// Empty: none.
+std::string Transaction::loop_in_header() const {
+  if (header_.received_count() > limits_.hops)
+    return "mail loop: more than " + std::to_string(limits_.hops) + " Received fields" +
+           likely_cause();
+  if (header_.own_received_count() > kMostReturns)
+    return "mail loop: the message has passed " + own_name_ + " " +
+           std::to_string(header_.own_received_count()) + " times already" + likely_cause();
+  return {};
+}
+
+/// The recipient whose mail most likely goes in a circle: one whose next hop is where mail of
+/// people who have not moved goes, else the first.
+std::string Transaction::likely_cause() const {
+  std::size_t suspect = 0;
+  while (suspect < reasons_.size() &&
+         !(reasons_[suspect].state && goes_back(*reasons_[suspect].state)))
+    ++suspect;
+  const bool found = suspect < reasons_.size();
+  const mail::Recipient& recipient = envelope_->recipients[found ? suspect : 0];
+  std::string text = "; " + recipient.original.to_string();
+  if (found) {
+    text += " is " + std::string(routing::to_string(*reasons_[suspect].state)) + " and '" +
+            recipient.next_hop + "' sent it back: has it a mailbox there?";
+  } else {
+    text += " goes to '" + recipient.next_hop + "': does something there send it on to here?";
+  }
+  if (named_recipients() > 1)
+    text += " (one of " + std::to_string(named_recipients()) + " recipients)";
+  return text;
 }
 
 std::size_t Transaction::room_in_block() const {
@@ -170,21 +244,23 @@ net::Task<std::optional<smtp::Reply>> Transaction::flush(ClientFacts client) {
 smtp::Reply Transaction::refuse_message(MessageRefusal why, smtp::Reply reply,
                                         const ClientFacts& client, std::string_view detail) {
   door_.metrics.refused(why).add();
-  track_refused(client, reply.to_line(), reply.status.to_string(), detail);
+  track_unaccepted(ops::TrackingKind::refused, client, reply.to_line(), reply.status.to_string(),
+                   detail);
   content_.reset();
   return reply;
 }
 
 void Transaction::track_lost(const ClientFacts& client, std::string_view why) {
-  track_refused(client, {}, {}, why);
+  track_unaccepted(ops::TrackingKind::abandoned, client, {}, {}, why);
 }
 
-void Transaction::track_refused(const ClientFacts& client, const std::string& reply,
-                                const std::string& status, std::string_view why) {
+void Transaction::track_unaccepted(ops::TrackingKind kind, const ClientFacts& client,
+                                   const std::string& reply, const std::string& status,
+                                   std::string_view why) {
   const std::string sender = mail::to_string(envelope_->reverse_path);
   const std::string who = client.to_string();
   ops::TrackingEvent event;
-  event.kind = ops::TrackingKind::refused;
+  event.kind = kind;
   event.at = door_.timers().clock().now();
   event.queue_id = envelope_->id;
   event.message_id = header_.message_id();

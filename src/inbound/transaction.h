@@ -31,9 +31,9 @@ struct ClientFacts {
 
 class Transaction {
  public:
-  /// REQUIRES: `door`, `limits`, `own_name` outlive it.
+  /// REQUIRES: `door`, `limits`, `own_name`, `account` outlive it.
   Transaction(ShardDoor& door, const Limits& limits, const std::string& own_name,
-              smtp::MailCommand mail);
+              ClientAccount& account, smtp::MailCommand mail);
 
   /// Asks routing; remembers an accepted recipient.
   smtp::Reply add_recipient(const smtp::RcptCommand& command, const ClientFacts& client);
@@ -53,7 +53,7 @@ class Transaction {
   bool stored() const { return stored_; }
   /// `took`: from the last octet to the 250.
   void hand_over(const ClientFacts& client, Duration took);
-  /// The connection ended inside the content.
+  /// The connection ended inside the content: nothing was refused, nothing was acknowledged.
   void track_lost(const ClientFacts& client, std::string_view why);
 
  private:
@@ -61,10 +61,13 @@ class Transaction {
                         const routing::Decision& decision, WallTime at);
   smtp::Reply refuse_message(MessageRefusal why, smtp::Reply reply, const ClientFacts& client,
                              std::string_view detail);
-  void track_refused(const ClientFacts& client, const std::string& reply, const std::string& status,
-                     std::string_view why);
+  void track_unaccepted(ops::TrackingKind kind, const ClientFacts& client, const std::string& reply,
+                        const std::string& status, std::string_view why);
   smtp::Reply spool_trouble(const Error& error, const ClientFacts& client);
   void add_copies(std::vector<routing::Copy> copies, std::size_t of);
+  void count_memory(std::size_t recipient);
+  std::string loop_in_header() const;
+  std::string likely_cause() const;
   std::uint32_t named_recipients() const {
     return static_cast<std::uint32_t>(envelope_->recipients.size()) - copies_;
   }
@@ -74,10 +77,12 @@ class Transaction {
   const Limits& limits_;
   const std::string& own_name_;
   std::shared_ptr<const routing::Router> router_;
+  RecipientMemory memory_;
   std::shared_ptr<mail::Envelope> envelope_;
   /// What the tracking log says of a recipient.
   struct Reason {
     std::string why, wave, shadow_target, shadow_next_hop;
+    std::optional<routing::EntryState> state;
   };
   std::vector<Reason> reasons_;  // per recipient, copies too
   std::uint32_t copies_ = 0;     // recipients that the client has not named
@@ -86,6 +91,7 @@ class Transaction {
   std::unique_ptr<spool::IncomingMessage> content_;
   std::uint64_t flushed_ = 0;  // octets of content_ that are on disk
   spool::MessageRef message_;
+  bool begun_ = false;  // the first octet of the content has come
   bool header_judged_ = false;
   bool stored_ = false;
 };

@@ -139,8 +139,7 @@ Result<std::string> decode_orcpt(std::string_view parameter, bool smtputf8) {
   }
   const std::string_view type = parameter.substr(0, semicolon);
   for (const char c : type) {
-    if (!is_alpha(static_cast<unsigned char>(c)) && !is_digit(static_cast<unsigned char>(c)) &&
-        c != '-') {
+    if (!is_atext(static_cast<unsigned char>(c))) {  // RFC 3461 §4.2: an atom
       return fail(ErrorKind::invalid,
                   "ORCPT: the address type has a character that is not allowed");
     }

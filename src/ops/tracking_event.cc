@@ -92,6 +92,8 @@ std::string_view to_string(TrackingKind kind) {
       return "routed";
     case TrackingKind::refused:
       return "refused";
+    case TrackingKind::abandoned:
+      return "abandoned";
     case TrackingKind::delivered:
       return "delivered";
     case TrackingKind::deferred:

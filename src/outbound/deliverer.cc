@@ -1,10 +1,10 @@
+#include "waypost/base/text_file.h"
 #include "waypost/ops/log.h"
 
 #include "outbound/classify.h"
 #include "outbound/smtp_deliverer.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 namespace waypost::outbound {
@@ -12,13 +12,9 @@ namespace {
 
 Result<std::string> read_secret(const std::string& path) {
   if (path.empty()) return std::string();
-  std::ifstream in(path);
-  std::string secret;
-  if (!in || !std::getline(in, secret)) {
-    return fail(ErrorKind::io,
-                "auth_password_file " + path + ": can't be read: " + describe_errno(errno));
-  }
-  while (!secret.empty() && (secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
+  auto secret = first_line_of(path);
+  if (!secret) return fail(secret.error().kind, "auth_password_file " + secret.error().message);
+  while (secret->ends_with(' ')) secret->pop_back();
   return secret;
 }
 

@@ -3,6 +3,8 @@
 // libldap gets a socket of ours below its TLS (LDAP_PROTO_EXT), so that the handshake and half a
 // message can't hold a thread beyond its Patience. Options are set one by one: nothing that
 // ldap.conf, ~/.ldaprc or LDAPTLS_* say may weaken the verification.
+#include "waypost/base/text_file.h"
+
 #include "routing/directory_ldap_results.h"
 #include "routing/directory_socket.h"
 #include "routing/directory_wire.h"
@@ -11,7 +13,6 @@
 #include <sasl/sasl.h>
 
 #include <cerrno>
-#include <fstream>
 
 namespace waypost::routing {
 namespace {
@@ -41,17 +42,6 @@ int close_socket(Sockbuf_IO_Desc* layer) {
   return 0;
 }
 Sockbuf_IO kLayer = {set_up, take_down, control, read_octets, write_octets, close_socket};
-
-Result<std::string> read_password(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!std::getline(file, line))
-    return fail(ErrorKind::io, path + ": the password can't be read: " + describe_errno(errno));
-  if (line.ends_with('\r')) line.pop_back();
-  // RFC 4513 §5.1.2: a bind with a name and no password would be an anonymous one.
-  if (line.empty()) return fail(ErrorKind::invalid, path + ": the first line is empty");
-  return line;
-}
 
 int no_interaction(LDAP* /*ldap*/, unsigned /*flags*/, void* /*defaults*/, void* asked) {
   for (auto* one = static_cast<sasl_interact_t*>(asked); one->id != SASL_CB_LIST_END; ++one) {
@@ -231,7 +221,7 @@ Verdict LdapWire::verdict_of(LDAPMessage* message) const {
 }
 
 std::expected<void, DialFailure> LdapWire::bind_simple(const DirectoryOptions& options) {
-  auto password = read_password(options.password_file);
+  auto password = first_line_of(options.password_file);
   if (!password) return std::unexpected(DialFailure{std::move(password).error()});
   berval credentials{.bv_len = password->size(), .bv_val = password->data()};
   int id = 0;

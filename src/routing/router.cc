@@ -1,5 +1,6 @@
 #include "routing/router_impl.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace waypost::routing {
@@ -58,6 +59,17 @@ RouterCore::RouterCore(Options wanted, std::shared_ptr<const CompactTable> its_t
   for (const auto& target : options.target_domains)
     if (auto normal = normalise_domain(target.domain))
       meanings_[*normal].next_hop = target.next_hop;
+  const auto has_postmaster = [this](const std::string& own) {
+    const auto normal = normalise_domain(own);
+    return normal && table->find("postmaster@" + *normal);
+  };
+  const auto domain =
+      std::find_if(options.own_domains.begin(), options.own_domains.end(), has_postmaster);
+  if (domain != options.own_domains.end()) {
+    postmaster_domain_ = *domain;
+  } else if (!options.own_domains.empty()) {
+    postmaster_domain_ = options.own_domains.front();
+  }
   for (auto& [name, meaning] : meanings_) {
     meaning.normal = table->normal_number(name);
     if (!meaning.alias_of.empty()) meaning.alias_normal = table->normal_number(meaning.alias_of);
@@ -111,8 +123,8 @@ Decision TableRouter::decide(const mail::Mailbox& address, WallTime at,
   auto& decision = question.decision;
   decision.original = address;
   // RFC 5321 §4.5.1: postmaster needs no domain.
-  if (address.domain.empty() && !core_->options.own_domains.empty()) {
-    question.asked.domain = core_->options.own_domains.front();
+  if (address.domain.empty() && !core_->postmaster_domain().empty()) {
+    question.asked.domain = core_->postmaster_domain();
     question.note("postmaster",
                   [&] { return "no domain was given: taken as " + shown(question.asked); });
   }

@@ -45,6 +45,9 @@ class RouterCore {
   /// The same by the domain's number in the table.
   const std::string& next_hop_of(std::uint32_t normal) const { return *next_hops_[normal]; }
   bool is_own(std::string_view normal_domain) const;
+  /// RFC 5321 §4.5.1: where <postmaster> without a domain goes: the first own domain whose
+  /// postmaster is in the table, else the first own domain. Empty: there is none.
+  const std::string& postmaster_domain() const { return postmaster_domain_; }
 
   Options options;
   std::shared_ptr<const CompactTable> table;
@@ -56,6 +59,7 @@ class RouterCore {
 
  private:
   std::unordered_map<std::string, Meaning, TextHash, std::equal_to<>> meanings_;
+  std::string postmaster_domain_;
   std::vector<const std::string*> next_hops_;  // by number of the domain in the table
 };
 

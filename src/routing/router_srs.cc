@@ -1,15 +1,19 @@
 // SRS as policy: who is rewritten, and what becomes of mail that returns.
+#include "waypost/base/text_file.h"
+
 #include "routing/router_impl.h"
 
-#include <fstream>
+#include <sstream>
 
 namespace waypost::routing {
 
 Result<std::vector<std::string>> read_srs_secrets(const std::string& path) {
-  std::ifstream in(path);
-  if (!in)
-    return fail(ErrorKind::io, "the SRS secret file cannot be read: " + describe_errno(errno) +
+  auto text = read_text_file(path);
+  if (!text && text.error().kind == ErrorKind::io)
+    return fail(ErrorKind::io, "the SRS secret file " + text.error().message +
                                    "; check the path and that the waypost user may read it");
+  if (!text) return fail(text.error().kind, "the SRS secret file " + text.error().message);
+  std::istringstream in(std::move(*text));
   std::vector<std::string> secrets;
   std::string line;
   for (unsigned number = 1; std::getline(in, line); ++number) {

@@ -43,6 +43,10 @@ struct Parameter {
   std::string key;  // upper case
   std::string_view value;
   bool has_value = false;
+  bool says_the_same(const Parameter& other) const {
+    return has_value == other.has_value &&
+           mail::ascii_lower(value) == mail::ascii_lower(other.value);
+  }
 };
 
 /// One parameter from the front; false at the end.
@@ -65,22 +69,28 @@ std::expected<bool, Reply> take_parameter(std::string_view& text, Parameter& par
   return true;
 }
 
-/// Calls `take(parameter)` for each; it returns an error reply with code != 0 to stop. Duplicates
-/// are refused here.
+/// Calls `take(parameter)` for each; it returns an error reply with code != 0 to stop. Given twice
+/// alike counts once (Python's smtplib says SMTPUTF8 twice); given twice with two meanings is
+/// refused.
 template <class Take>
 Reply for_each_parameter(std::string_view text, const ParameterRules& rules, Take&& take) {
-  std::vector<std::string> seen;
+  std::vector<Parameter> seen;
   Parameter parameter;
   for (;;) {
     const auto more = take_parameter(text, parameter);
     if (!more) return more.error();
     if (!*more) return {};
     if (!rules.esmtp) return not_offered(parameter.key).error();
-    if (std::find(seen.begin(), seen.end(), parameter.key) != seen.end()) {
-      return syntax("parameter " + parameter.key + " is given twice").error();
+    const auto before = std::find_if(seen.begin(), seen.end(), [&](const Parameter& other) {
+      return other.key == parameter.key;
+    });
+    if (before != seen.end()) {
+      if (before->says_the_same(parameter)) continue;
+      return syntax("parameter " + parameter.key + " is given twice, with different values")
+          .error();
     }
     if (seen.size() == kMaxParameters) return syntax("too many parameters").error();
-    seen.push_back(parameter.key);
+    seen.push_back(parameter);
     if (Reply reply = take(parameter); reply.code != 0) return reply;
   }
 }
@@ -127,6 +137,43 @@ Reply take_body(const Parameter& parameter, MailCommand& command) {
   return {};
 }
 
+/// What must not stand in xtext by itself, encoded: a '+' that begins no +HH, and '='.
+std::string repaired_xtext(std::string_view xtext) {
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); };
+  std::string out;
+  for (std::size_t i = 0; i < xtext.size(); ++i) {
+    const bool encoded = i + 2 < xtext.size() && is_hex(xtext[i + 1]) && is_hex(xtext[i + 2]);
+    if (xtext[i] == '=') {
+      out += "+3D";
+    } else if (xtext[i] == '+' && !encoded) {
+      out += "+2B";
+    } else {
+      out += xtext[i];
+    }
+  }
+  return out;
+}
+
+// ENVID and ORCPT only come back in reports. RFC 3461 §4.2, §4.4 would have a broken one refused;
+// a good message or recipient is not lost for it: it is repaired where its meaning is clear (an
+// address with a plain '+'), else left out as if it had not been given.
+
+std::string envelope_id(std::string_view value) {
+  auto envid = mail::decode_xtext(value);
+  if (!envid) envid = mail::decode_xtext(repaired_xtext(value));
+  return envid && envid->size() <= kMaxEnvid ? std::move(*envid) : std::string();
+}
+
+std::string original_recipient(std::string_view value, bool smtputf8) {
+  if (value.size() > kMaxOrcpt) return {};
+  auto orcpt = mail::decode_orcpt(value, smtputf8);
+  if (orcpt) return std::move(*orcpt);
+  const auto type = value.substr(0, value.find(';'));
+  orcpt =
+      mail::decode_orcpt(std::string(type) + repaired_xtext(value.substr(type.size())), smtputf8);
+  return orcpt ? std::move(*orcpt) : std::string();
+}
+
 Reply take_mail_parameter(const Parameter& parameter, const ParameterRules& rules,
                           MailCommand& command) {
   if (parameter.key == "SIZE") return take_size(parameter, rules, command);
@@ -138,10 +185,7 @@ Reply take_mail_parameter(const Parameter& parameter, const ParameterRules& rule
     return {};
   }
   if (parameter.key == "ENVID") {  // RFC 3461 §4.4
-    auto envid = mail::decode_xtext(parameter.value);
-    if (!envid || envid->empty() || envid->size() > kMaxEnvid)
-      return syntax("ENVID is not an xtext of 1 to 100 octets").error();
-    command.envid = std::move(*envid);
+    command.envid = envelope_id(parameter.value);
     return {};
   }
   if (parameter.key == "SMTPUTF8") {  // RFC 6531 §3.4
@@ -150,11 +194,7 @@ Reply take_mail_parameter(const Parameter& parameter, const ParameterRules& rule
     return {};
   }
   if (parameter.key == "AUTH" && rules.auth_offered) {  // RFC 4954 §5: understood, not used
-    if (parameter.value.empty() ||
-        (parameter.value != "<>" && !mail::decode_xtext(parameter.value))) {
-      return syntax("AUTH is not an xtext").error();
-    }
-    return {};
+    return parameter.value.empty() ? syntax("AUTH has no value").error() : Reply();
   }
   return not_offered(parameter.key).error();
 }
@@ -223,11 +263,7 @@ std::expected<RcptCommand, Reply> parse_rcpt(std::string_view arguments,
       for_each_parameter(arguments, rules, [&](const Parameter& parameter) -> Reply {
         if (parameter.key == "NOTIFY") return take_notify(parameter.value, command);
         if (parameter.key == "ORCPT") {  // RFC 3461 §4.2
-          if (parameter.value.size() > kMaxOrcpt)
-            return syntax("ORCPT is longer than 1,000 octets").error();
-          auto orcpt = mail::decode_orcpt(parameter.value, smtputf8);
-          if (!orcpt) return syntax(orcpt.error().message).error();
-          command.orcpt = std::move(*orcpt);
+          command.orcpt = original_recipient(parameter.value, smtputf8);
           return {};
         }
         return not_offered(parameter.key).error();

@@ -13,23 +13,41 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
-/// Without control characters, and no longer than a line may be.
-void append_words(std::string& out, std::size_t line_start, std::string_view words) {
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+/// Of the character that begins with this octet of valid UTF-8.
+std::size_t octets_of(char first) {
+  const auto c = static_cast<unsigned char>(first);
+  return c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+}
+
+/// Without control characters, and no longer than a line may be; never a part of a character.
+void append_words(std::string& out, std::size_t line_start, std::string_view words, bool utf8) {
   const bool fits = out.size() - line_start + words.size() <= kMaxReplyLine;
-  if (fits && std::none_of(words.begin(), words.end(), is_control)) {
+  const auto plain = [](char c) { return is_ascii(c) && !is_control(c); };
+  if (fits && std::all_of(words.begin(), words.end(), plain)) {
     out += words;
     return;
   }
-  for (const char c : words) {
-    if (is_control(c)) continue;
-    if (out.size() - line_start == kMaxReplyLine) break;
-    out += c;
+  std::string good(words);
+  std::erase_if(good, is_control);
+  if (!std::all_of(good.begin(), good.end(), is_ascii)) good = mail::printable(good, good.size());
+  for (std::size_t i = 0; i < good.size();) {
+    const std::size_t length = octets_of(good[i]);
+    const bool as_it_is = utf8 || length == 1;
+    if (out.size() - line_start + (as_it_is ? length : 1) > kMaxReplyLine) break;
+    if (as_it_is) {
+      out.append(good, i, length);
+    } else {
+      out += '?';
+    }
+    i += length;
   }
 }
 
 }  // namespace
 
-void Reply::append_to(std::string& out) const {
+void Reply::append_to(std::string& out, bool utf8) const {
   std::string_view rest = text;
   for (;;) {
     const auto end = rest.find('\n');
@@ -41,7 +59,7 @@ void Reply::append_to(std::string& out) const {
       out += status.to_string();
       out += ' ';
     }
-    append_words(out, start, rest.substr(0, end));
+    append_words(out, start, rest.substr(0, end), utf8);
     out += "\r\n";
     if (last) return;
     rest.remove_prefix(end + 1);

@@ -10,16 +10,22 @@ namespace waypost::smtp {
 
 bool ServerDialogue::State::may_data(std::string_view arguments) {
   if (!no_arguments(arguments)) return false;
-  if (!transaction) {
-    refuse(503, mail::status::invalid_command, "say MAIL first");
-  } else if (content_started) {  // RFC 3030 §3: DATA and BDAT don't mix
+  if (content_started) {  // RFC 3030 §3: DATA and BDAT don't mix
     refuse(503, mail::status::invalid_command, "BDAT has begun already");
-  } else if (recipients == 0) {
-    refuse(554, mail::status::invalid_command, "there is no valid recipient");
+  } else if (auto wrong = content_out_of_place()) {
+    follows_from_refusal() ? reply(std::move(*wrong)) : refuse(std::move(*wrong));
   } else {
     return true;
   }
   return false;
+}
+
+std::optional<Reply> ServerDialogue::State::content_out_of_place() const {
+  if (needs_tls_first()) return Reply{530, {5, 7, 0}, "say STARTTLS first"};
+  if (!transaction) return Reply{503, mail::status::invalid_command, "say MAIL first"};
+  if (recipients == 0)
+    return Reply{554, mail::status::invalid_command, "there is no valid recipient"};
+  return std::nullopt;
 }
 
 void ServerDialogue::State::data(std::string_view) {
@@ -84,11 +90,10 @@ void ServerDialogue::State::bdat(std::string_view arguments) {
   }
   chunk_size = chunk_remaining = chunk->size;
   chunk_last = chunk->last;
-  chunk_dropped = !transaction || recipients == 0;
+  auto wrong = content_out_of_place();
+  chunk_dropped = wrong.has_value();
   if (chunk_dropped) {  // RFC 3030 §4.2: the octets come all the same
-    chunk_refusal = transaction
-                        ? Reply{554, mail::status::invalid_command, "there is no valid recipient"}
-                        : Reply{503, mail::status::invalid_command, "say MAIL first"};
+    chunk_refusal = std::move(*wrong);
   } else {
     if (chunk->size >= kUsefulChunk && commands_since_message > 0) --commands_since_message;
     if (!content_started) {
@@ -119,7 +124,7 @@ void ServerDialogue::State::bdat_octets(std::string_view& input) {
 
 void ServerDialogue::State::end_of_chunk() {
   mode = Mode::command;
-  if (chunk_dropped) return refuse(chunk_refusal);
+  if (chunk_dropped) return follows_from_refusal() ? reply(chunk_refusal) : refuse(chunk_refusal);
   if (chunk_last) return end_of_content();
   // A refused message hears it at each chunk, so that the client can stop early.
   if (refusal) return reply(*refusal);

@@ -20,9 +20,10 @@ void wipe(std::string& secret) {
 }  // namespace
 
 void ServerDialogue::State::reply(Reply answer) {
-  // RFC 2034 §4: enhanced codes are for those who said EHLO.
-  if (!esmtp && !helo_name.empty()) answer.status = {};
-  answer.append_to(output);
+  // RFC 2034 §4: enhanced codes are for those who said EHLO, and not in the answer to it.
+  if (answers_hello || (!esmtp && !helo_name.empty())) answer.status = {};
+  // RFC 6531 §3.7.4.2, RFC 5321 §4.2: who has not said SMTPUTF8 hears ASCII.
+  answer.append_to(output, smtputf8);
 }
 
 void ServerDialogue::State::reply(int code, mail::EnhancedStatus status, std::string_view text) {
@@ -50,6 +51,7 @@ void ServerDialogue::State::end_transaction(bool abandoned) {
   const bool was = std::exchange(transaction, false);
   smtputf8 = false;
   recipients = 0;
+  mail_refused = rcpt_refused = false;
   refusal.reset();
   content_started = false;
   if (was && abandoned) handler.on_abandon();
@@ -131,6 +133,7 @@ std::optional<std::string_view> ServerDialogue::State::take_line(std::string_vie
       return std::nullopt;
     }
     if (length + (whole ? 0 : 1) > options.max_command_line) {
+      if (discarded == 0) (long_head = line.substr(0, 8)).append(piece.substr(0, 8));
       line.clear();
       discarded = whole ? 0 : length;
       if (!whole) continue;
@@ -157,23 +160,27 @@ std::optional<std::string_view> ServerDialogue::State::take_line(std::string_vie
 }
 
 void ServerDialogue::State::line_too_long() {
+  refuse_line(long_head,
+              "the line is longer than " + std::to_string(options.max_command_line) + " octets");
+}
+
+void ServerDialogue::State::refuse_line(std::string_view head, std::string_view text) {
+  const bool recipient = names_recipient(head);
   mode = Mode::command;  // an authentication exchange ends here, too (RFC 4954 §4)
-  refuse(500, mail::status::syntax_error,
-         "the line is longer than " + std::to_string(options.max_command_line) + " octets");
+  if (!recipient) return refuse(500, mail::status::syntax_error, text);
+  if (one_too_many()) return;
+  rcpt_refused = true;
+  reply(500, mail::status::syntax_error, text);
 }
 
 void ServerDialogue::State::handle_line(std::string_view text, bool bare_lf) {
   // RFC 5321 §2.3.8: only CRLF ends a line. A listener that normalises is as kind to commands.
-  if (bare_lf && options.bare_newline == BareNewline::reject) {
-    mode = Mode::command;
-    return refuse(500, mail::status::syntax_error, "a line ends with CR LF, not with LF alone");
-  }
+  if (bare_lf && options.bare_newline == BareNewline::reject)
+    return refuse_line(text, "a line ends with CR LF, not with LF alone");
   for (const char c : text) {
     const auto octet = static_cast<unsigned char>(c);
-    if ((octet < 0x20 && octet != '\t') || octet == 0x7F) {
-      mode = Mode::command;
-      return refuse(500, mail::status::syntax_error, "there is a control character in the line");
-    }
+    if ((octet < 0x20 && octet != '\t') || octet == 0x7F)
+      return refuse_line(text, "there is a control character in the line");
   }
   if (mode == Mode::command) {
     command(text);
@@ -188,6 +195,7 @@ ServerDialogue::~ServerDialogue() { wipe(state_->credentials.password); }
 
 void ServerDialogue::greet(std::optional<Reply> refusal) {
   if (refusal) {
+    refusal->status = {};  // RFC 2034 §4: none where the greeting stands
     state_->close_with(std::move(*refusal));
   } else {
     Reply{220, {}, state_->options.own_name + " ESMTP Waypost"}.append_to(output_);
@@ -231,6 +239,8 @@ void ServerDialogue::committed(const Reply& reply) {
 void ServerDialogue::refuse_content(Reply reply) {
   if (state_->transaction && !state_->refusal) state_->refusal = std::move(reply);
 }
+
+void ServerDialogue::last_word(Reply reply) { state_->reply(std::move(reply)); }
 
 void ServerDialogue::shut_down(Reply reply) {
   if (state_->mode != State::Mode::closed) state_->shutdown = std::move(reply);

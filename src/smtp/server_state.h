@@ -32,7 +32,8 @@ struct ServerDialogue::State {
     std::string_view name;
     bool (State::*check)(std::string_view arguments);
     void (State::*action)(std::string_view arguments);
-    bool idle;  // counts against max_commands_without_mail
+    bool idle;      // counts against max_commands_without_mail
+    bool in_clear;  // may come before TLS where TLS is required (RFC 3207 §4)
   };
 
   State(const ServerOptions& server_options, ServerHandler& server_handler, std::string& out)
@@ -51,12 +52,16 @@ struct ServerDialogue::State {
   std::optional<std::string_view> take_line(std::string_view& input, std::string& kept);
   void handle_line(std::string_view line, bool bare_lf);
   void line_too_long();
+  /// A line that never became a command; `head`: what it begins with.
+  void refuse_line(std::string_view head, std::string_view text);
   Step step() const;
 
   // server_verbs.cc
   static std::span<const Verb> verbs();
   void command(std::string_view line);
   bool one_too_many();
+  bool names_recipient(std::string_view head) const;
+  bool needs_tls_first() const { return options.require_tls && !tls; }
   bool always(std::string_view arguments);
   bool no_arguments(std::string_view arguments);
   bool may_start_tls(std::string_view arguments);
@@ -87,6 +92,11 @@ struct ServerDialogue::State {
   bool may_data(std::string_view arguments);
   void data(std::string_view arguments);
   void bdat(std::string_view arguments);
+  /// The refusal of content that nobody takes now.
+  std::optional<Reply> content_out_of_place() const;
+  /// RFC 2920 §3.1: it was on its way before the client could hear that MAIL, or each RCPT, was
+  /// refused.
+  bool follows_from_refusal() const { return transaction ? rcpt_refused : mail_refused; }
   void data_octets(std::string_view& input);
   void bdat_octets(std::string_view& input);
   void end_of_chunk();
@@ -108,13 +118,17 @@ struct ServerDialogue::State {
   std::uint32_t commands_since_message = 0;
   std::optional<Reply> shutdown;
 
+  bool answers_hello = false;   // EHLO or HELO is being answered
   std::string line;             // an unfinished line
+  std::string long_head;        // what a line that is too long begins with
   std::size_t discarded = 0;    // octets of a line that is too long, so far; 0: not discarding
   bool line_ends_bare = false;  // the line just taken ended with LF alone
 
   bool transaction = false;
   bool smtputf8 = false;
   std::uint32_t recipients = 0;
+  bool mail_refused = false;  // the last MAIL; no transaction since
+  bool rcpt_refused = false;  // at least one, in this transaction
 
   // Content; the last four outlive the transaction, until the next MAIL.
   std::optional<Reply> refusal;  // the content is lost, this is the verdict

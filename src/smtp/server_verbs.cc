@@ -30,21 +30,21 @@ bool same_verb(std::string_view word, std::string_view upper) {
 
 std::span<const ServerDialogue::State::Verb> ServerDialogue::State::verbs() {
   using S = State;
-  // In the order of how often they come.
+  // In the order of how often they come. BDAT looks itself: its octets come all the same.
   static constexpr std::array<Verb, 13> kVerbs = {{
-      {"RCPT", &S::may_rcpt, &S::rcpt, false},
-      {"MAIL", &S::may_mail, &S::mail, false},
-      {"BDAT", &S::always, &S::bdat, false},
-      {"DATA", &S::may_data, &S::data, false},
-      {"EHLO", &S::needs_argument, &S::ehlo, true},
-      {"HELO", &S::needs_argument, &S::helo, true},
-      {"QUIT", &S::no_arguments, &S::quit, false},
-      {"RSET", &S::no_arguments, &S::rset, true},
-      {"STARTTLS", &S::may_start_tls, &S::starttls, true},
-      {"AUTH", &S::may_auth, &S::auth, true},
-      {"NOOP", &S::always, &S::noop, true},
-      {"VRFY", &S::needs_argument, &S::vrfy, true},
-      {"HELP", &S::always, &S::help, true},
+      {"RCPT", &S::may_rcpt, &S::rcpt, false, false},
+      {"MAIL", &S::may_mail, &S::mail, false, false},
+      {"BDAT", &S::always, &S::bdat, false, true},
+      {"DATA", &S::may_data, &S::data, false, false},
+      {"EHLO", &S::needs_argument, &S::ehlo, true, true},
+      {"HELO", &S::needs_argument, &S::helo, true, false},
+      {"QUIT", &S::no_arguments, &S::quit, false, true},
+      {"RSET", &S::no_arguments, &S::rset, true, false},
+      {"STARTTLS", &S::may_start_tls, &S::starttls, true, true},
+      {"AUTH", &S::may_auth, &S::auth, true, false},
+      {"NOOP", &S::always, &S::noop, true, true},
+      {"VRFY", &S::needs_argument, &S::vrfy, true, false},
+      {"HELP", &S::always, &S::help, true, false},
   }};
   return kVerbs;
 }
@@ -63,14 +63,28 @@ void ServerDialogue::State::command(std::string_view text) {
   const std::string_view arguments = trimmed(text.substr(word.size()));
   for (const Verb& verb : verbs()) {
     if (!same_verb(word, verb.name)) continue;
+    answers_hello = verb.action == &State::ehlo || verb.action == &State::helo;
     if (verb.idle && ++idle_commands > options.max_commands_without_mail) {
       return close_with(
           {421, {4, 7, 0}, options.own_name + " too many commands without mail, closing"});
     }
+    if (needs_tls_first() && !verb.in_clear) break;
     if ((this->*verb.check)(arguments)) (this->*verb.action)(arguments);
+    answers_hello = false;
     return;
   }
-  refuse(500, mail::status::invalid_command, "this command is not known here");
+  if (needs_tls_first()) {  // RFC 3207 §4
+    refuse(530, {5, 7, 0}, "say STARTTLS first");
+  } else {
+    refuse(500, mail::status::invalid_command, "this command is not known here");
+  }
+  answers_hello = false;
+}
+
+/// A RCPT inside a transaction, whatever is wrong with the rest of its line.
+bool ServerDialogue::State::names_recipient(std::string_view head) const {
+  return transaction && mode == Mode::command &&
+         same_verb(head.substr(0, head.find_first_of(" \t")), "RCPT");
 }
 
 bool ServerDialogue::State::always(std::string_view) { return true; }
@@ -139,12 +153,13 @@ void ServerDialogue::State::starttls(std::string_view) {
 }
 
 bool ServerDialogue::State::may_mail(std::string_view) {
+  mail_refused = !transaction;  // until it is taken
   if (helo_name.empty()) {
     refuse(503, mail::status::invalid_command, "say EHLO first");
   } else if (transaction) {
     refuse(503, mail::status::invalid_command, "a transaction is open already");
-  } else if (options.require_tls && !tls) {  // RFC 3207 §4
-    refuse(530, {5, 7, 0}, "say STARTTLS first");
+  } else if (!options.no_mail.empty()) {
+    refuse(554, mail::status::relay_denied, options.no_mail);
   } else if (options.require_auth && user.empty()) {  // RFC 4954 §6
     refuse(530, {5, 7, 0}, tls ? "authentication is required" : "say STARTTLS, then AUTH first");
   } else {
@@ -160,6 +175,7 @@ void ServerDialogue::State::mail(std::string_view arguments) {
   Reply answer = handler.on_mail(*parsed);
   if (answer.code < 400) {
     transaction = true;
+    mail_refused = false;
     smtputf8 = parsed->smtputf8;
     idle_commands = 0;
     bdat_used = false;
@@ -172,9 +188,10 @@ void ServerDialogue::State::mail(std::string_view arguments) {
 
 bool ServerDialogue::State::may_rcpt(std::string_view) {
   if (!transaction) {
-    refuse(503, mail::status::invalid_command, "say MAIL first");
+    Reply answer{503, mail::status::invalid_command, "say MAIL first"};
+    follows_from_refusal() ? reply(std::move(answer)) : refuse(std::move(answer));
   } else if (content_started) {
-    refuse(503, mail::status::invalid_command, "the content has begun already");
+    reply(503, mail::status::invalid_command, "the content has begun already");
   } else {
     return true;
   }
@@ -189,10 +206,15 @@ void ServerDialogue::State::rcpt(std::string_view arguments) {
   }
   const ParameterRules rules{esmtp, false, options.max_message_size};
   auto parsed = parse_rcpt(arguments, rules, smtputf8);
-  if (!parsed) return refuse(std::move(parsed.error()));
-  Reply answer = handler.on_rcpt(*parsed);
-  if (answer.code < 400) ++recipients;
-  // An unknown recipient is no misbehaviour: a group of a thousand may have many.
+  // RFC 5321 §3.3: recipients are refused one by one, and none is misbehaviour: a group of a
+  // thousand may have many that are unknown or can't be written here. Who only guesses comes to
+  // max_commands_per_message.
+  Reply answer = parsed ? handler.on_rcpt(*parsed) : std::move(parsed.error());
+  if (answer.code < 400) {
+    ++recipients;
+  } else {
+    rcpt_refused = true;
+  }
   reply(std::move(answer));
 }
 

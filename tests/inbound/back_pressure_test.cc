@@ -86,6 +86,59 @@ TEST_F(TinyBudget, StalledSessionGivesItsMemoryUpWhenItIsWanted) {
   EXPECT_TRUE(client.say(std::string(400'000, 'y')).starts_with("250 2.6.0 "));
 }
 
+class SmallBudget : public SessionFixture {
+ protected:
+  SmallBudget() : SessionFixture(128 * 1024) {}
+  /// Recipients until one is refused for want of memory.
+  int recipients_until_full(Client& client) {
+    client.say("MAIL FROM:<ann@ext.example>\r\n");
+    const std::string rcpt =
+        "RCPT TO:<bob@corp.example> ORCPT=rfc822;" + std::string(480, 'x') + "\r\n";
+    for (int taken = 0; taken < 900; ++taken)
+      if (client.say(rcpt).starts_with("452 4.3.1 ")) return taken;
+    return 900;
+  }
+};
+
+TEST_F(SmallBudget, RecipientsCountInTheBudget) {
+  Client greedy = enter();
+  const int taken = recipients_until_full(greedy);
+  EXPECT_GT(taken, 10);
+  EXPECT_LT(taken, 900);
+  // One client has a quarter, in all of its sessions; each message may have one recipient.
+  EXPECT_GE(budget.used(), budget.limit() / 4);
+  EXPECT_LE(budget.used(), budget.limit() / 4 + 4096);
+  Client second = enter();
+  EXPECT_EQ(recipients_until_full(second), 1);
+  EXPECT_TRUE(second.say(bdat("Subject: x\r\n\r\n")).starts_with("250 2.6.0 "));
+  EXPECT_EQ(tracking.count({"\"refused\"", "452 4.3.1", "memory_for_content"}), 2u);
+  // What was named is kept, and goes with its transaction.
+  EXPECT_TRUE(greedy.say("RSET\r\n").starts_with("250 "));
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_EQ(recipients_until_full(greedy), taken);
+  EXPECT_TRUE(greedy.say(bdat("Subject: x\r\n\r\n")).starts_with("250 2.6.0 "));
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_EQ(recipients_until_full(greedy), taken);
+  greedy.close();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST_F(SmallBudget, RecipientsOfAllClientsLeaveHalfToContent) {
+  options.listeners[0].proxy_networks = {"192.0.2.0/24"};
+  options.admission.networks = {"10.0.0.0/8"};
+  std::vector<Client> clients_;
+  for (int i = 1; i <= 4; ++i) {
+    clients_.push_back(connect());
+    Client& client = clients_.back();
+    client.say("PROXY TCP4 10.0.0." + std::to_string(i) + " 192.0.2.1 1 25\r\n");
+    client.say("EHLO x\r\n");
+    const int taken = recipients_until_full(client);
+    EXPECT_TRUE(i < 3 ? taken > 10 : taken <= 2) << taken;
+  }
+  EXPECT_LE(budget.used(), budget.limit() / 2 + 3 * 4096);
+  EXPECT_TRUE(clients_.back().say(bdat("Subject: x\r\n\r\n")).starts_with("250 2.6.0 "));
+}
+
 TEST_F(TinyBudget, CutEndsTheWaitForMemory) {
   Client client = enter();
   client.say(kToBob);

@@ -82,6 +82,15 @@ TEST_F(PasswordFile, MistakesAreNamedByLine) {
   }
 }
 
+TEST_F(PasswordFile, AnEditorsByteOrderMarkIsNoPartOfTheFirstUser) {
+  const auto hashes =
+      read_password_file(write("\xEF\xBB\xBF"
+                               "ex1:$argon2id$x\r\n"));
+  ASSERT_TRUE(hashes) << hashes.error().message;
+  EXPECT_TRUE(hashes->contains("ex1"));
+  EXPECT_TRUE(read_password_file(write("\xEF\xBB\xBF# users\r\n")));
+}
+
 TEST_F(PasswordFile, MissingFileIsAnIoError) {
   const auto hashes = read_password_file("/nowhere/passwords");
   ASSERT_FALSE(hashes);

@@ -76,9 +76,11 @@ TEST(ProxyHeader, AddressesAreNormalised) {
 
 TEST(ProxyHeader, ConnectionsOfTheProxyItselfHaveNoSource) {
   const std::vector<std::string> own = {
-      "PROXY UNKNOWN\r\n",      "PROXY UNKNOWN whatever stands here\r\n",
-      version2(0x20, 0x00, ""), version2(0x20, 0x11, kFour),
-      version2(0x21, 0x00, ""), version2(0x21, 0x00, "some TLV")};
+      "PROXY UNKNOWN\r\n", "PROXY UNKNOWN whatever stands here\r\n", version2(0x20, 0x00, ""),
+      version2(0x20, 0x11, kFour), version2(0x21, 0x00, ""), version2(0x21, 0x00, "some TLV"),
+      // §2.2: what is no TCP over IP falls back to UNSPEC.
+      version2(0x21, 0x31, std::string(216, 'u')), version2(0x21, 0x32, std::string(216, 'u')),
+      version2(0x21, 0x12, kFour), version2(0x21, 0x22, kSix)};
   for (const std::string& header : own) {
     const auto reading = read(header + "EHLO");
     ASSERT_TRUE(reading.result && reading.complete) << header;
@@ -107,11 +109,14 @@ TEST(ProxyHeader, RefusesWhatIsNone) {
                                           long_line,
                                           version2(0x11, 0x11, kFour),
                                           version2(0x22, 0x11, kFour),
-                                          version2(0x21, 0x12, kFour),
-                                          version2(0x21, 0x31, std::string(216, 'u')),
+                                          "PROXY TCP4 192.0.2.7 192.0.2.1 04711 25\r\n",
+                                          "PROXY TCP4 192.0.2.7 192.0.2.1 4711 025\r\n",
+                                          "PROXY TCP4 192.0.2.7 192.0.2.1 00 25\r\n",
+                                          "PROXY TCP4 192.0.2.7 192.0.2.01 4711 25\r\n",
+                                          version2(0x21, 0x41, kFour),
+                                          version2(0x21, 0x13, kFour),
                                           version2(0x21, 0x11, kFour.substr(0, 11)),
-                                          version2(0x21, 0x21, kFour),
-                                          version2(0x21, 0x11, std::string(5000, 'x'))};
+                                          version2(0x21, 0x21, kFour)};
   for (const std::string& bytes : wrong) {
     for (const std::size_t piece : {std::size_t{1}, std::size_t{4096}}) {
       const auto reading = read(bytes, piece);
@@ -129,6 +134,20 @@ TEST(ProxyHeader, RefusesAtTheFirstOctetThatDiffers) {
   ProxyHeader other;
   ASSERT_TRUE(other.feed("\r\n\r\n"));
   EXPECT_FALSE(other.feed("\r"));
+}
+
+TEST(ProxyHeader, ClientCertificatesFitIn) {
+  for (const std::size_t size : {4080u, 4081u, 9000u, 65'535u - 12u}) {
+    const auto reading = read(version2(0x21, 0x11, kFour + std::string(size, 't')) + "EHLO", 256);
+    ASSERT_TRUE(reading.result && reading.complete) << size;
+    EXPECT_EQ(reading.source, (net::Endpoint{"192.0.2.7", 4711}));
+    EXPECT_EQ(reading.left, "EHLO");
+  }
+  const auto six = read(version2(0x21, 0x21, kSix + std::string(65'535 - 36, 't')) + "EHLO", 7);
+  ASSERT_TRUE(six.result && six.complete);
+  EXPECT_EQ(six.source.address, "2001:db8::7");
+  EXPECT_EQ(read("PROXY TCP4 192.0.2.7 192.0.2.1 0 25\r\n").source,
+            (net::Endpoint{"192.0.2.7", 0}));
 }
 
 TEST(ProxyHeader, LongestVersion1LineIsTaken) {

@@ -291,7 +291,7 @@ TEST_F(ServerTest, ReloadIsForNewConnections) {
   const auto reloaded = server->reload(changed);
   ASSERT_TRUE(reloaded) << reloaded.error().message;
   TcpClient fresh = connect();
-  EXPECT_TRUE(fresh.reply().starts_with("554 5.7.1 127.0.0.1 "));
+  EXPECT_TRUE(fresh.reply().starts_with("554 127.0.0.1 may not "));
   EXPECT_TRUE(deliver(old, "Subject: x\r\n\r\n").starts_with("250 2.6.0 "));
 }
 
@@ -339,7 +339,7 @@ TEST_F(ServerTest, EarlyTalkerHearsItsRefusalBeforeTheConnectionEnds) {
   start();
   TcpClient client = connect();
   client.send("EHLO early\r\nMAIL FROM:<>\r\n");
-  EXPECT_TRUE(client.reply().starts_with("554 5.5.1 "));
+  EXPECT_TRUE(client.reply().starts_with("554 protocol "));
   EXPECT_TRUE(client.closed());
 }
 

@@ -108,7 +108,7 @@ class SessionFixture : public ::testing::Test {
     bool ended_ = false;
   };
 
-  SessionFixture() {
+  explicit SessionFixture(std::size_t memory = 64 * 1024 * 1024) : budget(memory) {
     options.own_name = "gw.corp.example";
     options.admission.networks = {"192.0.2.0/24"};
     ListenerOptions listener;
@@ -185,7 +185,7 @@ class SessionFixture : public ::testing::Test {
 
   ManualClock clock;
   net::Shard shard{0, clock};
-  MemoryBudget budget{64 * 1024 * 1024};
+  MemoryBudget budget;
   ops::Metrics metrics;
   RecordingTracking tracking;
   FakeSpool spool{budget};

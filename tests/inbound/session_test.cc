@@ -300,8 +300,9 @@ TEST_F(SessionFixture, LoopsEnd) {
     client.say(kToBob);
     return client.say(bdat(fields + "Subject: x\r\n\r\nbody\r\n"));
   };
-  EXPECT_TRUE(verdict(received_fields(30, "mx.ext.example")).starts_with("250 "));
-  EXPECT_TRUE(verdict(received_fields(31, "mx.ext.example")).starts_with("554 5.4.6 "));
+  // RFC 5321 §6.3: "normally at least 100 Received entries".
+  EXPECT_TRUE(verdict(received_fields(100, "mx.ext.example")).starts_with("250 "));
+  EXPECT_TRUE(verdict(received_fields(101, "mx.ext.example")).starts_with("554 5.4.6 "));
   EXPECT_TRUE(verdict(received_fields(2, "gw.corp.example")).starts_with("250 "));
   EXPECT_TRUE(verdict(received_fields(3, "GW.corp.example")).starts_with("554 5.4.6 "));
   EXPECT_EQ(spool.stored.size(), 2u);
@@ -312,14 +313,78 @@ TEST_F(SessionFixture, LoopsEnd) {
 TEST_F(SessionFixture, LoopIsFoundHoweverTheHeaderIsCut) {
   Client client = enter();
   client.say(kToBob);
-  const std::string content = received_fields(31, "mx.ext.example") + "\r\n" +
+  const std::string content = received_fields(101, "mx.ext.example") + "\r\n" +
                               received_fields(40, "in.the.body") + "end\r\n";
   std::string heard;
   const std::string bytes = bdat(content);
   for (std::size_t at = 0; at < bytes.size(); at += 13) heard += client.say(bytes.substr(at, 13));
   EXPECT_TRUE(heard.starts_with("554 5.4.6 ")) << heard;
   client.say(kToBob);
-  EXPECT_TRUE(client.say(bdat("\r\n" + received_fields(40, "body"))).starts_with("250 "));
+  EXPECT_TRUE(client.say(bdat("\r\n" + received_fields(140, "body"))).starts_with("250 "));
+}
+
+TEST_F(SessionFixture, ALoopNamesWhoseMailGoesInACircle) {
+  routing::Options table;
+  table.own_domains = {"corp.example"};
+  table.target_domains = {{"orgname.awsapps.com", "workmail"}};
+  table.pending_next_hop = "exchange";
+  const auto entry = [](const std::string& name, routing::EntryState state) {
+    routing::Entry one;
+    one.address = {name, "corp.example"};
+    one.target = {name, "orgname.awsapps.com"};
+    one.state = state;
+    one.has_state = true;
+    return one;
+  };
+  auto& source = table.sources.emplace_back();
+  source.kind = routing::TableSource::Kind::inline_yaml;
+  source.entries = {entry("bob", routing::EntryState::active),
+                    entry("gone", routing::EntryState::rolled_back)};
+  std::vector<routing::Problem> problems;
+  const auto loaded = routing::Router::load(table, problems);
+  ASSERT_TRUE(loaded);
+  router.set(*loaded);
+  Client client = enter();
+  const std::string loop = bdat(received_fields(3, "gw.corp.example") + "\r\nx\r\n");
+  client.say(
+      "MAIL FROM:<ann@ext.example>\r\nRCPT TO:<bob@corp.example>\r\n"
+      "RCPT TO:<gone@corp.example>\r\n");
+  EXPECT_EQ(client.say(loop),
+            "554 5.4.6 mail loop: the message has passed gw.corp.example 3 times already; "
+            "gone@corp.example is rolled_back and 'exchange' sent it back: has it a mailbox there? "
+            "(one of 2 recipients)\r\n");
+  client.say(kToBob);
+  EXPECT_TRUE(has(client.say(loop), "; bob@corp.example goes to 'workmail': does something there"));
+  EXPECT_EQ(tracking.count({"\"refused\"", "gone@corp.example is rolled_back"}), 1u);
+}
+
+TEST_F(SessionFixture, ContentThatWouldContinueOurFieldIsRefused) {
+  Client client = enter();
+  for (const char* content : {" for <boss@corp.example>;\r\n\r\nx\r\n", "\tx\r\n", " "}) {
+    client.say(kToBob);
+    EXPECT_TRUE(client.say(bdat(content)).starts_with("554 5.6.0 ")) << content;
+  }
+  client.say(kToBob);
+  EXPECT_TRUE(client.say("DATA\r\n").starts_with("354 "));
+  EXPECT_TRUE(client.say(" x\r\n.\r\n").starts_with("554 5.6.0 "));
+  EXPECT_EQ(spool.stored.size(), 0u);
+  EXPECT_EQ(counted("waypost_inbound_messages_refused_total{reason=\"malformed\"}"), 4u);
+  // What is no blank continues nothing.
+  for (const char* content : {"\r\n text\r\n", "x\r\n y\r\n", "", "\n x"}) {
+    client.say(kToBob);
+    EXPECT_TRUE(client.say(bdat(content)).starts_with("250 2.6.0 ")) << content;
+    EXPECT_TRUE(spool.stored.back().content.ends_with(content));
+  }
+}
+
+TEST_F(SessionFixture, MessageIdIsRepeatedInAscii) {
+  Client client = enter();
+  const std::string content = "Message-ID: <caf\xC3\xA9.1@ext.example>\r\n\r\nx\r\n";
+  client.say(kToBob);
+  EXPECT_TRUE(client.say(bdat(content)).starts_with("250 2.6.0 <caf?.1@ext.example> queued as "));
+  client.say("MAIL FROM:<ann@ext.example> SMTPUTF8\r\nRCPT TO:<bob@corp.example>\r\n");
+  EXPECT_TRUE(
+      client.say(bdat(content)).starts_with("250 2.6.0 <caf\xC3\xA9.1@ext.example> queued as "));
 }
 
 TEST_F(SessionFixture, ConnectionLostInsideContentQueuesNothingAndIsTracked) {
@@ -330,7 +395,7 @@ TEST_F(SessionFixture, ConnectionLostInsideContentQueuesNothingAndIsTracked) {
   EXPECT_TRUE(door.sessions.empty());
   EXPECT_TRUE(spool.stored.empty());
   EXPECT_EQ(spool.forgotten, 1u);
-  EXPECT_EQ(tracking.count({"\"refused\"", "<half@x>", "lost inside the content"}), 1u)
+  EXPECT_EQ(tracking.count({"\"abandoned\"", "<half@x>", "lost inside the content"}), 1u)
       << tracking.all();
   EXPECT_EQ(counted("waypost_inbound_transactions_abandoned_total"), 1u);
 }
@@ -376,7 +441,7 @@ TEST_F(SessionFixture, SlowContentHears421) {
   EXPECT_EQ(client.hear(), "");
   advance(minutes(1) + seconds(1));
   EXPECT_TRUE(has(client.hear(), "421 4.4.2 "));
-  EXPECT_EQ(tracking.count({"\"refused\"", "too slow inside the content"}), 1u) << tracking.all();
+  EXPECT_EQ(tracking.count({"\"abandoned\"", "too slow inside the content"}), 1u) << tracking.all();
   EXPECT_TRUE(spool.stored.empty());
 }
 

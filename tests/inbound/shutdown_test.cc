@@ -55,7 +55,7 @@ TEST_F(SessionFixture, NoSecondTransactionInAShutdown) {
 TEST_F(SessionFixture, WhoComesInAShutdownHears421) {
   stop_accepting();
   Client client = connect();
-  EXPECT_TRUE(client.hear().starts_with("421 4.3.2 "));
+  EXPECT_TRUE(client.hear().starts_with("421 gw.corp.example is shutting down"));
   EXPECT_TRUE(client.ended());
 }
 
@@ -84,7 +84,7 @@ TEST_F(SessionFixture, CutEndsTransactionsAndQueuesNothing) {
   poll();
   EXPECT_TRUE(door.sessions.empty());
   EXPECT_TRUE(spool.stored.empty());
-  EXPECT_EQ(tracking.count({"\"refused\"", "cut by our shutdown inside the content"}), 1u)
+  EXPECT_EQ(tracking.count({"\"abandoned\"", "cut by our shutdown inside the content"}), 1u)
       << tracking.all();
 }
 

@@ -159,6 +159,14 @@ TEST_F(RouterTest, BarePostmasterIsThatOfTheFirstOwnDomain) {
   EXPECT_EQ(router_of(options)->decide({"postmaster", ""}, WallTime{}).verdict, Verdict::refuse);
 }
 
+TEST_F(RouterTest, BarePostmasterGoesToTheOwnDomainThatHasOne) {
+  options.own_domains = {"corp.example", "other.example"};
+  entries() = {entry("bob@corp.example", "bob@orgname.awsapps.com"),
+               entry("Postmaster@other.example", "pm@orgname.awsapps.com")};
+  EXPECT_EQ(told(router_of(options)->decide({"postMaster", ""}, WallTime{})),
+            "rewrite pm@orgname.awsapps.com via workmail");
+}
+
 TEST_F(RouterTest, InternationalDomainsAreFoundInEverySpelling) {
   options.own_domains = {"büro.example"};
   options.domain_aliases = {{"xn--brse-5qa.example", "BÜRO.example"}};

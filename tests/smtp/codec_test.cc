@@ -90,6 +90,22 @@ TEST(Reply, IsSafeOnTheWire) {
   EXPECT_EQ(out.size(), 512u);
 }
 
+TEST(Reply, IsAsciiUnlessAskedForMore) {
+  const Reply reply{250, {}, "j\xC3\xBCr\xE2\x82\xAC\xF0\x9F\x98\x80 \xFF\r \xC2\x85 \xC3"};
+  std::string out;
+  reply.append_to(out);
+  EXPECT_EQ(out, "250 j?r?? ? ?? ?\r\n");
+  out.clear();
+  reply.append_to(out, true);
+  EXPECT_EQ(out, "250 j\xC3\xBCr\xE2\x82\xAC\xF0\x9F\x98\x80 ? ?? ?\r\n");
+  std::string many = "x";
+  for (int i = 0; i < 400; ++i) many += "\xE2\x82\xAC";
+  out.clear();
+  Reply{250, {}, many}.append_to(out, true);
+  EXPECT_LE(out.size(), 512u);
+  EXPECT_TRUE(out.ends_with("\xE2\x82\xAC\r\n")) << "a character is cut";
+}
+
 TEST(ReplyParser, ReadsEveryLegalShape) {
   ReplyParser parser;
   std::string_view input = "250-2.0.0 a\r\n250 2.0.0 b\n550\r\n450 5.1.1 not his class\r\n25";

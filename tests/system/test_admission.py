@@ -35,6 +35,34 @@ def test_proxy_header_says_who_the_client_is(world, version):
     refused.close()
 
 
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"], ids=["v1 UNKNOWN", "v2 LOCAL"])
+def test_health_check_of_a_load_balancer(world, header):
+    gateway = world.gateway(world.sink(), users=["bob"], start=False)
+    gateway.config["listeners"][0]["proxy_networks"] = ["127.0.0.1"]
+    gateway.config["admission"]["networks"] = ["192.0.2.7"]
+    gateway.start()
+    with socket.create_connection(("127.0.0.1", gateway.smtp_port), 20) as connection:
+        reader = connection.makefile("rb")
+        connection.sendall(header)
+        assert reader.readline().startswith(b"220 ")
+        connection.sendall(b"HELO lb\r\nMAIL FROM:<>\r\nQUIT\r\n")
+        answers = reader.read().splitlines()
+    assert [line[:3] for line in answers] == [b"250", b"554", b"221"], answers
+    assert not gateway.events("refused")
+    assert "refused" not in gateway.log_file.read_text()
+
+
+def test_stranger_is_told_and_tracked(world):
+    gateway = world.gateway(world.sink(), users=["bob"], start=False)
+    gateway.config["admission"]["networks"] = ["192.0.2.7"]
+    gateway.start()
+    with socket.create_connection(("127.0.0.1", gateway.smtp_port), 20) as connection:
+        line = connection.makefile("rb").readline()
+    assert line.startswith(b"554 127.0.0.1 may not send mail here"), line
+    refused = gateway.wait_event("refused")[0]
+    assert refused["client"] == "[127.0.0.1]" and refused["status"] == "5.7.1" and refused["why"], refused
+
+
 def test_client_that_talks_first_is_refused(world):
     gateway = world.gateway(world.sink(), users=["bob"], start=False)
     gateway.config["limits"] = {"greeting_delay": "1s"}

@@ -33,6 +33,8 @@ struct AdminOptions {
 struct Place {
   std::uint32_t line = 0, column = 0;
 };
+/// The place of `path`, or of the nearest section around it that the file holds.
+Place nearest_place(const std::map<std::string, Place>& places, std::string path);
 
 struct Config {
   std::string file;

@@ -44,7 +44,7 @@ struct Limits {
   std::uint32_t commands_per_message = 0;  // 0: twice `recipients`, and 200
   // Received fields; then 554 5.4.6. Also when three of them name us: a message may rightly come
   // back twice (WorkMail forwards to Exchange, whose rule forwards again).
-  std::uint32_t hops = 30;
+  std::uint32_t hops = 100;                          // RFC 5321 §6.3: "normally at least 100"
   Duration idle = std::chrono::minutes(5);           // RFC 5321 §4.5.3.2.7
   Duration content_block = std::chrono::minutes(3);  // between two reads inside a message
   Duration whole_message = std::chrono::minutes(60);

@@ -20,12 +20,13 @@ namespace waypost::ops {
 
 /// received: acknowledged to the client. routed: one per recipient. delivered, deferred, failed:
 /// one per recipient and attempt. reported: a DSN was queued. refused: a recipient or message that
-/// was not accepted. abandoned: a transaction that ended without acknowledgement. requeued: found
-/// again after a restart. control: an operator's command, one per message.
+/// was not accepted, or a client. abandoned: the client went away inside the content. requeued:
+/// found again after a restart. control: an operator's command, one per message.
 enum class TrackingKind : std::uint8_t {
   received,
   routed,
   refused,
+  abandoned,
   delivered,
   deferred,
   failed,

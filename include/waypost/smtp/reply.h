@@ -32,8 +32,8 @@ struct Reply {
   bool transient() const { return code >= 400 && code < 500; }
   bool permanent() const { return code >= 500; }
   /// Appends the wire form: each line "CODE[- ][status ]text CRLF", lines cut at 510 octets,
-  /// control characters dropped.
-  void append_to(std::string& out) const;
+  /// control characters dropped. Without `utf8` each character that is not ASCII becomes '?'.
+  void append_to(std::string& out, bool utf8 = false) const;
   /// "550 5.1.1 text": one line for logs.
   std::string to_line() const;
 };

@@ -40,7 +40,9 @@ struct ServerOptions {
   std::uint64_t max_message_size = 40u * 1024 * 1024;
   std::uint32_t max_recipients = 1000;
   std::size_t max_command_line = 4096;  // octets with CRLF (RFC 5321 §4.5.3.1.4 plus extensions)
-  std::uint32_t max_errors = 20;        // 4xx/5xx replies to commands, then 421
+  /// Refused commands, then 421. What a client that pipelines can't help is none: a recipient that
+  /// is refused (RFC 5321 §3.3), and what it sent behind a refused MAIL or RCPT.
+  std::uint32_t max_errors = 20;
   std::uint32_t max_commands_without_mail =
       100;  // NOOP, RSET, VRFY ... between two transactions, then 421
   /// All commands since the last message that was accepted, then 421; 0: no limit. Chunks of a
@@ -49,8 +51,9 @@ struct ServerOptions {
   BareNewline bare_newline = BareNewline::normalise;
   bool offer_starttls = true;
   bool offer_auth = false;    // only ever offered under TLS
-  bool require_tls = false;   // 530 5.7.0 to MAIL before STARTTLS
+  bool require_tls = false;   // 530 5.7.0 to all but NOOP, EHLO, STARTTLS, QUIT before TLS
   bool require_auth = false;  // 530 5.7.0 to MAIL before AUTH
+  std::string no_mail;        // not empty: 554 5.7.1 and these words to MAIL
 };
 
 struct MailCommand {  // MAIL FROM, parameters decoded
@@ -118,6 +121,9 @@ class ServerDialogue {
   /// The content of the running transaction is already lost (spool failed, too many hops): the rest
   /// is read and dropped and `reply` is sent where the verdict belongs. Callable from on_content.
   void refuse_content(Reply reply);
+  /// A reply that no command asked for: the driver gives the session up. The next Step does not
+  /// know of it.
+  void last_word(Reply reply);
   /// 421 as soon as no transaction is open (shutdown); the next Step is close.
   void shut_down(Reply reply);
 
