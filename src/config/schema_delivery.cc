@@ -55,6 +55,9 @@ void read_protection(Section& section, outbound::NextHopOptions& options) {
   section.file({"tls_client_key", "its private key"}, options.tls.client_key_file, FileUse::secret);
   section.choice<net::TlsMinimum>({"tls_minimum", "the oldest TLS version that is spoken"},
                                   options.tls.minimum, kMinimum);
+  section.boolean(
+      {"tls_old_ciphers", "with TLS 1.2 also CBC and RSA key exchange (RFC 9325 is against them)"},
+      options.tls.old_ciphers);
   section.boolean({"implicit_tls", "begin with TLS instead of STARTTLS (port 465)"},
                   options.implicit_tls);
   section.text({"auth_user", "log in as this user; empty: no AUTH"}, options.auth_user);

@@ -78,6 +78,10 @@ void read_server_tls(Section& section, net::ServerTlsOptions& options) {
       });
   section.choice<net::TlsMinimum>({"minimum", "the oldest TLS version that is spoken"},
                                   options.minimum, kMinimum);
+  section.boolean({"old_ciphers",
+                   "with TLS 1.2 also CBC and RSA key exchange, for clients that have nothing else "
+                   "(RFC 9325 is against them)"},
+                  options.old_ciphers);
   section.file({"client_ca_file",
                 "ask clients for a certificate and check it against these CAs; empty: don't ask"},
                options.client_ca_file, FileUse::shared);

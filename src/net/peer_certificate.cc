@@ -81,6 +81,7 @@ void read_alternative_names(X509& certificate, PeerCertificate& to) {
     } else {
       continue;
     }
+    to.has_alternative_names = true;
     if (to.names_text.size() + text.size() > kMaxNamesText) {
       shortened = true;
       continue;
@@ -130,6 +131,7 @@ std::optional<std::string> matching_name(X509& certificate,
     if (!asked) continue;
     const std::string pattern = (one_label ? "." : "") + *asked;
     const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                           X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
                            (one_label ? X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS : 0u);
     char* found = nullptr;
     const int matches =

@@ -22,7 +22,8 @@ struct PeerCertificate {
   std::string not_before;   // "2026-11-23 14:30 UTC"
   std::string not_after;
   std::vector<std::string> names;  // DNS names, then the common name
-  std::string names_text;          // for messages: DNS names and addresses, shortened if many
+  bool has_alternative_names = false;
+  std::string names_text;  // for messages: DNS names and addresses, shortened if many
 };
 
 /// Control characters and what is not ASCII become '?'; at most 512 octets.
@@ -31,7 +32,7 @@ std::string printable(std::string_view text);
 PeerCertificate describe_certificate(X509& certificate);
 
 /// The certificate's name that satisfies one of `wanted`: host names, IP addresses, "*.example.com"
-/// (one label) or ".example.com" (any number of labels).
+/// (one label) or ".example.com" (any number of labels). A common name is none (RFC 9525 §2).
 std::optional<std::string> matching_name(X509& certificate, const std::vector<std::string>& wanted);
 
 }  // namespace waypost::net

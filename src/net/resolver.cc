@@ -43,13 +43,15 @@ struct Known {
   std::unordered_map<std::string, std::shared_ptr<Pending<Answer>>> pending;
 };
 
+constexpr std::string_view kNoSuchRecord = "the name has no such record";
+
 Error describe(int status, const std::string& what, const std::string& name) {
   const std::string text = what + " look-up of " + name + ": ";
   switch (status) {
     case ARES_ENOTFOUND:
       return {ErrorKind::not_found, text + "the name does not exist (NXDOMAIN)"};
     case ARES_ENODATA:
-      return {ErrorKind::not_found, text + "the name has no such record"};
+      return {ErrorKind::not_found, text + std::string(kNoSuchRecord)};
     case ARES_ETIMEOUT:
       return {ErrorKind::timeout, text + "the DNS servers did not answer in time"};
     case ARES_ESERVFAIL:
@@ -310,6 +312,13 @@ class AresResolver final : public Resolver {
       answer = fail(passing    ? *passing
                     : negative ? *negative
                                : describe(ARES_ENODATA, "address", question.name));
+    }
+    // The addresses of the family that isn't asked for may be there: not the name's fault.
+    const bool half_asked = !options_.ipv4 || !options_.ipv6;
+    if (!answer && half_asked && answer.error().message.ends_with(kNoSuchRecord)) {
+      answer = fail(ErrorKind::network,
+                    answer.error().message + (options_.ipv4 ? " of IPv4, and dns.ipv6 is off"
+                                                            : " of IPv6, and dns.ipv4 is off"));
     }
     settle(addresses_, question.name, *question.pending, std::move(answer), ttl);
   }

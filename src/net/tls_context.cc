@@ -15,9 +15,12 @@ namespace {
 
 constexpr const char* kCiphersTls12 =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:AES128-GCM-SHA256:"
-    "AES256-GCM-SHA384";
+    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305";
+/// Behind those, for who asks for them: CBC, and RSA key exchange, which has no forward secrecy.
+/// RFC 9325 §4.1 is against both; old Windows with an RSA certificate has nothing else.
+constexpr const char* kOldCiphersTls12 =
+    ":ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:"
+    "ECDHE-RSA-AES256-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384";
 constexpr const char* kCiphersTls13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
@@ -32,10 +35,11 @@ Result<> check_readable(const std::string& what, const std::string& path) {
   return {};
 }
 
-void apply_basics(SSL_CTX* context, TlsMinimum minimum) {
+void apply_basics(SSL_CTX* context, TlsMinimum minimum, bool old_ciphers) {
   ::SSL_CTX_set_min_proto_version(context,
                                   minimum == TlsMinimum::tls1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
-  ::SSL_CTX_set_cipher_list(context, kCiphersTls12);
+  const std::string ciphers = std::string(kCiphersTls12) + (old_ciphers ? kOldCiphersTls12 : "");
+  ::SSL_CTX_set_cipher_list(context, ciphers.c_str());
   ::SSL_CTX_set_ciphersuites(context, kCiphersTls13);
   ::SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -96,6 +100,9 @@ void TlsContextImpl::keep_session(const std::string& key, SSL_SESSION* session) 
   SessionPtr copy(::SSL_SESSION_dup(session));
   if (!copy) return;
   const std::lock_guard lock(mutex_);
+  if (const auto refused = refusals_.find(key);
+      refused != refusals_.end() && refused->second >= kMostRefusals)
+    return;
   if (sessions_.size() >= kKeys && !sessions_.contains(key)) sessions_.erase(sessions_.begin());
   auto& kept = sessions_[key];
   if (kept.size() >= kSessionsPerKey) kept.erase(kept.begin());
@@ -122,10 +129,20 @@ void TlsContextImpl::forget_sessions(const std::string& key) const {
   sessions_.erase(key);
 }
 
+void TlsContextImpl::note_resumption(const std::string& key, bool worked) const {
+  const std::lock_guard lock(mutex_);
+  if (worked) {
+    refusals_.erase(key);
+    return;
+  }
+  if (refusals_.size() >= kKeys && !refusals_.contains(key)) refusals_.erase(refusals_.begin());
+  if (++refusals_[key] >= kMostRefusals) sessions_.erase(key);
+}
+
 Result<std::shared_ptr<const TlsContext>> TlsContext::for_server(const ServerTlsOptions& options) {
   SslCtxPtr raw(::SSL_CTX_new(::TLS_server_method()));
   if (!raw) return problem("TLS can't be started: " + openssl_reason());
-  apply_basics(raw.get(), options.minimum);
+  apply_basics(raw.get(), options.minimum, options.old_ciphers);
   ::SSL_CTX_set_num_tickets(raw.get(), 1);
   static constexpr unsigned char kSessionContext[] = "waypost";
   ::SSL_CTX_set_session_id_context(raw.get(), kSessionContext, sizeof kSessionContext - 1);
@@ -159,7 +176,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::for_server(const ServerTls
 Result<std::shared_ptr<const TlsContext>> TlsContext::for_client(const ClientTlsOptions& options) {
   SslCtxPtr raw(::SSL_CTX_new(::TLS_client_method()));
   if (!raw) return problem("TLS can't be started: " + openssl_reason());
-  apply_basics(raw.get(), options.minimum);
+  apply_basics(raw.get(), options.minimum, options.old_ciphers);
   if (options.ca_file.empty()) {
     ::SSL_CTX_set_default_verify_paths(raw.get());
   } else {

@@ -46,15 +46,20 @@ class TlsContextImpl final : public TlsContext {
   void keep_session(const std::string& key, SSL_SESSION* session) const;
   SessionPtr take_session(const std::string& key) const;
   void forget_sessions(const std::string& key) const;
+  /// Whether the peer resumes. After kMostRefusals in a row its sessions are not kept any more, for
+  /// each costs a connection.
+  void note_resumption(const std::string& key, bool worked) const;
 
  private:
   static constexpr std::size_t kSessionsPerKey = 4, kKeys = 1000;
+  static constexpr unsigned kMostRefusals = 3;
   SslCtxPtr context_;
   ClientTlsOptions client_;
   bool require_client_;
   std::optional<WallTime> expires_at_;
   mutable std::mutex mutex_;  // taken once per handshake
   mutable std::map<std::string, std::vector<SessionPtr>> sessions_;
+  mutable std::map<std::string, unsigned> refusals_;  // of resumption, in a row
 };
 
 }  // namespace waypost::net

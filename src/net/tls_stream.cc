@@ -91,11 +91,17 @@ class TlsStreamImpl final : public TlsStream {
   ~TlsStreamImpl() override { close(); }
 
   void prepare_accept() { ::SSL_set_accept_state(ssl_.get()); }
-  void prepare_connect(const std::string& host, std::string session_key);
+  /// True if a session is offered.
+  bool prepare_connect(const std::string& host, std::string session_key, bool may_resume);
   Task<Result<>> handshake(SteadyTime deadline);
   Result<> judge_server_peer();
   Result<> judge_client_peer();
   void forget_sessions() const { context_->forget_sessions(session_owner_.second); }
+  /// The handshake has succeeded: what that tells of resumption.
+  void note_resumption(bool was_refused) const {
+    if (info_.resumed || was_refused)
+      context_->note_resumption(session_owner_.second, info_.resumed);
+  }
 
   IoCount try_read(std::span<char> into) override {
     ::ERR_clear_error();
@@ -229,7 +235,8 @@ Task<Result<>> TlsStreamImpl::handshake(SteadyTime deadline) {
   co_return Result<>();
 }
 
-void TlsStreamImpl::prepare_connect(const std::string& host, std::string session_key) {
+bool TlsStreamImpl::prepare_connect(const std::string& host, std::string session_key,
+                                    bool may_resume) {
   SSL* ssl = ssl_.get();
   ::SSL_set_connect_state(ssl);
   host_ = bare_host(host);
@@ -240,9 +247,10 @@ void TlsStreamImpl::prepare_connect(const std::string& host, std::string session
   if (!is_ip && !host_.empty()) SSL_set_tlsext_host_name(ssl, host_.c_str());  // RFC 6066 §3
   session_owner_ = {context_.get(), std::move(session_key)};
   SSL_set_app_data(ssl, &session_owner_);
-  if (session_owner_.second.empty()) return;
-  if (const SessionPtr session = context_->take_session(session_owner_.second))
-    ::SSL_set_session(ssl, session.get());
+  if (session_owner_.second.empty() || !may_resume) return false;
+  const SessionPtr session = context_->take_session(session_owner_.second);
+  if (session) ::SSL_set_session(ssl, session.get());
+  return session != nullptr;
 }
 
 /// Leaves in verify_error why the peer can't be trusted. A resumed session carries the certificate
@@ -269,11 +277,14 @@ void TlsStreamImpl::fill_info() {
     std::string expected;
     for (const auto& name : context_->client().names)
       expected += (expected.empty() ? "" : ", ") + name;
-    info_.verify_error = "hostname mismatch: it is for " +
-                         (!about.names_text.empty() ? about.names_text
-                          : about.subject.empty()   ? "nobody"
-                                                    : about.subject) +
-                         ", expected was " + (expected.empty() ? host_ : expected);
+    if (expected.empty()) expected = host_;
+    info_.verify_error = about.has_alternative_names
+                             ? "hostname mismatch: it is for " + about.names_text
+                             : "hostname mismatch: it has no subject alternative names, and its "
+                               "subject " +
+                                   (about.subject.empty() ? "(empty)" : about.subject) +
+                                   " does not count (RFC 9525); it needs a DNS name";
+    info_.verify_error += ", expected was " + expected;
   } else {
     info_.verified = true;
   }
@@ -325,17 +336,26 @@ Task<Result<std::unique_ptr<TlsStream>>> tls_accept(std::unique_ptr<Stream> stre
 Task<Result<std::unique_ptr<TlsStream>>> tls_connect(std::unique_ptr<Stream> stream,
                                                      std::shared_ptr<const TlsContext> context,
                                                      std::string host, std::string session_key,
-                                                     SteadyTime deadline) {
+                                                     SteadyTime deadline, TlsAttempt* attempt) {
   auto tls = std::make_unique<TlsStreamImpl>(
       std::move(stream), std::static_pointer_cast<const TlsContextImpl>(std::move(context)));
-  tls->prepare_connect(host, std::move(session_key));
+  const bool may_resume = attempt == nullptr || attempt->may_resume;
+  const bool offered = tls->prepare_connect(host, std::move(session_key), may_resume);
+  if (attempt != nullptr) attempt->offered = offered;
   auto shaken = co_await tls->handshake(deadline);
   if (!shaken) {
     tls->forget_sessions();
     co_return fail(std::move(shaken).error());
   }
+  tls->note_resumption(!may_resume);
   auto judged = tls->judge_server_peer();
-  if (!judged) co_return fail(std::move(judged).error());
+  if (!judged) {
+    if (attempt != nullptr && !attempt->farewell.empty()) {
+      const iovec one{const_cast<char*>(attempt->farewell.data()), attempt->farewell.size()};
+      tls->try_write({&one, 1});
+    }
+    co_return fail(std::move(judged).error());
+  }
   co_return std::unique_ptr<TlsStream>(std::move(tls));
 }
 

@@ -14,38 +14,28 @@ using smtp::Reply;
 
 constexpr std::size_t kMaxReply = 1000;
 
-/// The server's own enhanced status, or what its basic code says (RFC 3463 §2, RFC 5321 §4.2.3).
+/// The server's own enhanced status, or none in particular.
 EnhancedStatus status_of(const Reply& reply, Fate fate) {
   const auto klass = static_cast<std::uint16_t>(fate == Fate::delivered ? 2
                                                 : fate == Fate::failed  ? 5
                                                                         : 4);
-  if (reply.status.klass == klass) return reply.status;
   if (reply.status) return {klass, reply.status.subject, reply.status.detail};
+  return {klass, 0, 0};
+}
+
+/// What a 4yz is about, also when only its basic code says so (RFC 5321 §4.2.3): 3 the system, 4
+/// the network, 5 the protocol, 7 policy; 0: no more than "later".
+std::uint16_t subject_of(const Reply& reply) {
+  if (reply.status) return reply.status.subject;
   switch (reply.code) {
     case 421:
-      return {klass, 3, 2};
-    case 450:
-    case 550:
-      return {klass, 2, 0};
     case 451:
-      return {klass, 3, 0};
     case 452:
-      return {klass, 3, 1};
+      return 3;
     case 454:
-      return {klass, 7, 0};
-    case 530:
-    case 535:
-      return {klass, 7, 0};
-    case 551:
-      return {klass, 1, 6};
-    case 552:
-      return {klass, 2, 2};
-    case 553:
-      return {klass, 1, 3};
-    case 555:
-      return {klass, 5, 4};
+      return 7;
     default:
-      return {klass, 0, 0};
+      return 0;
   }
 }
 
@@ -72,11 +62,18 @@ Outcome unanswered(const Error& broken, bool content_started, const std::string&
   return outcome;
 }
 
-/// A bare 552 after RCPT may be an old server's word for 452 (RFC 5321 §4.5.3.1.10). One that says
-/// what is the matter (552 5.2.2: the mailbox is full) means what it says.
-bool too_many_recipients(const Reply& reply) {
-  if (reply.code != 552) return false;
-  return !reply.status || (reply.status.subject == 5 && reply.status.detail == 3);
+/// "Too many recipients" in the words of RFC 5321 §4.5.3.1.10, where 552 is an old server's word
+/// for 452. One that says what else is the matter (552 5.2.2: the mailbox is full) means what it
+/// says.
+bool too_many(const Reply& reply) {
+  if (reply.positive()) return false;
+  if (reply.status) return reply.status.subject == 5 && reply.status.detail == 3;
+  return reply.code == 452 || reply.code == 552;
+}
+
+bool has_accepted(const smtp::TransactionOutcome& transaction) {
+  return std::any_of(transaction.recipients.begin(), transaction.recipients.end(),
+                     [](const Reply& reply) { return reply.positive(); });
 }
 
 bool throttles(const Reply& reply) { return reply.code == 421 || reply.code == 454; }
@@ -100,14 +97,15 @@ Outcome deferred_because(EnhancedStatus status, std::string words) {
 Outcome judge_recipient(const smtp::TransactionOutcome& transaction, std::size_t index,
                         const Error& broken, const std::string& remote_mta, bool remote_has_dsn) {
   const Reply& mail = transaction.mail;
-  if (mail.code == 0) return unanswered(broken, false, remote_mta);
+  const bool sent = transaction.content_started;
+  if (mail.code == 0) return unanswered(broken, sent, remote_mta);
   if (!mail.positive()) return refused(mail, remote_mta);
   const Reply& rcpt = transaction.recipients[index];
-  if (rcpt.code == 0) return unanswered(broken, false, remote_mta);
-  if (too_many_recipients(rcpt)) return from_reply(Fate::deferred, rcpt, remote_mta);
+  if (rcpt.code == 0) return unanswered(broken, sent, remote_mta);
+  if (wants_fewer(transaction, index)) return from_reply(Fate::deferred, rcpt, remote_mta);
   if (!rcpt.positive()) return refused(rcpt, remote_mta);
   const Reply& verdict = transaction.content;
-  if (verdict.code == 0) return unanswered(broken, transaction.content_started, remote_mta);
+  if (verdict.code == 0) return unanswered(broken, sent, remote_mta);
   if (!verdict.positive()) return refused(verdict, remote_mta);
   if (verdict.code >= 300)
     return unanswered({ErrorKind::protocol, "the server's verdict was " + verdict.to_line()}, true,
@@ -115,6 +113,13 @@ Outcome judge_recipient(const smtp::TransactionOutcome& transaction, std::size_t
   Outcome outcome = from_reply(Fate::delivered, verdict, remote_mta);
   outcome.remote_has_dsn = remote_has_dsn;
   return outcome;
+}
+
+bool wants_fewer(const smtp::TransactionOutcome& transaction, std::size_t index) {
+  const Reply& reply = transaction.recipients[index];
+  if (!too_many(reply)) return false;
+  // Any other 5yz with x.5.3 is a refusal, unless it stands behind somebody who was taken.
+  return reply.transient() || reply.code == 552 || has_accepted(transaction);
 }
 
 Outcome judge_no_session(const Error& error, const Reply& reply, const std::string& remote_mta) {
@@ -151,10 +156,12 @@ bool asks_for_less(const smtp::TransactionOutcome& transaction, const Error& bro
   // Too much at once makes servers fall over in the middle.
   if (!broken.message.empty() && transaction.mail.code != 0 && transaction.content_started)
     return true;
-  const auto busy = [](const Reply& reply) {
-    if (reply.code / 100 != 4) return false;
-    const EnhancedStatus status = status_of(reply, Fate::deferred);
-    return status.subject == 3 || status.subject == 4 || status.subject == 7;
+  // Who takes some of many recipients and leaves the others for the next transaction is not busy.
+  const bool went_on = has_accepted(transaction) && transaction.content.positive();
+  const auto busy = [went_on](const Reply& reply) {
+    if (reply.code / 100 != 4 || (went_on && too_many(reply))) return false;
+    const std::uint16_t subject = subject_of(reply);
+    return subject == 3 || subject == 4 || subject == 7;
   };
   return busy(transaction.mail) || busy(transaction.content) ||
          std::any_of(transaction.recipients.begin(), transaction.recipients.end(), busy);
@@ -165,10 +172,8 @@ bool is_site_trouble(const smtp::TransactionOutcome& transaction, const Error& b
   for (const Reply& reply : transaction.recipients) {
     if (throttles(reply)) return true;
   }
-  // Broken off before the content was out: the message can hardly be the reason. With PIPELINING
-  // and BDAT the content goes out before anything is answered; then the answers tell how far it
-  // came.
-  return !broken.message.empty() && (!transaction.content_started || transaction.mail.code == 0);
+  // Broken off before the content was out: the message can hardly be the reason.
+  return !broken.message.empty() && !transaction.content_started;
 }
 
 }  // namespace waypost::outbound

@@ -1,19 +1,23 @@
 // What a reply or an error means for a recipient. This is the only file that decides it.
 //
-// | what happened                                    | recipient            | site trouble |
-// |--------------------------------------------------|----------------------|--------------|
-// | 2xx to RCPT and to the content                    | delivered            | no  |
-// | 4xx to RCPT, MAIL or the content                  | deferred             | 421, 454 only |
-// | 5xx to RCPT                                       | failed (this one)    | no  |
-// | bare 552 to RCPT (RFC 5321 §4.5.3.1.10), x.5.3, 452 | deferred             | no  |
-// | 5xx to MAIL or the content                        | failed (all)         | no  |
-// | connection lost, malformed reply, deadline        | deferred 4.4.2       | yes; after MAIL was
-// | |                                                   |                      | answered and
-// content sent: less | | no connection, greeting or EHLO refused           | deferred 4.4.1/4.3.2 |
-// yes | | TLS demanded and not to be had                    | deferred 4.7.5       | yes | | the
-// domain does not exist; null MX                | failed 5.1.2, 5.1.10 | no  | | DNS trouble |
-// deferred 4.4.3       | yes | | the next hop is ourselves                         | failed 5.4.6
-// | no  | | SMTPUTF8 needed, not offered; too large for SIZE  | failed 5.6.7, 5.3.4  | no  |
+// what happened                                     recipient             site trouble
+// 2xx to RCPT and to the content                     delivered             no
+// 4xx to RCPT, MAIL or the content                   deferred              421, 454 only
+// 5xx to RCPT                                        failed (this one)     no
+// bare 552 to RCPT, 552 5.5.3 (RFC 5321 4.5.3.1.10)  deferred              no
+// 5xx to MAIL or the content                         failed (all)          no
+// connection lost, malformed reply, deadline         deferred 4.4.2        until content is sent
+// no connection; greeting or EHLO refused            deferred 4.4.1, 4.0.0 yes
+// TLS demanded and not to be had                     deferred 4.7.5        yes
+// the domain does not exist; null MX; no MX host has
+//   an address (MX of the recipient's domain only)   failed 5.1.2, 5.1.10, 5.4.4  no
+// DNS trouble                                        deferred 4.4.3        yes
+// the next hop is ourselves, by its address          failed 5.4.6          no
+// the next hop greets with our name                  deferred 4.4.6        yes
+// SMTPUTF8 needed, not offered; too large for SIZE   failed 5.6.7, 5.3.4   no
+//
+// The status is the server's enhanced code if it agrees with the fate, else x.0.0: RFC 3461 §6.3
+// (g) wants no guess from the basic code.
 //
 // Pure functions. A 5xx that is really the site's trouble (greeting, EHLO, AUTH, STARTTLS) never
 // fails a recipient.
@@ -33,6 +37,10 @@ namespace waypost::outbound {
 mail::Outcome judge_recipient(const smtp::TransactionOutcome& transaction, std::size_t index,
                               const Error& broken, const std::string& remote_mta,
                               bool remote_has_dsn);
+
+/// True if the server would take this recipient in another transaction: too many, or others than
+/// those it has accepted (RFC 5321 §4.5.3.1.10).
+bool wants_fewer(const smtp::TransactionOutcome& transaction, std::size_t index);
 
 /// No transaction was possible. `reply`: what the server said, code 0: nothing.
 mail::Outcome judge_no_session(const Error& error, const smtp::Reply& reply,

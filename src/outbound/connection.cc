@@ -9,7 +9,53 @@ constexpr std::size_t kReadOctets = 4096;
 constexpr std::size_t kBlockOctets = 64 * 1024;
 constexpr std::chrono::seconds kLastWords{5};
 
+constexpr std::string_view kQuit = "QUIT\r\n";
+
 iovec piece_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
+
+/// What we were doing, in words that fit behind "while" and "timed out".
+std::string_view doing(smtp::ClientStage stage) {
+  using enum smtp::ClientStage;
+  switch (stage) {
+    case greeting:
+      return "waiting for the greeting";
+    case ehlo:
+      return "waiting for the reply to EHLO";
+    case tls:
+      return "waiting for the reply to STARTTLS";
+    case auth:
+      return "waiting for the reply to AUTH";
+    case mail:
+      return "waiting for the reply to MAIL";
+    case rcpt:
+      return "waiting for the reply to RCPT";
+    case data_command:
+      return "waiting for the reply to DATA";
+    case content:
+      return "sending the content";
+    case verdict:
+      return "waiting for the reply to the content";
+    case rset:
+      return "waiting for the reply to RSET";
+    case quit:
+      return "waiting for the reply to QUIT";
+    case idle:
+      break;
+  }
+  return "idle";
+}
+
+std::string in_words(Duration time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
+  if (seconds >= 60 && seconds % 60 == 0) return std::to_string(seconds / 60) + " min";
+  return std::to_string(seconds) + " s";
+}
+
+/// The other end can't hear us any more.
+bool is_gone(ErrorKind kind) {
+  return kind == ErrorKind::closed || kind == ErrorKind::network || kind == ErrorKind::tls ||
+         kind == ErrorKind::cancelled;
+}
 
 }  // namespace
 
@@ -28,30 +74,52 @@ std::string Connection::remote_host() const {
          "]:" + std::to_string(candidate_.endpoint.port);
 }
 
-SteadyTime Connection::deadline() const {
+Duration Connection::patience() const {
   switch (dialogue_.stage()) {
     case smtp::ClientStage::greeting:
-      return shard_.timers.in(options_.greeting_timeout);
+      return options_.greeting_timeout;
     case smtp::ClientStage::data_command:
-      return shard_.timers.in(options_.data_timeout);
+      return options_.data_timeout;
     case smtp::ClientStage::content:
-      return shard_.timers.in(options_.content_timeout);
+      return options_.content_timeout;
     case smtp::ClientStage::verdict:
-      return shard_.timers.in(options_.verdict_timeout);
+      return options_.verdict_timeout;
     default:
-      return shard_.timers.in(options_.command_timeout);
+      return options_.command_timeout;
   }
 }
 
+/// A stream's trouble with the stage at which it happened.
+Error Connection::at_stage(Error error) const {
+  const std::string stage(doing(dialogue_.stage()));
+  switch (error.kind) {
+    case ErrorKind::timeout:
+      error.message = remote_host() + ": timed out " + stage + " (" + in_words(patience()) + ")";
+      break;
+    case ErrorKind::closed:
+      error.message = remote_host() + " closed the connection while " + stage;
+      break;
+    case ErrorKind::network:
+    case ErrorKind::tls:
+      error.message = remote_host() + ": " + error.message + ", while " + stage;
+      break;
+    default:
+      break;
+  }
+  return error;
+}
+
+/// The conversation is over, and not at its proper end.
 Result<> Connection::broken(Error error) {
+  if (is_gone(error.kind)) dialogue_.connection_lost(error);
+  quit();
   dialogue_.connection_lost(error);
-  if (stream_) stream_->close();
-  stream_.reset();
   return fail(std::move(error));
 }
 
-net::Task<Result<>> Connection::open(std::unique_ptr<net::Stream> stream) {
+net::Task<Result<>> Connection::open(std::unique_ptr<net::Stream> stream, bool resume) {
   stream_ = std::move(stream);
+  tls_attempt_ = {.may_resume = resume, .farewell = kQuit};
   if (options_.implicit_tls) {
     const auto secured = co_await secure();
     if (!secured) co_return broken(secured.error());
@@ -76,7 +144,7 @@ net::Task<Result<>> Connection::secure() {
   std::string key =
       options_.name + "|" + candidate_.host + "|" + std::to_string(candidate_.endpoint.port);
   auto secured = co_await net::tls_connect(std::move(plain), std::move(context), std::move(host),
-                                           std::move(key), until);
+                                           std::move(key), until, &tls_attempt_);
   handshaking_ = nullptr;
   if (!secured) co_return fail(secured.error());
   tls_info_ = (*secured)->tls();
@@ -100,17 +168,11 @@ net::Task<Result<smtp::ClientStep>> Connection::pump() {
     if (!dialogue_.output().empty()) {
       std::string commands = std::exchange(dialogue_.output(), std::string());
       const auto written = co_await net::write_all(*stream_, std::string_view(commands), until);
-      if (!written) co_return fail(written.error());
+      if (!written) co_return fail(at_stage(written.error()));
     }
     if (step != smtp::ClientStep::need_input) co_return step;
     const auto octets = co_await net::read_some(*stream_, buffer, until);
-    if (!octets) {
-      Error error = octets.error();
-      if (error.kind == ErrorKind::closed) error.message = remote_host() + " closed the connection";
-      if (error.kind == ErrorKind::timeout)
-        error.message = remote_host() + " did not answer in time";
-      co_return fail(std::move(error));
-    }
+    if (!octets) co_return fail(at_stage(octets.error()));
     carried_.append(buffer, *octets);
   }
 }
@@ -162,7 +224,10 @@ net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
       }
       const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
                                                    shard_.timers.in(options_.content_timeout));
-      if (!written) co_return co_await hear_last_words(written.error());
+      if (!written) {
+        Error why = at_stage(written.error());
+        co_return co_await hear_last_words(std::move(why));
+      }
       gather.clear();
     }
   }
@@ -172,7 +237,10 @@ net::Task<Result<>> Connection::send_content(spool::ContentReader& content) {
   }
   const auto written = co_await net::write_all(*stream_, std::span<iovec>(gather),
                                                shard_.timers.in(options_.content_timeout));
-  if (!written) co_return co_await hear_last_words(written.error());
+  if (!written) {
+    Error why = at_stage(written.error());
+    co_return co_await hear_last_words(std::move(why));
+  }
   co_return Result<>();
 }
 
@@ -204,9 +272,8 @@ bool Connection::still_silent() {
 void Connection::quit() {
   idle_.disarm();
   if (!stream_) return;
-  static constexpr std::string_view kQuit = "QUIT\r\n";
   const iovec one = piece_of(kQuit);
-  if (dialogue_.reusable()) stream_->try_write({&one, 1});
+  if (dialogue_.hears_quit()) stream_->try_write({&one, 1});
   stream_->close();
   stream_.reset();
 }

@@ -26,12 +26,14 @@ class Connection {
              Candidate candidate);
 
   /// Greets, secures, authenticates: on success the dialogue is ready. On failure failure_reply()
-  /// may have what the server said.
-  net::Task<Result<>> open(std::unique_ptr<net::Stream> stream);
+  /// may have what the server said. `resume`: a TLS session may be offered.
+  net::Task<Result<>> open(std::unique_ptr<net::Stream> stream, bool resume = true);
   /// Runs one transaction; the dialogue's outcome() has the replies. An Error: it broke off.
   net::Task<Result<>> run(const smtp::ClientTransaction& transaction,
                           spool::ContentReader& content);
-  /// QUIT without waiting for the answer, then close.
+  /// True if open() offered a TLS session: whoever can't resume it may refuse us for that alone.
+  bool offered_session() const { return tls_attempt_.offered; }
+  /// QUIT without waiting for the answer, where it would be heard; then close.
   void quit();
   void cut();
   /// False if the server has closed or spoken in the meantime.
@@ -56,7 +58,9 @@ class Connection {
   net::Task<Result<>> send_content(spool::ContentReader& content);
   net::Task<Result<>> hear_last_words(Error why);
   Result<> broken(Error error);
-  SteadyTime deadline() const;
+  Duration patience() const;
+  SteadyTime deadline() const { return shard_.timers.in(patience()); }
+  Error at_stage(Error error) const;
 
   net::Shard& shard_;
   const NextHopOptions& options_;
@@ -66,6 +70,7 @@ class Connection {
   std::unique_ptr<net::Stream> stream_;
   net::Stream* handshaking_ = nullptr;  // while TLS has the stream
   net::TlsInfo tls_info_;
+  net::TlsAttempt tls_attempt_;
   net::Deadline idle_;
   std::string carried_;  // replies read but not consumed yet
   std::uint32_t messages_ = 0;

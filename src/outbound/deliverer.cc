@@ -134,12 +134,26 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
     if (!group.has_turn) group.has_turn = co_await wait_turn();
     const std::span<const std::size_t> rest =
         std::span<const std::size_t>(group.members).subspan(group.done);
-    const std::span<const std::size_t> part =
-        next_part(input, rest, options_.max_recipients, server);
+    const std::span<const std::size_t> part = next_part(input, rest, recipients_at_once(), server);
     group.has_turn = false;
-    const bool silent = co_await run_transaction(input, part, connection, result);
-    if (first && silent && !connection.reusable()) co_return true;
+    const bool trouble_before = result.site_trouble, less_before = result.asks_for_less;
+    const Ran ran = co_await run_transaction(input, part, connection, result);
+    const bool gone = ran == Ran::silent && !connection.reusable();
+    if (first && gone) co_return true;
+    const smtp::TransactionOutcome& outcome = connection.dialogue().outcome();
+    // It served, and then it refused RSET or went away; or it does not know what it offered: the
+    // rest goes on another connection, and nobody is to blame.
+    if ((gone && outcome.mail.code == 0) || (ran == Ran::answered && refused_bdat(connection))) {
+      result.site_trouble = trouble_before;
+      result.asks_for_less = less_before;
+      group.has_turn = true;
+      co_return false;
+    }
     first = false;
+    if (connection.reusable() && ran == Ran::answered) {
+      group.done += settle_part(group, part.size(), outcome, result);
+      continue;
+    }
     group.done += part.size();
     if (connection.reusable()) continue;
     for (; group.done < group.members.size(); ++group.done) {
@@ -151,10 +165,59 @@ net::Task<bool> SmtpDeliverer::run_transactions(const AttemptInput& input, Group
   co_return false;
 }
 
-/// One message to some recipients. True if the server did not answer MAIL, or said 421.
-net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
-                                               std::span<const std::size_t> part,
-                                               Connection& connection, AttemptResult& result) {
+/// How many of the first `size` members that are not done have their outcome. Those whom the server
+/// did not want in this transaction stand behind them and follow in the next one, at once, as long
+/// as each brings somebody further (RFC 5321 §4.5.3.1.10).
+std::size_t SmtpDeliverer::settle_part(Group& group, std::size_t size,
+                                       const smtp::TransactionOutcome& transaction,
+                                       const AttemptResult& result) {
+  bool any = false;
+  for (std::size_t k = 0; k < size; ++k) any = any || wants_fewer(transaction, k);
+  if (!any || !transaction.mail.positive()) return size;
+  std::vector<std::size_t> settled, later;
+  std::size_t first_later = size, last_accepted = 0;
+  bool progress = false;
+  for (std::size_t k = 0; k < size; ++k) {
+    const std::size_t member = group.members[group.done + k];
+    if (wants_fewer(transaction, k)) {
+      if (later.empty()) first_later = k;
+      later.push_back(member);
+      continue;
+    }
+    settled.push_back(member);
+    if (transaction.recipients[k].positive()) last_accepted = k;
+    progress = progress || result.outcomes[member].fate != mail::Fate::deferred;
+  }
+  if (!progress) return size;
+  // Behind the last that was accepted nobody was: then it is their number that counts.
+  if (first_later > last_accepted && !options_.mx_of_recipient) {
+    learned_max_ = static_cast<std::uint32_t>(first_later);
+    learned_until_ = context_.shard.timers.in(options_.remember_failures);
+  }
+  const auto at = group.members.begin() + static_cast<std::ptrdiff_t>(group.done);
+  std::copy(later.begin(), later.end(), std::copy(settled.begin(), settled.end(), at));
+  return settled.size();
+}
+
+/// A server that offers CHUNKING and does not know BDAT takes what follows for commands: the
+/// connection ends, and this address gets DATA from now on. True if it was such a server.
+bool SmtpDeliverer::refused_bdat(Connection& connection) {
+  const smtp::Reply& said = connection.dialogue().outcome().content;
+  const bool unknown = said.code == 500 || said.code == 502;  // RFC 5321 §4.2.4
+  if (!unknown || connection.dialogue().content_form() != smtp::ContentForm::bdat) return false;
+  if (without_bdat_.size() >= HostMemory::kMost) without_bdat_.clear();
+  without_bdat_.insert(HostMemory::key(connection.candidate().endpoint));
+  ops::log().warn("next hop {}: {} offers CHUNKING but does not know BDAT ({}): DATA is used",
+                  options_.name, connection.remote_host(), said.to_line());
+  connection.quit();
+  return true;
+}
+
+/// One message to some recipients.
+net::Task<SmtpDeliverer::Ran> SmtpDeliverer::run_transaction(const AttemptInput& input,
+                                                             std::span<const std::size_t> part,
+                                                             Connection& connection,
+                                                             AttemptResult& result) {
   const auto unreadable = [&](const Error& why) {
     for (const std::size_t i : part) {
       result.outcomes[i] = deferred_because(mail::status::spool_trouble,
@@ -166,7 +229,7 @@ net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
   auto content = context_.spool.read(input.message);
   if (!content) {
     unreadable(content.error());
-    co_return false;
+    co_return Ran::unreadable;
   }
   const smtp::ClientTransaction transaction = make_transaction(input, part);
   const auto ran = co_await connection.run(transaction, **content);
@@ -174,7 +237,7 @@ net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
   if (!ran) broken = ran.error();
   if (broken.kind == ErrorKind::io || broken.kind == ErrorKind::corrupt) {
     unreadable(broken);  // the connection had to end; its server has nothing whole
-    co_return false;
+    co_return Ran::unreadable;
   }
   metrics_.repaired.add(connection.take_repaired_newlines());
   const smtp::TransactionOutcome& outcome = connection.dialogue().outcome();
@@ -186,7 +249,7 @@ net::Task<bool> SmtpDeliverer::run_transaction(const AttemptInput& input,
   }
   result.site_trouble = result.site_trouble || is_site_trouble(outcome, broken);
   result.asks_for_less = result.asks_for_less || asks_for_less(outcome, broken);
-  co_return outcome.mail.code == 0 || outcome.mail.code == 421;
+  co_return outcome.mail.code == 0 || outcome.mail.code == 421 ? Ran::silent : Ran::answered;
 }
 
 /// What the server can't do for this message, by the book.

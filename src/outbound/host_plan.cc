@@ -39,6 +39,7 @@ net::Task<void> HostPlan::begin() {
     const auto answer = co_await resolver_.mx(std::move(domain), timers_.in(kLookUpTime));
     if (!answer) {
       trouble_ = answer.error();
+      any_may_exist_ = true;
       if (trouble_.kind == ErrorKind::not_found && options_.mx_of_recipient) permanent_ = {5, 1, 2};
       co_return;
     }
@@ -68,8 +69,10 @@ net::Task<std::optional<std::vector<Candidate>>> HostPlan::next() {
     const auto addresses = co_await resolver_.addresses(std::move(name), timers_.in(kLookUpTime));
     if (!addresses) {
       trouble_ = addresses.error();
+      any_may_exist_ = any_may_exist_ || trouble_.kind != ErrorKind::not_found;
       continue;
     }
+    any_may_exist_ = true;
     std::vector<Candidate> candidates;
     for (const std::string& address : *addresses)
       candidates.push_back({host.host, {address, host.port}});
@@ -79,6 +82,13 @@ net::Task<std::optional<std::vector<Candidate>>> HostPlan::next() {
     });
     if (candidates.size() > kMostAddresses) candidates.resize(kMostAddresses);
     if (!candidates.empty()) co_return candidates;
+  }
+  // RFC 5321 §5.1: MX records none of which is usable MUST be reported as an error. The sender can
+  // do something about a domain; a next hop of our configuration is for us to correct.
+  if (!any_may_exist_ && options_.mx_of_recipient && !permanent_) {
+    permanent_ = {5, 4, 4};
+    trouble_.message =
+        "no mail server of the domain " + domain_ + " has an address: " + trouble_.message;
   }
   co_return std::nullopt;
 }

@@ -79,6 +79,7 @@ class HostPlan {
     std::size_t rank = 0;  // in the order of preference
   };
   bool begun_ = false;
+  bool any_may_exist_ = false;  // a host has addresses, or DNS could not say that it has none
   std::deque<Ranked> hosts_;
   std::size_t rank_ = 0, best_rank_ = std::numeric_limits<std::size_t>::max();
   Error trouble_;

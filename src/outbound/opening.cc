@@ -1,4 +1,6 @@
 // A new connection to a next hop: which host, which address, and what to make of a refusal.
+#include "waypost/ops/log.h"
+
 #include "outbound/classify.h"
 #include "outbound/smtp_deliverer.h"
 
@@ -145,29 +147,30 @@ void SmtpDeliverer::remember(const net::RaceResult& ran, const std::vector<Candi
 /// From the greeting on. True if no other address needs to be tried.
 net::Task<bool> SmtpDeliverer::converse(Candidate with, std::unique_ptr<net::Stream> stream,
                                         Opened& opened) {
-  smtp::Reply said;
-  auto connection = co_await open(with, std::move(stream), false, said);
+  Opening opening;
+  auto connection = co_await open(with, std::move(stream), opening);
+  // A session was our idea: a server that can't resume it gets a handshake without, and no blame.
+  if (!connection && opening.offered && opening.said.code == 0 && !cancelled_) {
+    opening.resume = false;
+    connection = co_await open_again(with, opening);
+  }
   const bool tls_failed =
-      !connection && connection.error().kind == ErrorKind::tls && said.code == 0;
-  if (!cancelled_ && tls_failed && options_.tls.policy == net::TlsPolicy::opportunistic &&
-      !options_.implicit_tls) {
-    std::vector<net::Endpoint> once_more{with.endpoint};
-    net::RaceResult again = co_await race(std::move(once_more));
-    if (again.stream) connection = co_await open(with, std::move(again.stream), true, said);
+      !connection && connection.error().kind == ErrorKind::tls && opening.said.code == 0;
+  if (tls_failed && options_.tls.policy == net::TlsPolicy::opportunistic &&
+      !options_.implicit_tls && !cancelled_) {
+    opening.plain = true;
+    connection = co_await open_again(with, opening);
   }
   if (!connection) {
     metrics_.failed_open.add();
-    opened.outcome = judge_no_session(connection.error(), said, with.host);
+    opened.outcome = judge_no_session(connection.error(), opening.said, with.host);
     co_return false;
   }
   memory_.succeeded(HostMemory::key(with.endpoint));
   memory_.succeeded(with.host);
   if (same_name((*connection)->dialogue().capabilities().greeting_name, context_.own_name)) {
     (*connection)->quit();
-    opened.outcome = failed_because(
-        mail::status::routing_loop,
-        "mail loop: " + opened.remote_host + " greets with our own name " + context_.own_name);
-    opened.site_trouble = false;
+    opened.outcome = greets_like_us(opened.remote_host);
     opened.ourselves = true;
     co_return true;
   }
@@ -176,19 +179,42 @@ net::Task<bool> SmtpDeliverer::converse(Candidate with, std::unique_ptr<net::Str
   co_return true;
 }
 
+/// A name proves less than an address: two machines behind one public name are no loop. Mail waits,
+/// and somebody is told (a loop that is one is ended by its Received fields).
+Outcome SmtpDeliverer::greets_like_us(const std::string& remote_host) {
+  ops::log().error(
+      "next hop {}: {} greets with our own name {}: mail for it waits. If it is another machine, "
+      "give this gateway a name of its own (own_name); if it leads back to this gateway, correct "
+      "the next hop",
+      options_.name, remote_host, context_.own_name);
+  return deferred_because({4, 4, 6}, "mail loop: " + remote_host + " greets with our own name " +
+                                         context_.own_name + "; waiting until that is corrected");
+}
+
 net::Task<Result<std::shared_ptr<Connection>>> SmtpDeliverer::open(
-    Candidate candidate, std::unique_ptr<net::Stream> stream, bool plain, smtp::Reply& said) {
+    Candidate candidate, std::unique_ptr<net::Stream> stream, Opening& opening) {
+  smtp::ClientOptions dialogue = dialogue_options(candidate, opening.plain);
   auto connection = std::make_shared<Connection>(context_.shard, options_, tls_,
-                                                 dialogue_options(plain), std::move(candidate));
+                                                 std::move(dialogue), std::move(candidate));
   busy_.push_back(connection.get());
-  auto opened = co_await connection->open(std::move(stream));
+  auto opened = co_await connection->open(std::move(stream), opening.resume);
   std::erase(busy_, connection.get());
-  said = connection->failure_reply();
+  opening.said = connection->failure_reply();
+  opening.offered = connection->offered_session();
   if (!opened) co_return fail(std::move(opened).error());
   co_return connection;
 }
 
-smtp::ClientOptions SmtpDeliverer::dialogue_options(bool plain) const {
+/// A new connection to the same address.
+net::Task<Result<std::shared_ptr<Connection>>> SmtpDeliverer::open_again(Candidate candidate,
+                                                                         Opening& opening) {
+  std::vector<net::Endpoint> once_more{candidate.endpoint};
+  net::RaceResult again = co_await race(std::move(once_more));
+  if (!again.stream) co_return fail(std::move(again.error));
+  co_return co_await open(std::move(candidate), std::move(again.stream), opening);
+}
+
+smtp::ClientOptions SmtpDeliverer::dialogue_options(const Candidate& candidate, bool plain) const {
   smtp::ClientOptions options;
   options.own_name = options_.helo_name.empty() ? context_.own_name : options_.helo_name;
   const net::TlsPolicy policy = options_.tls.policy;
@@ -196,7 +222,8 @@ smtp::ClientOptions SmtpDeliverer::dialogue_options(bool plain) const {
   options.require_starttls = !options_.implicit_tls && (policy == net::TlsPolicy::verify ||
                                                         policy == net::TlsPolicy::require);
   options.implicit_tls = options_.implicit_tls;
-  options.use_chunking = options_.use_chunking;
+  options.use_chunking =
+      options_.use_chunking && !without_bdat_.contains(HostMemory::key(candidate.endpoint));
   options.use_pipelining = options_.use_pipelining;
   options.auth_user = options_.auth_user;
   options.auth_password = password_;

@@ -26,8 +26,11 @@ std::uint32_t SmtpDeliverer::most_messages(const Connection& connection) const {
 
 /// With mx_of_recipient each domain has limits of its own.
 std::uint32_t SmtpDeliverer::recipients_at_once() const {
-  const std::uint32_t ours = std::max(1u, options_.max_recipients);
-  return rcpt_max_ == 0 || options_.mx_of_recipient ? ours : std::min(ours, rcpt_max_);
+  std::uint32_t most = std::max(1u, options_.max_recipients);
+  if (options_.mx_of_recipient) return most;
+  if (rcpt_max_ != 0) most = std::min(most, rcpt_max_);
+  const bool learned = learned_max_ != 0 && context_.shard.timers.now() < learned_until_;
+  return learned ? std::min(most, learned_max_) : most;
 }
 
 net::Task<Opened> SmtpDeliverer::connect(std::string domain, bool fresh) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,14 @@ struct Opened {
   std::string remote_host;
   bool reused = false;
   bool ourselves = false;  // the host is this gateway; `outcome` says so
+};
+
+/// How a connection is to be opened, and what it came to if that failed.
+struct Opening {
+  bool plain = false;    // no TLS, although it may be offered
+  bool resume = true;    // a TLS session may be offered
+  bool offered = false;  // one was
+  smtp::Reply said;      // the server's refusal; code 0: none
 };
 
 class SmtpDeliverer final : public Deliverer {
@@ -77,8 +86,14 @@ class SmtpDeliverer final : public Deliverer {
   net::Task<void> deliver_group(const AttemptInput& input, Group group, AttemptResult& result);
   net::Task<bool> run_transactions(const AttemptInput& input, Group& group, Connection& connection,
                                    AttemptResult& result);
-  net::Task<bool> run_transaction(const AttemptInput& input, std::span<const std::size_t> part,
-                                  Connection& connection, AttemptResult& result);
+  /// How a transaction ended: with replies, without one to MAIL (or with 421), or before it began,
+  /// because its content can't be read.
+  enum class Ran : std::uint8_t { answered, silent, unreadable };
+  net::Task<Ran> run_transaction(const AttemptInput& input, std::span<const std::size_t> part,
+                                 Connection& connection, AttemptResult& result);
+  bool refused_bdat(Connection& connection);
+  std::size_t settle_part(Group& group, std::size_t size,
+                          const smtp::TransactionOutcome& transaction, const AttemptResult& result);
   std::optional<Outcome> unable(const mail::Envelope& envelope,
                                 const smtp::Capabilities& offered) const;
   smtp::ClientTransaction make_transaction(const AttemptInput& input,
@@ -94,8 +109,10 @@ class SmtpDeliverer final : public Deliverer {
   net::Task<bool> converse(Candidate with, std::unique_ptr<net::Stream> stream, Opened& opened);
   net::Task<Result<std::shared_ptr<Connection>>> open(Candidate candidate,
                                                       std::unique_ptr<net::Stream> stream,
-                                                      bool plain, smtp::Reply& said);
-  smtp::ClientOptions dialogue_options(bool plain) const;
+                                                      Opening& opening);
+  net::Task<Result<std::shared_ptr<Connection>>> open_again(Candidate candidate, Opening& opening);
+  Outcome greets_like_us(const std::string& remote_host);
+  smtp::ClientOptions dialogue_options(const Candidate& candidate, bool plain) const;
 
   // pool.cc
   net::Task<bool> wait_turn();
@@ -121,7 +138,10 @@ class SmtpDeliverer final : public Deliverer {
   std::vector<net::ConnectRace*> races_;
   std::vector<net::Timers::Sleeper*> paced_;
   std::size_t active_ = 0;
-  std::uint32_t rcpt_max_ = 0;  // what the server said last (RFC 9422); 0: nothing
+  std::uint32_t rcpt_max_ = 0;          // what the server said last (RFC 9422); 0: nothing
+  std::set<std::string> without_bdat_;  // addresses that offer CHUNKING and don't know BDAT
+  std::uint32_t learned_max_ = 0;       // recipients in a transaction, by its 452s; 0: nothing
+  SteadyTime learned_until_{};
   bool cancelled_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include "smtp/client_state.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace waypost::smtp {
@@ -149,6 +150,7 @@ void ClientDialogue::tls_started() {
   State& s = *state_;
   if (s.step != ClientStep::start_tls) return;
   s.tls = true;
+  s.deaf = false;
   s.step = ClientStep::need_input;
   s.capabilities = {};  // RFC 3207 §4.2
   s.say_ehlo();
@@ -193,6 +195,14 @@ const Capabilities& ClientDialogue::capabilities() const { return state_->capabi
 const TransactionOutcome& ClientDialogue::outcome() const { return state_->outcome; }
 const Reply& ClientDialogue::failure_reply() const { return state_->failure_reply; }
 const Error& ClientDialogue::failure() const { return state_->failure; }
+bool ClientDialogue::hears_quit() const {
+  const State& s = *state_;
+  const bool content = s.step == ClientStep::send_content || s.content_cut;
+  // Behind a DATA that is not answered yet QUIT may be content.
+  const bool may_be_content =
+      std::find(s.expected.begin(), s.expected.end(), State::Expect::data) != s.expected.end();
+  return !s.lost && !s.deaf && !content && !may_be_content && s.step != ClientStep::start_tls;
+}
 bool ClientDialogue::reusable() const {
   const State& s = *state_;
   return !s.broken && (s.step == ClientStep::ready || s.step == ClientStep::done);

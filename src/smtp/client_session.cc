@@ -12,7 +12,7 @@ namespace waypost::smtp {
 void ClientDialogue::State::say_ehlo() { send(Expect::ehlo, "EHLO " + options.own_name + "\r\n"); }
 
 void ClientDialogue::State::on_greeting(Reply reply) {
-  if (reply.code != 220) return refused("the connection was", std::move(reply));
+  if (reply.code / 100 != 2) return refused("the connection was", std::move(reply));
   greeting_name = reply.text.substr(0, reply.text.find_first_of(" \n"));
   capabilities.greeting_name = greeting_name;
   say_ehlo();
@@ -51,7 +51,9 @@ void ClientDialogue::State::after_hello() {
 }
 
 void ClientDialogue::State::on_starttls(Reply reply, bool more_input) {
+  // 220 and no other 2yz: whoever expects no handshake must not get one.
   if (reply.code == 220) {
+    deaf = true;
     // Plaintext behind the 220 would be taken for an answer under TLS (response injection).
     if (more_input) {
       return break_off(ErrorKind::protocol,
@@ -82,13 +84,15 @@ void ClientDialogue::State::authenticate() {
 }
 
 void ClientDialogue::State::on_auth(Expect expect, Reply reply) {
-  if (reply.code == 235) {
+  const int kind = reply.code / 100;
+  if (kind == 2) {
     step = ClientStep::ready;
-  } else if (reply.code == 334 && expect == Expect::auth_login) {
+  } else if (kind == 3 && expect == Expect::auth_login) {
     send(Expect::auth_user, encode_base64(options.auth_user) + "\r\n");
-  } else if (reply.code == 334 && expect == Expect::auth_user) {
+  } else if (kind == 3 && expect == Expect::auth_user) {
     send(Expect::auth_password, encode_base64(options.auth_password) + "\r\n");
   } else {
+    deaf = kind == 3;  // it waits for more of the exchange
     refused("AUTH was", std::move(reply));
   }
 }

@@ -58,6 +58,7 @@ struct ClientDialogue::State {
   void on_data(Reply reply);
   void progress();
   void send_content_command();
+  void start_content();
   bool hopeless() const;
 
   ClientOptions options;
@@ -68,6 +69,7 @@ struct ClientDialogue::State {
   bool tls = false;
   bool broken = false;  // don't reuse
   bool lost = false;
+  bool deaf = false;  // what we say now is no command to the server: TLS, or content
   Error loss;
   Capabilities capabilities;
   std::string greeting_name;

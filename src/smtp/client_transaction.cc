@@ -52,21 +52,18 @@ void ClientDialogue::State::progress() {
           expected.push_back(Expect::rcpt);
         }
         break;
-      case Next::content: {
-        const bool speculative =
-            form == ContentForm::data || transaction.size <= kSpeculativeOctets;
-        if (!expected.empty() && !speculative) return;
-        if (expected.empty() && hopeless()) {
-          next = Next::end;
-        } else {
-          send_content_command();
-          next = Next::end;
-        }
+      case Next::content:
+        // RFC 3030 §2: all answers to MAIL and RCPT come first, or the server may take the content
+        // for commands, and a break-off between could leave a copy that nobody knows of. DATA is
+        // safe without: what it leads to waits for the 354.
+        if (form == ContentForm::bdat && !expected.empty()) return;
+        if (!expected.empty() || !hopeless()) send_content_command();
+        next = Next::end;
         break;
-      }
       case Next::end:
         if (!expected.empty()) return;
-        needs_reset = outcome.mail.positive() && !outcome.content.positive();
+        needs_reset =
+            (outcome.mail.positive() || recipients_accepted > 0) && !outcome.content.positive();
         next = Next::nothing;
         step = ClientStep::done;
         return;
@@ -79,20 +76,29 @@ void ClientDialogue::State::progress() {
 void ClientDialogue::State::send_content_command() {
   if (form == ContentForm::data) return send(Expect::data, "DATA\r\n");
   send(Expect::verdict, "BDAT " + std::to_string(transaction.size) + " LAST\r\n");
+  start_content();
+}
+
+void ClientDialogue::State::start_content() {
   outcome.content_started = true;
   step = ClientStep::send_content;
 }
 
+/// RFC 5321 §4.2: a code that we don't know means what its first digit says.
 void ClientDialogue::State::on_data(Reply reply) {
-  if (reply.code != 354) {
+  if (reply.code / 100 != 3) {
     if (reply.positive()) return refused("DATA was", std::move(reply));
     outcome.content = std::move(reply);
-  } else if (hopeless()) {
+  } else if (!hopeless()) {
+    start_content();
+  } else if (recipients_accepted > 0) {
+    // It refused MAIL and then went on: whatever it is about to store is not this message.
+    break_off(ErrorKind::protocol,
+              "the server refused MAIL and wants the content all the same: " + reply.to_line());
+    deaf = true;
+  } else {
     // RFC 2920 §3.1: nobody will get it, but the server waits for an end: an empty message.
     send(Expect::verdict, ".\r\n");
-  } else {
-    outcome.content_started = true;
-    step = ClientStep::send_content;
   }
 }
 

@@ -66,11 +66,12 @@ Result<std::optional<Reply>> ReplyParser::feed(std::string_view& input) {
   while (!input.empty()) {
     const auto end = input.find('\n');
     const std::string_view piece = input.substr(0, end);
-    if (line_.size() + piece.size() > kMaxLine) {
-      return fail(ErrorKind::protocol, "the server sent a reply line of more than " +
-                                           std::to_string(kMaxLine) + " octets");
+    octets_ += piece.size() + 1;
+    if (octets_ > kMaxOctets) {
+      return fail(ErrorKind::protocol,
+                  "the server sent a reply of more than " + std::to_string(kMaxOctets) + " octets");
     }
-    line_.append(piece);
+    line_.append(piece.substr(0, kMaxLine - line_.size()));
     if (end == std::string_view::npos) {
       input = {};
       break;
@@ -79,7 +80,7 @@ Result<std::optional<Reply>> ReplyParser::feed(std::string_view& input) {
     auto complete = take_line();
     if (!complete) return fail(std::move(complete).error());
     if (*complete) {
-      lines_ = 0;
+      lines_ = octets_ = 0;
       return std::exchange(reply_, Reply{});
     }
   }
@@ -93,34 +94,76 @@ Result<bool> ReplyParser::take_line() {
   if (!line.empty() && line.back() == '\r') line.pop_back();
   const bool shaped = line.size() >= 3 && line[0] >= '2' && line[0] <= '5' && is_digit(line[1]) &&
                       is_digit(line[2]) && (line.size() == 3 || line[3] == ' ' || line[3] == '-');
-  if (!shaped) {
+  if (!shaped && lines_ == 0) {
     return fail(ErrorKind::protocol, "the server sent something that is no SMTP reply: '" +
                                          mail::printable(line, 120) + "'");
   }
-  const int code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
-  if (lines_ > 0 && code != reply_.code) {
-    return fail(ErrorKind::protocol, "the server changed the code inside one reply, from " +
-                                         std::to_string(reply_.code) + " to " +
-                                         std::to_string(code));
-  }
-  if (++lines_ > kMaxLines) {
-    return fail(ErrorKind::protocol,
-                "the server sent a reply of more than " + std::to_string(kMaxLines) + " lines");
-  }
+  // Within a reply a line without a code is a line break in somebody's text.
+  const int code =
+      shaped ? (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0') : reply_.code;
+  note_code(code);
   std::string_view text(line);
-  text.remove_prefix(std::min<std::size_t>(4, text.size()));
-  // A code of another class than the reply's is text (RFC 2034 §4 wants them to agree).
-  std::string_view behind = text;
-  const auto status = mail::EnhancedStatus::parse_prefix(behind);
-  const bool agrees = status && status->klass == static_cast<unsigned>(code / 100);
-  if (agrees) {
-    text = behind;
-    if (lines_ == 1) reply_.status = *status;
+  if (shaped) text.remove_prefix(std::min<std::size_t>(4, text.size()));
+  if (lines_ < kMaxLines) {
+    if (lines_ > 0) reply_.text += '\n';
+    reply_.text += mail::printable(text, kMaxLine);
   }
-  if (lines_ > 1) reply_.text += '\n';
-  reply_.text += mail::printable(text, kMaxLine);
-  reply_.code = code;
-  return line.size() == 3 || line[3] == ' ';
+  ++lines_;
+  const bool last = shaped && (line.size() == 3 || line[3] == ' ');
+  if (last) {
+    find_status();
+    if (!codes_.empty()) show_codes();
+  }
+  return last;
+}
+
+/// Keeps the code that the reply as a whole has, and each line's own once they differ.
+void ReplyParser::note_code(int code) {
+  if (lines_ == 0) {
+    codes_.clear();
+    reply_.code = code;
+    return;
+  }
+  if (codes_.empty() && code == reply_.code) return;
+  if (codes_.empty()) codes_.assign(std::min(lines_, kMaxLines), reply_.code);
+  if (lines_ < kMaxLines) codes_.push_back(code);
+  const bool same_class = code / 100 == reply_.code / 100;
+  const bool counts = same_class ? reply_.code != 421 : code > reply_.code;
+  if (counts) reply_.code = code;
+}
+
+/// Lines that say something else than the reply as a whole keep their code in the text.
+void ReplyParser::show_codes() {
+  std::string shown;
+  std::string_view rest = reply_.text;
+  for (std::size_t line = 0; line < codes_.size(); ++line) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    if (line > 0) shown += '\n';
+    if (codes_[line] != reply_.code) shown += std::to_string(codes_[line]) + ' ';
+    shown += rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  reply_.text = std::move(shown);
+  codes_.clear();
+}
+
+/// RFC 2034 §4 wants the code on every line; servers put it on one, or write "#5.1.1". A code of
+/// another class than the reply's is text.
+void ReplyParser::find_status() {
+  for (std::size_t at = 0; at <= reply_.text.size();) {
+    std::string_view line = std::string_view(reply_.text).substr(at);
+    line = line.substr(0, line.find('\n'));
+    std::string_view behind = line.starts_with('#') ? line.substr(1) : line;
+    const auto status = mail::EnhancedStatus::parse_prefix(behind);
+    const bool agrees = status && status->klass == static_cast<unsigned>(reply_.code / 100);
+    const bool is_it = agrees && (!reply_.status || reply_.status == *status);
+    const std::size_t length = is_it ? behind.size() : line.size();
+    if (is_it) {
+      reply_.status = *status;
+      reply_.text.erase(at, line.size() - length);
+    }
+    at += length + 1;
+  }
 }
 
 }  // namespace waypost::smtp

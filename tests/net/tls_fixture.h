@@ -45,7 +45,8 @@ class TlsFixture : public ::testing::Test {
   }
   /// Shakes hands; `capacity` of the wire. Both ends get an hour.
   TlsPair shake(ContextPtr server, ContextPtr client, std::string host = kHost,
-                std::string session_key = "", std::size_t capacity = 64 * 1024) {
+                std::string session_key = "", std::size_t capacity = 64 * 1024,
+                TlsAttempt* attempt = nullptr) {
     client_faults = kept_faults_client;
     server_faults = kept_faults_server;
     StreamPair wire = make_memory_streams(loop.io, loop.timers, capacity);
@@ -57,7 +58,7 @@ class TlsFixture : public ::testing::Test {
           accepted);
     spawn(loop.io,
           tls_connect(std::move(a), std::move(client), std::move(host), std::move(session_key),
-                      loop.in(std::chrono::hours(1))),
+                      loop.in(std::chrono::hours(1)), attempt),
           connected);
     bool both = loop.run_until([&] { return connected.ended(); });
     // On a narrow wire the server's ticket needs a client that reads.

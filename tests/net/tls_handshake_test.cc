@@ -115,11 +115,12 @@ TEST_F(TlsHandshake, OneOfNamesAndAddressesIsEnough) {
   }
 }
 
-TEST_F(TlsHandshake, CommonNameCountsOnlyWithoutAlternativeNames) {
+TEST_F(TlsHandshake, CommonNameNeverCounts) {  // RFC 9525 §2
   CertificateWish wish;
   wish.common_name = kHost;
   TlsPair old = shake(server_context(authority.issue(wish)), client_context());
-  expect_talk(old);
+  expect_refused(old.client, "no subject alternative names, and its subject /CN=" +
+                                 std::string(kHost) + " does not count (RFC 9525)");
   wish.names = {"other.example"};
   TlsPair pair = shake(server_context(authority.issue(wish)), client_context());
   expect_refused(pair.client, "it is for other.example");
@@ -209,6 +210,40 @@ TEST_F(TlsHandshake, EcdsaIsPreferredAndRsaIsThere) {
   expect_talk(only_rsa);
   EXPECT_EQ((*either.client)->tls().peer_fingerprint, (*alone.client)->tls().peer_fingerprint);
   EXPECT_NE((*only_rsa.client)->tls().peer_fingerprint, (*alone.client)->tls().peer_fingerprint);
+}
+
+/// Which of TLS 1.2's suites a server of ours and a client of ours agree on, if the other side
+/// offers no more than `suite`; "" if on none.
+class TlsSuites : public TlsFixture {
+ protected:
+  std::string agreed(const char* suite, bool server_is_old, bool client_is_old) {
+    CertificateWish wish;
+    wish.names = {kHost};
+    wish.rsa = true;
+    ServerTlsOptions options;
+    const auto files = authority.issue(wish);
+    options.certificates = {{files.chain_file, files.key_file}};
+    options.old_ciphers = server_is_old;
+    const auto server = server_context(options);
+    limit_to_tls12(server);
+    client_options.old_ciphers = client_is_old;
+    const auto client = client_context();
+    // The one that has all stands for a peer that has nothing else.
+    const auto& peer = server_is_old ? server : client;
+    ::SSL_CTX_set_cipher_list(std::static_pointer_cast<const TlsContextImpl>(peer)->raw(), suite);
+    TlsPair pair = shake(server, client);
+    return pair.client ? (*pair.client)->tls().cipher : "";
+  }
+};
+
+TEST_F(TlsSuites, CbcAndRsaKeyExchangeAreOffUnlessWanted) {  // RFC 9325 §4.1
+  for (const char* suite : {"ECDHE-RSA-AES128-SHA256", "ECDHE-RSA-AES256-SHA384",
+                            "AES128-GCM-SHA256", "AES256-GCM-SHA384"}) {
+    EXPECT_EQ(agreed(suite, true, false), "") << suite;
+    EXPECT_EQ(agreed(suite, false, true), "") << suite;
+    EXPECT_EQ(agreed(suite, true, true), suite);
+  }
+  EXPECT_EQ(agreed("ECDHE-RSA-AES128-GCM-SHA256", true, false), "ECDHE-RSA-AES128-GCM-SHA256");
 }
 
 TEST_F(TlsHandshake, MinimumOfTls13IsKept) {

@@ -51,6 +51,30 @@ TEST_F(TlsSession, SessionsOfTls12AreUsedAgainAndAgain) {
   }
 }
 
+TEST_F(TlsSession, WhoeverRefusesThemThreeTimesIsOfferedNoSessionAnyMore) {
+  for (const bool old : {false, true}) {
+    const auto server = server_context(leaf());
+    if (old) limit_to_tls12(server);
+    const auto client = client_context();
+    const auto offers = [&](bool may_resume) {
+      TlsAttempt attempt{.may_resume = may_resume};
+      TlsPair pair = shake(server, client, kHost, "key", 64 * 1024, &attempt);
+      expect_talk(pair);
+      return attempt.offered;
+    };
+    EXPECT_FALSE(offers(true));
+    EXPECT_TRUE(offers(true));
+    EXPECT_FALSE(offers(false));
+    EXPECT_FALSE(offers(false));
+    EXPECT_TRUE(offers(true));  // and is accepted: it may have been something else
+    EXPECT_FALSE(offers(false));
+    EXPECT_FALSE(offers(false));
+    EXPECT_FALSE(offers(false));
+    EXPECT_FALSE(offers(true));
+    EXPECT_FALSE(offers(true));
+  }
+}
+
 TEST_F(TlsSession, OtherKeyAndNoKeyAreNotResumed) {
   const auto server = server_context(leaf());
   const auto client = client_context();

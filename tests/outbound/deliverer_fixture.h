@@ -23,11 +23,14 @@ struct Host {
   std::string ehlo = "250-mx.example\r\n250 ENHANCEDSTATUSCODES\r\n";
   std::map<std::string, std::string> replies;  // by verb; "." is the verdict
   Duration reads_every{};                      // content: so long between two reads of 4 KiB
-  std::string drips_at;    // answers this verb octet by octet, a second each, for ever
-  std::string cut_at;      // closes instead of answering this verb
-  std::string last_words;  // says this in the middle of the content
-  bool stays = false;      // and does not close, but reads no more
-  int closes_after = 0;    // so many messages: then closes silently
+  std::string drips_at;     // answers this verb octet by octet, a second each, for ever
+  std::string cut_at;       // closes instead of answering this verb
+  std::string last_words;   // says this in the middle of the content
+  bool stays = false;       // and does not close, but reads no more
+  int closes_after = 0;     // so many messages: then closes silently
+  bool knows_bdat = true;   // else its octets are commands, too
+  std::size_t takes = 0;    // recipients in a transaction, then 452; 0: all
+  bool one_domain = false;  // in a transaction; the others get 452
 };
 
 class Content final : public spool::ContentReader {
@@ -76,6 +79,7 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
   std::map<std::string, Host> hosts;  // by address, which is the name here
   std::map<std::string, Result<net::MxAnswer>> mx_answers;
   std::map<std::string, std::vector<std::string>> host_addresses;  // by name; else the name itself
+  std::map<std::string, Error> look_up_failures;                   // of addresses, by host name
   std::vector<std::string> connects, commands;
   std::vector<SteadyTime> mails;  // when each MAIL came
   std::unique_ptr<Deliverer> deliverer;
@@ -117,6 +121,8 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
     co_return found->second;
   }
   net::Task<Result<std::vector<std::string>>> addresses(std::string host, SteadyTime) override {
+    const auto failure = look_up_failures.find(host);
+    if (failure != look_up_failures.end()) co_return fail(failure->second);
     const auto found = host_addresses.find(host);
     if (found != host_addresses.end()) co_return found->second;
     co_return std::vector<std::string>{host};
@@ -132,7 +138,8 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
       const auto greeted = co_await say(*stream, host->greeting);
       if (!greeted) co_return;
     }
-    std::string unread;
+    std::string unread, domain;
+    std::size_t recipients = 0;
     bool content = false;
     int messages = 0;
     for (;;) {
@@ -157,7 +164,17 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
         content = false;
         commands.push_back(line);
         if (verb == "MAIL") mails.push_back(clock.steady_now());
+        if (verb == "MAIL") recipients = 0;
         if (verb == host->silent_at) continue;
+        if (verb == "BDAT" && host->knows_bdat) {
+          const std::size_t size = std::stoul(line.substr(5));
+          while (unread.size() < size) {
+            const auto more = co_await net::read_some(*stream, bytes, SteadyTime::max());
+            if (!more) co_return;
+            unread.append(bytes, *more);
+          }
+          unread.erase(0, size);
+        }
         for (bool alive = verb == host->drips_at; alive;) {
           const auto dripped = co_await say(*stream, "250-still here\r\n");
           const auto slept =
@@ -168,6 +185,14 @@ class DelivererTest : public ::testing::Test, public net::Connector, public net:
         std::string reply = "250 2.0.0 fine\r\n";
         if (verb == "EHLO") reply = host->ehlo;
         if (verb == "DATA") reply = "354 go on\r\n";
+        if (verb == "RCPT") {
+          const std::string to = line.substr(line.find('@'));
+          if (recipients == 0) domain = to;
+          const bool full = host->takes != 0 && recipients == host->takes;
+          const bool other = host->one_domain && to != domain;
+          if (full || other) reply = "452 4.5.3 not in this transaction\r\n";
+          if (!full && !other) ++recipients;
+        }
         if (host->replies.count(verb) != 0) reply = host->replies.at(verb);
         content = verb == "DATA" && reply.starts_with("354");
         const auto said = co_await say(*stream, reply);

@@ -1,7 +1,9 @@
 """How a session with the next hop is opened, over real connections: TLS from the first octet, AUTH, and plain text where
 opportunistic TLS fails."""
 
+import socket
 import socketserver
+import ssl
 import threading
 
 import pytest
@@ -129,6 +131,78 @@ def test_a_handshake_that_fails(world, how, policy):
         else:
             gateway.wait_event("deferred")
             assert not any(words.upper().startswith("MAIL") for words in peer.said)
+
+
+def wants_to_resume(hello):
+    """True if a ClientHello (RFC 8446 section 4.1.2) carries a session: by pre-shared key, or by ticket as TLS 1.2 does."""
+    at = 5 + 4 + 2 + 32  # record, handshake, version, random
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at]
+    end, at = at + 2 + int.from_bytes(hello[at:at + 2], "big"), at + 2
+    while at + 4 <= min(end, len(hello)):
+        kind, length = int.from_bytes(hello[at:at + 2], "big"), int.from_bytes(hello[at + 2:at + 4], "big")
+        if kind == 41 or (kind == 35 and length > 0):
+            return True
+        at += 4 + length
+    return False
+
+
+class NeverResumes(socketserver.StreamRequestHandler):
+    """Takes mail under TLS; a handshake that offers a session gets a fatal alert, or the end (old OpenSSL without a session id context)."""
+
+    def handle(self):
+        self.wfile.write(b"220 mx.example ESMTP\r\n")
+        stream, server = self.rfile, self.server
+        sock = self.connection
+        for line in iter(lambda: stream.readline(), b""):
+            verb = line[:4].upper()
+            if verb == b"EHLO":
+                sock.sendall(b"250-mx.example\r\n250 STARTTLS\r\n")
+            elif verb == b"STAR":
+                sock.sendall(b"220 go ahead\r\n")
+                hello = b""
+                while len(hello) < 5 or len(hello) < 5 + int.from_bytes(hello[3:5], "big"):
+                    hello = sock.recv(65536, socket.MSG_PEEK)
+                if wants_to_resume(hello):
+                    server.refused += 1
+                    if server.how == "alert":
+                        sock.sendall(bytes([21, 3, 3, 0, 2, 2, 80]))
+                    return
+                sock = server.context.wrap_socket(sock, server_side=True)
+                server.handshakes += 1
+                stream = sock.makefile("rb")
+            elif verb == b"DATA":
+                sock.sendall(b"354 go on\r\n")
+                while stream.readline() != b".\r\n":
+                    pass
+                sock.sendall(b"250 2.0.0 taken\r\n")
+            elif verb == b"QUIT":
+                return sock.sendall(b"221 bye\r\n")
+            else:
+                sock.sendall(b"250 2.0.0 fine\r\n")
+
+
+@pytest.mark.parametrize("how", ["alert", "closes"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_server_that_refuses_to_resume_is_not_to_blame(world, version, how):
+    with BrokenTls(how) as peer:
+        peer.RequestHandlerClass, peer.refused = NeverResumes, 0
+        peer.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        peer.context.load_cert_chain(world.sink_certificates.chain, world.sink_certificates.key)
+        peer.context.maximum_version = version
+        gateway = world.gateway(users=["bob"], start=False)
+        gateway.config["next_hops"]["workmail"] = {"hosts": [f"127.0.0.1:{peer.port}"], "tls": "verify", "tls_ca_file": world.sink_certificates.ca,
+                                                   "tls_names": ["inbound-smtp.local"], "max_messages_per_connection": 1}
+        gateway.config["routing"]["target_domains"][TARGET_DOMAIN] = "workmail"
+        gateway.config["shards"] = 1  # each shard learns for itself
+        gateway.start()
+        for count in range(1, 7):
+            send_one(world)
+            gateway.wait_event("delivered", count=count)
+        assert not gateway.events("deferred")
+        assert peer.handshakes == 6
+        assert peer.refused == 3  # and then none is offered any more
 
 
 def test_a_refusal_in_the_middle_of_the_content_is_the_verdict(world):

@@ -26,6 +26,7 @@ struct ServerTlsOptions {
   };
   std::vector<CertificatePair> certificates;  // e.g. one ECDSA, one RSA
   TlsMinimum minimum = TlsMinimum::tls1_2;
+  bool old_ciphers = false;    // TLS 1.2 with CBC or without forward secrecy (RFC 9325 §4.1)
   std::string client_ca_file;  // set: ask clients for a certificate and check it against these CAs
   bool require_client_certificate = false;
 };
@@ -46,6 +47,7 @@ struct ClientTlsOptions {
                                    // allowed); empty: the name of the host that was connected to
   std::string client_chain_file, client_key_file;
   TlsMinimum minimum = TlsMinimum::tls1_2;
+  bool old_ciphers = false;
 };
 
 /// What was negotiated, for Received, tracking and decisions.
@@ -80,12 +82,21 @@ class TlsStream : public Stream {
 Task<Result<std::unique_ptr<TlsStream>>> tls_accept(std::unique_ptr<Stream> stream,
                                                     std::shared_ptr<const TlsContext> context,
                                                     SteadyTime deadline);
+/// What a client wants of one handshake besides its context, and what came of it.
+struct TlsAttempt {
+  bool may_resume = true;  // false: a full handshake, because offering a session failed
+  std::string_view farewell =
+      {};                // said to a peer that is not trusted, before closing (RFC 3207 §4.1)
+  bool offered = false;  // set: a session was offered
+};
 /// Client handshake. `host`: SNI and, if the context names none, the name to check. `session_key`:
 /// sessions are resumed among connections with the same key (next hop, host, port). With
-/// TlsPolicy::verify an unverified peer is ErrorKind::tls before any application byte is sent.
+/// TlsPolicy::verify an unverified peer is ErrorKind::tls before any application byte but the
+/// farewell is sent. A key whose peer refuses resumption again and again is offered none any more.
 Task<Result<std::unique_ptr<TlsStream>>> tls_connect(std::unique_ptr<Stream> stream,
                                                      std::shared_ptr<const TlsContext> context,
                                                      std::string host, std::string session_key,
-                                                     SteadyTime deadline);
+                                                     SteadyTime deadline,
+                                                     TlsAttempt* attempt = nullptr);
 
 }  // namespace waypost::net

@@ -108,11 +108,10 @@ class ClientDialogue {
   ClientStep advance(std::string_view& input);
   std::string& output() { return output_; }
   void tls_started();
-  /// REQUIRES: the last step was ready or done. Pipelined servers with CHUNKING get MAIL, RCPTs and
-  /// BDAT in one go when the content is at most `kSpeculativeOctets` long; then send_content comes
-  /// at once.
+  /// REQUIRES: the last step was ready or done. With PIPELINING the MAIL and RCPTs, behind the RSET
+  /// that a refused transaction needs, leave in one go; content follows when all of them have been
+  /// answered and somebody is accepted.
   void begin(const ClientTransaction& transaction);
-  static constexpr std::uint64_t kSpeculativeOctets = 256 * 1024;
   void content_sent();
   /// Instead of content_sent(): the stream takes no more. What the server said before it closed may
   /// still be fed; a refusal is its verdict, a positive reply is not (it has not got all).
@@ -130,6 +129,9 @@ class ClientDialogue {
   const Error& failure() const;
   /// False after 421, a malformed reply or a lost connection: don't reuse.
   bool reusable() const;
+  /// False while the server would take QUIT for content or for TLS, or is gone. Else whoever ends
+  /// the conversation says it (RFC 5321 §4.1.1.10).
+  bool hears_quit() const;
   ClientStage stage() const;
   /// Replies taken so far: what a driver may call progress.
   std::uint64_t replies() const;
