@@ -24,7 +24,8 @@ Receiver::Receiver(Stage& stage, Ledger& ledger, std::string hop)
       hop_(std::move(hop)),
       offers_pipelining_(stage.chance.odds(0.7)),
       offers_chunking_(stage.chance.odds(0.7)),
-      offers_dsn_(stage.chance.odds(0.5)) {}
+      offers_dsn_(stage.chance.odds(0.5)),
+      most_recipients_(stage.chance.odds(0.1) ? 1 + stage.chance.below(3) : 1000) {}
 
 void Receiver::connect(std::shared_ptr<Link> link) {
   link_ = std::move(link);
@@ -128,6 +129,7 @@ void Receiver::on_command(const std::string& line) {
     return answer("354 go on\r\n");
   }
   if (line == "RSET") {
+    if (stage_.chance.odds(stage_.weather.later)) return answer("503 5.5.1 not now\r\n");
     reset();
     return answer("250 2.0.0 reset\r\n");
   }
@@ -161,6 +163,7 @@ void Receiver::on_rcpt(const std::string& line) {
     ledger_.refused_by_hop(sender_, &*recipient, hop_);
     return answer("550 5.1.1 nobody\r\n");
   }
+  if (recipients_.size() >= most_recipients_) return answer("452 4.5.3 too many\r\n");
   recipients_.push_back(*recipient);
   answer("250 2.1.5 ok\r\n");
 }

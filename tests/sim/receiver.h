@@ -41,6 +41,7 @@ class Receiver final : public Peer {
   std::vector<mail::Mailbox> recipients_;
   bool busy_ = false, over_ = false, spoiled_ = false, by_bdat_ = false;
   bool offers_pipelining_, offers_chunking_, offers_dsn_;
+  std::size_t most_recipients_;  // in a transaction; the others get 452
 };
 
 }  // namespace waypost::sim

@@ -13,7 +13,7 @@ REPLIES = {  # local part: what the next hop says, and the status in the report
     "gone": ("550 5.1.1 Requested action not taken: mailbox unavailable", "5.1.1"),
     "full": ("552 5.2.2 mailbox full", "5.2.2"),
     "spam": ("554 5.7.1 message content rejected", "5.7.1"),
-    "bare": ("550 no such user here", "5.2.0"),
+    "bare": ("550 no such user here", "5.0.0"),
     "late": ("451 4.3.2 try later", "4.3.2"),
 }
 SISIMAI = """
