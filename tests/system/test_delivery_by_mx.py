@@ -15,7 +15,7 @@ DOMAIN = "orgname.awsapps.com"
 def stage(world):
     """stage(zone, hosts): a gateway whose next hop is the MX of DOMAIN; sinks listen on the port of `mx_port`, each on a
     loopback address of its own."""
-    def build(zone, connect_timeout="2s", **sinks):
+    def build(zone, connect_timeout="2s", by_recipient=False, ipv6=True, **sinks):
         server = world.peer(NameServer(zone, free_port()))
         port = free_port()
         made = {}
@@ -24,10 +24,11 @@ def stage(world):
                               options=["--listen", f"{address}:{port}"], port=0)
             made[label] = sink
         gateway = world.gateway(users=["bob"], start=False)
-        gateway.config["next_hops"]["workmail"] = {"mx": DOMAIN, "mx_port": port, "tls": "none", "connect_timeout": connect_timeout}
+        gateway.config["next_hops"]["workmail"] = {"mx_port": port, "tls": "none", "connect_timeout": connect_timeout}
+        gateway.config["next_hops"]["workmail"] |= {"mx_of_recipient": True} if by_recipient else {"mx": DOMAIN}
         gateway.config["routing"]["target_domains"][DOMAIN] = "workmail"
         gateway.config["dns"] = {"servers": [f"127.0.0.1:{server.port}"], "query_timeout": "500ms", "tries": 2,
-                                 "negative_ttl": "1s", "max_ttl": "1s"}
+                                 "negative_ttl": "1s", "max_ttl": "1s", "ipv6": ipv6}
         gateway.start()
         return gateway, server, made
     return build
@@ -85,6 +86,29 @@ def test_null_mx_fails_at_once(world, stage):
     failed = gateway.wait_event("failed")
     assert failed[0]["status"] == "5.1.10", failed
     gateway.wait_empty()
+
+
+NOWHERE = {DOMAIN: {"MX": [(10, "gone.example"), (20, "empty.example")]}, "empty.example": {}}
+
+
+def test_a_domain_whose_mail_servers_have_no_address_fails_at_once(world, stage):  # RFC 5321 section 5.1
+    gateway, _, _ = stage(NOWHERE, by_recipient=True)
+    send_one(world, sender="")
+    failed = gateway.wait_event("failed")[0]
+    assert failed["status"] == "5.4.4" and f"no mail server of the domain {DOMAIN} has an address" in failed["reply"], failed
+    gateway.wait_empty()
+
+
+@pytest.mark.parametrize("zone, settings", [
+    (NOWHERE, {}),  # our own next hop: for us to correct
+    (NOWHERE | {"empty.example": SERVFAIL}, {"by_recipient": True}),
+    ({DOMAIN: {"MX": [(10, "six.example")]}, "six.example": {"AAAA": ["::1"]}}, {"by_recipient": True, "ipv6": False}),
+], ids=["ours", "servfail", "other-family"])
+def test_mail_servers_that_may_have_an_address_only_delay(world, stage, zone, settings):
+    gateway, _, _ = stage(zone, **settings)
+    send_one(world, sender="")
+    gateway.wait_event("deferred")
+    assert not gateway.events("failed")
 
 
 def test_a_name_server_that_fails_only_delays(world, stage):
