@@ -131,7 +131,8 @@ class Gateway {
   std::string unknown_wave(const std::string& name);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
   static Result<routing::WaveCommand> wave_command_of(const boost::json::object& request);
-  std::string note_wave_command(const routing::WaveCommand& command);
+  boost::json::object apply_wave(const std::string& wave);
+  void note_wave_command(const routing::WaveCommand& command);
   admin::Answer list_waves();
   admin::Answer show_wave(std::string_view body);
   admin::Answer wave_members(std::string_view body);
@@ -143,6 +144,7 @@ class Gateway {
   admin::Answer list_queue(std::string_view body);
   admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
+  std::string unknown_in(const queue::Selector& selector);
   std::optional<admin::Answer> let_stand(const queue::Command& command);
   void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
                      const std::string& reason);

@@ -6,6 +6,9 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+#include <set>
+
 namespace waypost::app {
 namespace {
 
@@ -53,6 +56,12 @@ void add_next(json::object& answer, Cursor cursor, std::uint32_t next, std::size
   }
 }
 
+json::array as_json(const std::vector<queue::Selector>& selectors) {
+  json::array all;
+  for (const auto& one : selectors) all.emplace_back(json::parse(queue::to_json(one)));
+  return all;
+}
+
 queue::Slice slice_of(Cursor cursor, const queue::Selector& selector) {
   return {cursor.from, selector.ids.empty() ? kSlice : kQuickSlice};
 }
@@ -78,6 +87,7 @@ admin::Answer Gateway::list_queue(std::string_view body) {
   if (error || !command) return refuse(400, error ? error.message() : command.error().message);
   const Cursor cursor = cursor_of(request);
   if (cursor.shard >= shards_.size()) return refuse(400, "no such shard");
+  if (const auto why = unknown_in(command->selector); !why.empty()) return refuse(400, why);
   const queue::Slice slice = slice_of(cursor, command->selector);
   if (!command->selector.ids.empty()) flush_tracking();  // `show` reads its history next
   const auto result = shards_[cursor.shard]->ask_queue<queue::ListResult>(
@@ -162,6 +172,14 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
   }
   const bool standing =
       command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
+  const auto& stand = journal_->state().suspensions;
+  const bool stood = std::find(stand.begin(), stand.end(), command->selector) != stand.end();
+  // What stands may be ended, whether what it names is still there or not.
+  if (const auto why = unknown_in(command->selector); !why.empty() && !stood)
+    return refuse(400, why);
+  const bool nothing_to_end = command->verb == queue::Verb::resume && cursor.shard == 0 &&
+                              cursor.from == 0 && !stood &&
+                              (stand.empty() || !command->selector.everything());
   if (standing && !command->dry_run && cursor.shard == 0 && cursor.from == 0) {
     if (auto refused = let_stand(*command)) return *refused;
   }
@@ -178,9 +196,35 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
   for (const auto& touched : result->touched) ids.emplace_back(touched.id.to_string());
   json::object answer{{"messages", result->touched.size()},
                       {"recipients", result->recipients},
-                      {"queue_ids", std::move(ids)}};
+                      {"queue_ids", std::move(ids)},
+                      {"suspended", result->suspended}};
+  if (standing) answer["suspensions"] = as_json(journal_->state().suspensions);
+  if (nothing_to_end) answer["nothing_to_end"] = true;
   add_next(answer, cursor, result->next, shards_.size());
   return answer_json(200, answer);
+}
+
+/// Empty: all that it names is there. A typing mistake must not look like an empty queue.
+std::string Gateway::unknown_in(const queue::Selector& selector) {
+  if (!selector.wave.empty()) {
+    if (auto why = unknown_wave(selector.wave); !why.empty()) return why;
+  }
+  if (selector.next_hop.empty()) return {};
+  std::set<std::string> known;
+  for (const auto& hop : config_.next_hops) known.insert(hop.name);
+  if (known.contains(selector.next_hop)) return {};
+  // One that has left the configuration may still have mail.
+  for (auto& shard : shards_) {
+    const auto stats = shard->queue_stats(kShardPatience);
+    if (!stats) return {};
+    for (const auto& hop : stats->next_hops) {
+      if (hop.ready + hop.waiting + hop.active > 0) known.insert(hop.name);
+    }
+  }
+  if (known.contains(selector.next_hop)) return {};
+  std::string names;
+  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+  return "there is no next hop '" + selector.next_hop + "'; there are: " + names;
 }
 
 /// The message as it will be sent, without its envelope.

@@ -73,24 +73,17 @@ void GatewayShard::routes_changed() {
   asio::post(shard_.io, [this] { queue_->routes_changed(); });
 }
 
-void GatewayShard::apply_wave(const std::string& wave, const std::string& by,
-                              const std::string& why) {
-  queue::Command command;
-  command.verb = queue::Verb::flush;
-  command.selector.wave = wave;
-  command.by = by;
-  command.reason = why;
-  asio::post(shard_.io, [this, command] {
-    queue_->routes_changed();
-    flush_slice(command, 0);
-  });
+void GatewayShard::apply_wave(const std::string& wave, std::shared_ptr<WaveMoves> moves) {
+  asio::post(shard_.io, [this, wave, moves = std::move(moves)] { ask_slice(wave, moves, 0); });
 }
 
 /// Mail goes on between two slices.
-void GatewayShard::flush_slice(const queue::Command& command, std::uint32_t from) {
-  const auto done = queue_->control(command, queue::Slice{from});
+void GatewayShard::ask_slice(const std::string& wave, const std::shared_ptr<WaveMoves>& moves,
+                             std::uint32_t from) {
+  const auto done = queue_->ask_again(wave, queue::Slice{from});
+  if (moves) moves->add(done);
   if (done.next == 0) return;
-  asio::post(shard_.io, [this, command, next = done.next] { flush_slice(command, next); });
+  asio::post(shard_.io, [this, wave, moves, next = done.next] { ask_slice(wave, moves, next); });
 }
 
 void GatewayShard::ask_mx(const std::string& domain, std::chrono::milliseconds patience,

@@ -39,6 +39,23 @@ struct SharedParts {
   std::map<std::string, std::shared_ptr<outbound::Pace>> paces = {};
 };
 
+/// What has become of a wave's queued recipients, summed up over the shards as they go; any thread.
+struct WaveMoves {
+  explicit WaveMoves(std::size_t shards) : shards_left(shards) {}
+  std::atomic<std::uint64_t> let_go{0}, in_delivery{0}, rerouted{0}, suspended{0}, held{0};
+  std::atomic<std::size_t> shards_left;
+  std::promise<void> all_counted;
+
+  void add(const queue::AskedAgain& some) {
+    let_go += some.let_go;
+    in_delivery += some.in_delivery;
+    rerouted += some.rerouted;
+    suspended += some.suspended;
+    held += some.held;
+    if (some.next == 0 && --shards_left == 0) all_counted.set_value();
+  }
+};
+
 using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
 
 class GatewayShard {
@@ -59,10 +76,11 @@ class GatewayShard {
   Result<Deliverers> make_deliverers(const std::vector<outbound::NextHopOptions>& next_hops);
   /// Puts them into use on the shard's thread; what was there finishes its attempts first.
   void replace_deliverers(Deliverers deliverers);
-  /// Another table: held mail is asked again.
+  /// Another table: what waits is asked again.
   void routes_changed();
-  /// A wave has changed: held mail is asked again, and what waits of this wave is tried now.
-  void apply_wave(const std::string& wave, const std::string& by, const std::string& why);
+  /// A wave has changed: what is queued is asked again, and what waits of this wave is tried now.
+  /// `moves`: null, or told what has come of it.
+  void apply_wave(const std::string& wave, std::shared_ptr<WaveMoves> moves);
   /// The MX hosts of a domain as this shard sees them; `done` is called on its thread.
   void ask_mx(const std::string& domain, std::chrono::milliseconds patience,
               std::function<void(Result<net::MxAnswer>)> done);
@@ -107,7 +125,8 @@ class GatewayShard {
  private:
   GatewayShard(unsigned index, SharedParts& parts, QueueId id_floor);
   net::Task<void> run_queue();
-  void flush_slice(const queue::Command& command, std::uint32_t from);
+  void ask_slice(const std::string& wave, const std::shared_ptr<WaveMoves>& moves,
+                 std::uint32_t from);
   net::Task<void> answer_mx(std::string domain, SteadyTime deadline,
                             std::function<void(Result<net::MxAnswer>)> done);
 

@@ -95,11 +95,14 @@ admin::Answer Gateway::status() {
   json::object next_hops;
   std::uint64_t messages = 0;
   std::uint64_t held = 0;
+  WallTime held_until = WallTime::max();
+  std::map<std::string, SteadyTime> answered;
   for (auto& shard : shards_) {
     const auto stats = shard->queue_stats(kShardPatience);
     if (!stats) continue;
     messages += stats->messages;
     held += stats->held;
+    held_until = std::min(held_until, stats->held_until);
     for (const auto& hop : stats->next_hops) {
       auto& shown = next_hops[hop.name];
       if (!shown.is_object())
@@ -115,31 +118,35 @@ admin::Answer Gateway::status() {
       add("window", hop.window);
       if (hop.suspended) object["suspended"] = true;
       if (hop.paused_until != WallTime{}) object["paused_until"] = unix_seconds(hop.paused_until);
-      if (!hop.last_reply.empty()) object["last_reply"] = hop.last_reply;
+      if (!hop.last_reply.empty() && hop.answered_at >= answered[hop.name]) {
+        answered[hop.name] = hop.answered_at;
+        object["last_reply"] = hop.last_reply;
+      }
     }
   }
   // Whoever waits for an empty queue reads the tracking log next: what is counted here is in it.
   flush_tracking();
+  json::object queue{{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}};
+  if (held_until != WallTime::max()) queue["held_until"] = unix_seconds(held_until);
   return json_answer(
-      200,
-      {{"version", kVersion},
-       {"started_at", unix_seconds(started_at_)},
-       {"sessions", server_->sessions()},
-       {"table",
-        {{"entries", router->table().size()},
-         {"loaded_at", unix_seconds(router->loaded_at())},
-         {"trouble", table_trouble_}}},
-       {"queue", {{"messages", messages}, {"held", held}, {"next_hops", std::move(next_hops)}}},
-       {"spool",
-        {{"read_only", spool.read_only},
-         {"stuck", spool.stuck},
-         {"reason", spool.reason},
-         {"messages", spool.messages},
-         {"used_octets", spool.used_octets},
-         {"free_octets", spool.free_octets},
-         {"segments_live", spool.segments_live},
-         {"segments_spare", spool.segments_spare}}},
-       {"memory_for_content", {{"used", budget_.used()}, {"limit", budget_.limit()}}}});
+      200, {{"version", kVersion},
+            {"started_at", unix_seconds(started_at_)},
+            {"sessions", server_->sessions()},
+            {"table",
+             {{"entries", router->table().size()},
+              {"loaded_at", unix_seconds(router->loaded_at())},
+              {"trouble", table_trouble_}}},
+            {"queue", std::move(queue)},
+            {"spool",
+             {{"read_only", spool.read_only},
+              {"stuck", spool.stuck},
+              {"reason", spool.reason},
+              {"messages", spool.messages},
+              {"used_octets", spool.used_octets},
+              {"free_octets", spool.free_octets},
+              {"segments_live", spool.segments_live},
+              {"segments_spare", spool.segments_spare}}},
+            {"memory_for_content", {{"used", budget_.used()}, {"limit", budget_.limit()}}}});
 }
 
 bool Gateway::flush_tracking() {

@@ -15,6 +15,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::size_t kMembersAtOnce = 2000;
+constexpr std::chrono::milliseconds kMovesPatience{1000};
 
 json::object change_json(const routing::WaveChange& change) {
   json::object object{{"to", routing::to_string(change.to)}, {"by", change.by}};
@@ -292,17 +293,27 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
     return refuse_call(500, "nothing changed: " + kept.error().message);
   router_.set(router_.get()->with_waves(
       routing::Waves::make(config_.routing.waves, wave_journal_->commands())));
-  const std::string why = note_wave_command(*command);
-  if (!command->at) {
-    for (auto& shard : shards_) shard->apply_wave(command->wave, command->by, why);
-  }
+  note_wave_command(*command);
+  if (!command->at) answer["moves"] = apply_wave(command->wave);
   const auto* after = router_.get()->waves().find(command->wave);
   if (after != nullptr) answer["state"] = routing::to_string(after->state_at(command->said_at));
   return answer_json(200, answer);
 }
 
-/// Into the service log and the tracking log; gives the sentence.
-std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
+/// What is queued is asked again. Says what has come of it so far, which is all of it unless very
+/// much is queued.
+json::object Gateway::apply_wave(const std::string& wave) {
+  auto moves = std::make_shared<WaveMoves>(shards_.size());
+  auto counted = moves->all_counted.get_future();
+  for (auto& shard : shards_) shard->apply_wave(wave, moves);
+  const bool all = counted.wait_for(kMovesPatience) == std::future_status::ready;
+  return {{"let_go", moves->let_go.load()},     {"in_delivery", moves->in_delivery.load()},
+          {"rerouted", moves->rerouted.load()}, {"suspended", moves->suspended.load()},
+          {"held", moves->held.load()},         {"all", all}};
+}
+
+/// Into the service log and the tracking log.
+void Gateway::note_wave_command(const routing::WaveCommand& command) {
   std::string what =
       "wave '" + command.wave + "': " + std::string(routing::to_string(command.verb));
   if (command.at) what += " scheduled for " + routing::format_time(*command.at);
@@ -320,7 +331,6 @@ std::string Gateway::note_wave_command(const routing::WaveCommand& command) {
   event.why = what;
   event.recipients = static_cast<std::uint32_t>(command.people);
   tracking_->write(event);
-  return what;
 }
 
 void Gateway::apply_due_waves() {
@@ -343,7 +353,7 @@ void Gateway::apply_due_waves() {
       event.action = "wave schedule";
       event.why = what;
       tracking_->write(event);
-      for (auto& shard : shards_) shard->apply_wave(name, change.by, what);
+      for (auto& shard : shards_) shard->apply_wave(name, nullptr);
     }
   }
 }

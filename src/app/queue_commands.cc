@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -134,6 +135,10 @@ void print_recipients(const json::object& message, std::int64_t now) {
       std::cout << ", tried " << attempts << (attempts == 1 ? " time" : " times");
     if (const auto next = number_of(one, "next_attempt"); next > now)
       std::cout << ", again in " << span_words(next - now);
+    if (text_of(one, "state") == "held") {
+      const auto left = number_of(message, "expires_at") - now;
+      std::cout << ", back to the sender " << (left > 0 ? "in " + span_words(left) : "now");
+    }
     std::cout << "\n";
     if (!text_of(one, "why").empty()) std::cout << "        " << text_of(one, "why") << "\n";
   }
@@ -170,14 +175,16 @@ int list(const QueueArguments& arguments, const queue::Command& command) {
   return messages == 0 ? kExitNothing : 0;
 }
 
-/// Its lines of the tracking log, the rotated file before the current one.
-void print_history(const std::string& path, const std::string& id, bool as_json) {
+/// Its lines of the tracking log, the rotated file before the current one. True: there are some.
+bool print_history(const std::string& path, const std::string& id, bool as_json) {
   bool readable = false;
+  bool found = false;
   for (const std::string& file : {path + ".1", path}) {
     std::ifstream log(file);
     readable = readable || log.is_open();
     for (std::string line; std::getline(log, line);) {
       if (line.find(id) == std::string::npos) continue;
+      found = true;
       if (as_json) {
         std::cout << line << "\n";
         continue;
@@ -187,8 +194,10 @@ void print_history(const std::string& path, const std::string& id, bool as_json)
       if (error || !value.is_object()) continue;
       const json::object& event = value.as_object();
       std::cout << "  " << text_of(event, "time") << "  " << text_of(event, "event");
-      for (const char* key : {"recipient", "target", "next_hop", "remote_host", "status", "reply",
-                              "why", "tls", "by", "action"}) {
+      if (const auto size = number_of(event, "size"); size > 0)
+        std::cout << "  size=" << octets_words(size);
+      for (const char* key : {"sender", "client", "recipient", "target", "next_hop", "remote_host",
+                              "status", "reply", "why", "tls", "by", "action"}) {
         if (!text_of(event, key).empty()) std::cout << "  " << key << "=" << text_of(event, key);
       }
       std::cout << "\n";
@@ -196,6 +205,7 @@ void print_history(const std::string& path, const std::string& id, bool as_json)
   }
   if (!readable && !as_json)
     std::cout << "  (" << path << " can't be read; run this as a user who may)\n";
+  return found;
 }
 
 int show(const QueueArguments& arguments, const queue::Command& command) {
@@ -228,7 +238,7 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
   if (!tracking.empty()) {
     if (!arguments.common.json) std::cout << "history from " << tracking << "\n";
     for (const QueueId id : command.selector.ids)
-      print_history(tracking, id.to_string(), arguments.common.json);
+      found = print_history(tracking, id.to_string(), arguments.common.json) || found;
   }
   return found ? 0 : kExitNothing;
 }
@@ -274,26 +284,74 @@ int export_messages(const QueueArguments& arguments, const queue::Command& comma
   return failed != 0 ? failed : done == 0 ? kExitNothing : 0;
 }
 
+/// A selection in the words of the options: "--next-hop workmail".
+std::string selection_words(const json::object& selector) {
+  std::string words;
+  for (const auto& member : selector) {
+    std::string option = std::string(member.key());
+    std::replace(option.begin(), option.end(), '_', '-');
+    words += (words.empty() ? "--" : " --") + option + " '" +
+             (member.value().is_string() ? std::string(member.value().as_string()) : "") + "'";
+  }
+  return words.empty() ? "everything" : words;
+}
+
+/// suspend and resume: what stands now, and for how much mail.
+void print_standing(const queue::Command& command, const json::array& stand, bool nothing_to_end,
+                    std::int64_t suspended) {
+  const std::string what =
+      selection_words(json::parse(queue::to_json(command.selector)).as_object());
+  if (command.verb == Verb::suspend) {
+    std::cout << (command.dry_run ? "would be suspended: " : "suspended: ") << what << " ("
+              << "mail is still accepted); " << suspended
+              << (suspended == 1 ? " recipient waits" : " recipients wait") << "\n";
+  } else if (nothing_to_end) {
+    std::cout << "no such suspension: " << what << "\n";
+  } else {
+    std::cout << (command.dry_run ? "would be resumed: " : "resumed: ") << what << "; " << suspended
+              << (suspended == 1 ? " recipient has" : " recipients have") << " waited\n";
+  }
+  if (stand.empty()) {
+    std::cout << "nothing is suspended now\n";
+    return;
+  }
+  std::cout << "suspended now:\n";
+  for (const auto& one : stand) std::cout << "  " << selection_words(one.as_object()) << "\n";
+}
+
 int act(const QueueArguments& arguments, const queue::Command& command) {
   std::int64_t messages = 0;
   std::int64_t recipients = 0;
+  std::int64_t suspended = 0;
+  bool nothing_to_end = false;
+  json::array stand;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   const int code =
       Walk(arguments.common, "/v1/queue/control", command).run([&](const json::object& answer) {
         messages += number_of(answer, "messages");
         recipients += number_of(answer, "recipients");
+        suspended += number_of(answer, "suspended");
+        nothing_to_end = nothing_to_end || answer.contains("nothing_to_end");
+        if (const auto* all = answer.if_contains("suspensions")) stand = all->as_array();
         if (arguments.common.json) std::cout << json::serialize(answer) << "\n";
         if (terminal) std::cerr << "\r" << messages << " messages ..." << std::flush;
       });
   if (terminal) std::cerr << "\r";
-  if (!arguments.common.json) {
+  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
+  if (!arguments.common.json && standing && code == 0) {
+    if (command.verb == Verb::resume) suspended += recipients;
+    print_standing(command, stand, nothing_to_end, suspended);
+  } else if (!arguments.common.json) {
     std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ") << messages
               << " messages, " << recipients << " recipients"
               << (code != 0 ? " until it broke off" : "") << "\n";
+    if (suspended > 0)
+      std::cout << suspended << (suspended == 1 ? " recipient waits" : " recipients wait")
+                << " behind a suspension all the same; 'waypost queue resume' ends it, 'waypost "
+                   "status' shows it\n";
   }
   if (code != 0) return code;
-  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
-  return messages == 0 && !standing ? kExitNothing : 0;
+  return nothing_to_end || (messages == 0 && !standing) ? kExitNothing : 0;
 }
 
 int run_verb(const QueueArguments& arguments, Verb verb,

@@ -222,6 +222,23 @@ int plan(const WaveArguments& arguments) {
   return count_of(*answer, "changed") == 0 || count_of(*answer, "conflict_count") > 0 ? kExitNo : 0;
 }
 
+/// What has become of queued mail, and what could not be moved and why.
+void print_moves(const json::object& moves) {
+  const auto line = [&](std::string_view key, const char* words) {
+    const auto count = count_of(moves, key);
+    if (count > 0)
+      std::cout << "  " << count << (count == 1 ? " recipient " : " recipients ") << words << "\n";
+  };
+  line("let_go", "of queued mail: sent now, where routing sends new mail");
+  line("in_delivery", "in delivery at this moment; asked again if not delivered");
+  line("rerouted", "rerouted by an operator: left on that way");
+  line("suspended", "behind a suspension: wait until 'waypost queue resume'");
+  line("held", "held");
+  if (const auto* all = moves.if_contains("all");
+      all != nullptr && all->is_bool() && !all->as_bool())
+    std::cout << "  (so far; the rest of the queue is still being asked)\n";
+}
+
 int act(const WaveArguments& arguments, const std::string& verb) {
   DaemonCalls daemon(arguments.common, "waypost wave " + verb);
   Queued queued;
@@ -243,6 +260,7 @@ int act(const WaveArguments& arguments, const std::string& verb) {
   std::cout << ", " << count_of(*answer, "people")
             << (arguments.members.empty() ? " people" : " people by name")
             << "; queued: " << queued.words() << "\n";
+  if (const auto* moves = answer->if_contains("moves")) print_moves(moves->as_object());
   return 0;
 }
 

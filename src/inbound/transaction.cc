@@ -78,10 +78,18 @@ smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
   return {250, mail::status::recipient_ok, "recipient OK"};
 }
 
-/// Further targets of an entry. The client has named one recipient: what becomes of the copies is
+/// Further targets of an entry; one that another recipient has brought already gets no second copy.
+/// The client has named one recipient: what becomes of the copies is
 /// not told to the sender.
 void Transaction::add_copies(std::vector<routing::Copy> copies, std::size_t of) {
   for (std::size_t k = 0; k < copies.size(); ++k) {
+    const auto place = static_cast<std::uint32_t>(envelope_->recipients.size());
+    const auto [known, fresh] =
+        copied_.try_emplace(mail::ascii_lower(copies[k].target.to_string()), place);
+    if (!fresh) {
+      envelope_->shared_copies.push_back({known->second, static_cast<std::uint32_t>(of)});
+      continue;
+    }
     mail::Recipient copy = envelope_->recipients[of];
     copy.target = std::move(copies[k].target);
     copy.next_hop = std::move(copies[k].next_hop);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace waypost::inbound {
@@ -80,6 +81,7 @@ class Transaction {
   };
   std::vector<Reason> reasons_;  // per recipient, copies too
   std::uint32_t copies_ = 0;     // recipients that the client has not named
+  std::unordered_map<std::string, std::uint32_t> copied_;  // their addresses, and where they stand
   mail::HeaderScan header_;
   std::unique_ptr<spool::IncomingMessage> content_;
   std::uint64_t flushed_ = 0;  // octets of content_ that are on disk

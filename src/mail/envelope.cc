@@ -13,7 +13,7 @@ constexpr std::uint64_t kMaxNotify = kNotifyNever | kNotifySuccess | kNotifyFail
 
 // Flags of the envelope.
 constexpr std::uint64_t kNullReversePath = 1, kSmtputf8 = 2, kBareNewline = 4, kReport = 8,
-                        kHasCopies = 16;
+                        kHasCopies = 16, kSharesCopies = 32;
 // Flags of a recipient: fields that are the same as before are left out.
 constexpr std::uint64_t kSameNextHop = 1, kSameOriginalDomain = 2, kSameTargetDomain = 4,
                         kSameLocalPart = 8;
@@ -140,6 +140,31 @@ bool read_copies(Reader& in, std::vector<Recipient>& recipients) {
   return in.ok();
 }
 
+void write_shared(Writer& out, const std::vector<SharedCopy>& shared) {
+  out.number(shared.size());
+  for (const SharedCopy& one : shared) {
+    out.number(one.copy);
+    out.number(one.of);
+  }
+}
+
+bool read_shared(Reader& in, Envelope& envelope) {
+  const std::uint64_t many = in.number();
+  // Each takes at least two octets: a forged count can't make us reserve memory.
+  if (!in.ok() || many > in.left() / 2) return false;
+  envelope.shared_copies.reserve(many);
+  for (std::uint64_t k = 0; k < many; ++k) {
+    const std::uint64_t copy = in.number();
+    const std::uint64_t of = in.number();
+    const auto& all = envelope.recipients;
+    if (!in.ok() || copy >= all.size() || of >= all.size()) return false;
+    if (all[copy].copy == 0 || all[of].copy != 0) return false;
+    envelope.shared_copies.push_back(
+        {static_cast<std::uint32_t>(copy), static_cast<std::uint32_t>(of)});
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string encode(const Envelope& envelope) {
@@ -156,6 +181,7 @@ std::string encode(const Envelope& envelope) {
       std::count_if(envelope.recipients.begin(), envelope.recipients.end(),
                     [](const Recipient& recipient) { return recipient.copy > 0; }));
   if (copies > 0) flags |= kHasCopies;
+  if (!envelope.shared_copies.empty()) flags |= kSharesCopies;
   out.number(flags);
   out.number(envelope.id.value);
   out.number(static_cast<std::uint64_t>(envelope.accepted_at.time_since_epoch().count()));
@@ -176,6 +202,7 @@ std::string encode(const Envelope& envelope) {
     previous = &recipient;
   }
   if (copies > 0) write_copies(out, envelope.recipients, copies);
+  if (!envelope.shared_copies.empty()) write_shared(out, envelope.shared_copies);
   return out.take();
 }
 
@@ -223,6 +250,8 @@ Result<Envelope> decode_envelope(std::string_view bytes) {
   }
   if ((flags & kHasCopies) != 0 && !read_copies(in, envelope.recipients))
     return corrupt("its copies make no sense");
+  if ((flags & kSharesCopies) != 0 && !read_shared(in, envelope))
+    return corrupt("its shared copies make no sense");
   return envelope;
 }
 

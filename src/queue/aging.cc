@@ -3,6 +3,9 @@
 // No timer for each message: next_deadline_ is the soonest moment at which any may be due, and one
 // timer waits for it; then a pass over all messages finds those that are, in slices. So it makes no
 // difference where a recipient is: waiting, ready behind a paused next hop, suspended or held.
+//
+// What can't be undone (giving up, a notice) is never done on one reading of the wall clock, for
+// others can set that: see sure_age().
 #include "waypost/ops/log.h"
 
 #include "queue/queue_impl.h"
@@ -17,7 +20,7 @@ constexpr std::uint32_t kDueInSlice = 128;  // those cost a read and a report ea
 constexpr std::chrono::minutes kActiveAgain{1};
 constexpr std::chrono::minutes kUnreadableAgain{10};
 constexpr std::chrono::hours kMendTime{24};
-constexpr std::chrono::minutes kLongestSleep{10};  // the wall clock may jump meanwhile
+constexpr std::chrono::minutes kLongestSleep{10};  // so often the wall clock is looked at
 constexpr std::chrono::milliseconds kNextSlice{1};
 
 bool wants_delay_notice(const mail::Envelope& envelope, const mail::Recipient& recipient) {
@@ -33,23 +36,56 @@ std::string age_words(Duration age) {
 
 }  // namespace
 
-void QueueImpl::plan_aging(WallTime deadline) {
+/// A jump of the wall clock may bring ages of which no pass knows: there is one when it is
+/// believed.
+void QueueImpl::look_at_clock() {
+  if (wall_watch_.look(clock().now(), now())) return;
+  ops::log().warn(
+      "the wall clock has jumped; what is old by it alone is not given up before the clock has run "
+      "on for an hour");
+  plan_aging(wall_watch_.trusted_from());
+}
+
+/// By all that this process knows. It has seen the whole life of what it accepted itself; of what
+/// it found it knows the wall time of acceptance.
+Duration QueueImpl::age_of(const Message& message) const {
+  const auto seen = std::chrono::floor<Duration>(now() - message.seen_at);
+  if (!message.restored) return seen;
+  return std::max<Duration>(seen, clock().now() - message.accepted_at);
+}
+
+/// So old it is at least, whatever somebody has done to the wall clock within the last hour.
+Duration QueueImpl::sure_age(const Message& message) const {
+  if (now() >= wall_watch_.trusted_from()) return age_of(message);
+  return std::chrono::floor<Duration>(now() - message.seen_at);
+}
+
+/// When sure_age() will be so much, unless the wall clock jumps.
+SteadyTime QueueImpl::due_at(const Message& message, Duration age) const {
+  const SteadyTime by_steady = message.seen_at + age;
+  if (!message.restored) return by_steady;
+  const SteadyTime by_wall = now() + (message.accepted_at + age - clock().now());
+  return std::min(by_steady, std::max(by_wall, wall_watch_.trusted_from()));
+}
+
+void QueueImpl::plan_aging(SteadyTime deadline) {
   seen_deadline_ = std::min(seen_deadline_, deadline);
   if (deadline >= next_deadline_) return;
   next_deadline_ = deadline;
-  const auto left = std::clamp<Duration>(deadline - clock().now(), Duration::zero(), kLongestSleep);
-  set_timer(now() + left, Due::aging, 0, ++aging_generation_);
+  set_timer(std::clamp<SteadyTime>(deadline, now(), now() + kLongestSleep), Due::aging, 0,
+            ++aging_generation_);
 }
 
 void QueueImpl::age_some() {
-  const WallTime wall_now = clock().now();
+  look_at_clock();
+  const SteadyTime present = now();
   std::uint32_t due = 0;
-  if (next_deadline_ <= wall_now || aging_at_ > 0) {
+  if (next_deadline_ <= present || aging_at_ > 0) {
     const Index until = std::min(messages_.end(), aging_at_ + kSlice);
     for (; aging_at_ < until && due < kDueInSlice; ++aging_at_) {
       if (!messages_[aging_at_].alive) continue;
-      WallTime next = deadline_of(messages_[aging_at_]);
-      if (next <= wall_now) {
+      SteadyTime next = deadline_of(messages_[aging_at_]);
+      if (next <= present) {
         ++due;
         next = age(aging_at_);
       }
@@ -60,32 +96,31 @@ void QueueImpl::age_some() {
       return;
     }
     aging_at_ = 0;
-    next_deadline_ = std::exchange(seen_deadline_, WallTime::max());
+    next_deadline_ = std::exchange(seen_deadline_, SteadyTime::max());
   }
-  if (next_deadline_ == WallTime::max()) return;
+  if (next_deadline_ == SteadyTime::max()) return;
   // A pass over a million takes a while: not more than one in a minute then.
   const Duration rest = std::chrono::microseconds(60 * messages_.end());
-  const Duration left = std::min<Duration>(next_deadline_ - wall_now, kLongestSleep);
-  set_timer(now() + std::max(left, rest), Due::aging, 0, ++aging_generation_);
+  const SteadyTime next = std::min<SteadyTime>(next_deadline_, present + kLongestSleep);
+  set_timer(std::max<SteadyTime>(next, present + rest), Due::aging, 0, ++aging_generation_);
 }
 
-WallTime QueueImpl::deadline_of(const Message& message, const Policy& policy,
-                                bool delay_told) const {
+SteadyTime QueueImpl::deadline_of(const Message& message, const Policy& policy,
+                                  bool delay_told) const {
   const bool notice = !delay_told && policy.delay_notice > Duration::zero();
-  return message.accepted_at +
-         (notice ? std::min(policy.delay_notice, policy.expiry) : policy.expiry);
+  return due_at(message, notice ? std::min(policy.delay_notice, policy.expiry) : policy.expiry);
 }
 
 /// When something is due next, by what was told and by the policies alone: a pass reads nothing of
 /// what is only old.
-WallTime QueueImpl::deadline_of(const Message& message) const {
-  const WallTime wall_now = clock().now();
-  WallTime next = WallTime::max();
+SteadyTime QueueImpl::deadline_of(const Message& message) const {
+  const SteadyTime present = now();
+  SteadyTime next = SteadyTime::max();
   for (Index j = message.first_job; j != kNone; j = jobs_[j].next) {
     const Job& job = jobs_[j];
-    const WallTime due = deadline_of(message, hops_[job.hop].policy, job.delay_told);
-    const bool later = job.state == JobState::active && due <= wall_now;
-    next = std::min(next, later ? wall_now + kActiveAgain : due);
+    const SteadyTime due = deadline_of(message, hops_[job.hop].policy, job.delay_told);
+    const bool later = job.state == JobState::active && due <= present;
+    next = std::min<SteadyTime>(next, later ? present + kActiveAgain : due);
   }
   if (!message.has_held()) return next;
   for (const HeldRecipient& one : message.live->held)
@@ -94,10 +129,10 @@ WallTime QueueImpl::deadline_of(const Message& message) const {
 }
 
 /// Does what is due; the next moment at which something may be.
-WallTime QueueImpl::age(Index at) {
+SteadyTime QueueImpl::age(Index at) {
   const auto envelope = envelope_of(at);
   if (!envelope) return age_unreadable(at);
-  const Duration old = clock().now() - messages_[at].accepted_at;
+  const Duration old = sure_age(messages_[at]);
   Index following = kNone;
   for (Index j = messages_[at].first_job; j != kNone; j = following) {
     following = jobs_[j].next;
@@ -111,12 +146,12 @@ WallTime QueueImpl::age(Index at) {
   note_released(at);
   report_if_quiet(at);
   finish_if_done(at);
-  return messages_[at].alive ? deadline_of(messages_[at]) : WallTime::max();
+  return messages_[at].alive ? deadline_of(messages_[at]) : SteadyTime::max();
 }
 
 /// Who could be told is not known. It may be mended; when it has been too old for a whole day, it
 /// is given up as it is.
-WallTime QueueImpl::age_unreadable(Index at) {
+SteadyTime QueueImpl::age_unreadable(Index at) {
   Message& message = messages_[at];
   std::vector<std::uint32_t> lost;
   Index following = kNone;
@@ -142,11 +177,11 @@ WallTime QueueImpl::age_unreadable(Index at) {
   }
   note_released(at);
   finish_if_done(at);
-  return clock().now() + kUnreadableAgain;
+  return now() + kUnreadableAgain;
 }
 
 bool QueueImpl::past_mending(const Message& message, Duration expiry) const {
-  return clock().now() - message.accepted_at >= expiry + kMendTime;
+  return sure_age(message) >= expiry + kMendTime;
 }
 
 /// Settles them, loudly, for nobody else hears of it.
@@ -188,7 +223,7 @@ void QueueImpl::expire_job(Index at, const mail::Envelope& envelope) {
 }
 
 void QueueImpl::expire_held(Index at, const mail::Envelope& envelope) {
-  const Duration old = clock().now() - messages_[at].accepted_at;
+  const Duration old = sure_age(messages_[at]);
   std::vector<HeldRecipient> over;
   std::erase_if(messages_[at].live->held, [&](const HeldRecipient& one) {
     const bool expired = old >= policy_of(one).expiry;
@@ -210,11 +245,11 @@ void QueueImpl::expire_held(Index at, const mail::Envelope& envelope) {
 /// One notice for all recipients of the message that are late now.
 void QueueImpl::tell_delay(Index at, const mail::Envelope& envelope) {
   const WallTime wall_now = clock().now();
-  const Duration age = wall_now - messages_[at].accepted_at;
+  const Duration age = sure_age(messages_[at]);
   std::vector<mail::ReportedRecipient> late;
   const auto add = [&](std::uint32_t i, const mail::Outcome& outcome, Duration expiry) {
     if (!wants_delay_notice(envelope, envelope.recipients[i])) return;
-    late.push_back({envelope.recipients[i], outcome, wall_now, messages_[at].accepted_at + expiry});
+    late.push_back({envelope.recipients[i], outcome, wall_now, wall_now + (expiry - age)});
   };
   for (Index j = messages_[at].first_job; j != kNone; j = jobs_[j].next) {
     Job& job = jobs_[j];

@@ -20,6 +20,11 @@ void QueueImpl::dispatch(Index at) {
   }
   if (dispatching_) return;
   dispatching_ = true;
+  dispatch_rest();
+}
+
+/// Ends a time in which dispatch() only took note.
+void QueueImpl::dispatch_rest() {
   while (!to_dispatch_.empty()) {
     const Index hop = to_dispatch_.front();
     to_dispatch_.pop_front();
@@ -27,6 +32,11 @@ void QueueImpl::dispatch(Index at) {
     dispatch_one_hop(hop);
   }
   dispatching_ = false;
+}
+
+/// What is ready there is not asked by an attempt soon.
+bool QueueImpl::stands_still(Index hop) const {
+  return hops_[hop].suspended || hops_[hop].site.paused(now());
 }
 
 void QueueImpl::dispatch_one_hop(Index at) {
@@ -60,7 +70,8 @@ void QueueImpl::begin_attempt(Index at) {
   }
   messages_[message].need_live().envelope = envelope;
   // Aging looks from time to time; an attempt is never too late.
-  if (clock().now() - messages_[message].accepted_at >= policy.expiry) {
+  look_at_clock();
+  if (sure_age(messages_[message]) >= policy.expiry) {
     expire_job(at, *envelope);
     let_go(message);
     report_if_quiet(message);
@@ -89,7 +100,7 @@ void QueueImpl::begin_attempt(Index at) {
     result.outcomes.assign(input.recipients.size(), outcome);
     jobs_[at].state = JobState::active;
     ++hops_[hop].active;
-    apply(at, input, result, now());
+    apply(at, input, result, {now(), changes_});
     return;
   }
   if (deliverer->options().mx_of_recipient && !take_domain_turn(at, input)) return let_go(message);
@@ -104,12 +115,19 @@ void QueueImpl::begin_attempt(Index at) {
 net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
                                    outbound::AttemptInput input) {
   const outbound::AttemptInput kept = input;
-  const SteadyTime began = now();
+  std::vector<std::size_t> rides_on;
+  if (kept.recipients.size() > 1) input = once_each(kept, rides_on);
+  const Began began{now(), changes_};
   const Index hop = jobs_[job].hop;
   std::string domain;
   if (deliverer->options().mx_of_recipient)
     domain = mail::ascii_lower(kept.recipients.front().target.domain);
-  const outbound::AttemptResult result = co_await deliverer->attempt(std::move(input));
+  outbound::AttemptResult result = co_await deliverer->attempt(std::move(input));
+  if (!rides_on.empty()) {
+    const std::vector<mail::Outcome> said = std::move(result.outcomes);
+    result.outcomes.clear();
+    for (const std::size_t place : rides_on) result.outcomes.push_back(said[place]);
+  }
   --active_;
   if (!domain.empty()) end_domain_turn(hop, domain);
   apply(job, kept, result, began);
@@ -122,99 +140,140 @@ net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
 outbound::AttemptInput QueueImpl::ask_routing(Index at, const mail::Envelope& envelope,
                                               std::size_t most) {
   Job& job = jobs_[at];
-  const Index message = job.message;
   const Index hop = job.hop;
   const RecipientList recipients = std::move(job.recipients);
   job.recipients = RecipientList();
   outbound::AttemptInput input;
   std::vector<std::uint32_t> staying;
-  std::map<Index, std::vector<std::uint32_t>> moving;
-  Unroutable unroutable;
+  Leaving leaving;
   std::size_t asked = 0;
   for (; asked < recipients.size() && staying.size() < most; ++asked) {
     const std::uint32_t i = recipients[asked];
     routing::Decision decision = decide(envelope, i);
-    if (is_gone(envelope.recipients[i], decision)) {
-      end_copy(message, envelope, i, decision);
+    if (way_of(job.message, envelope, i, decision) != Way::goes ||
+        decision.next_hop != hops_[hop].name) {
+      leaving.emplace_back(i, std::move(decision));
       continue;
     }
-    switch (decision.verdict) {
-      case routing::Verdict::rewrite:
-      case routing::Verdict::pass: {
-        const Index wanted = decision.next_hop == hops_[hop].name ? hop : hop_of(decision.next_hop);
-        if (suspended_by(envelope, i, hops_[wanted].name) != nullptr) {
-          decision.why = "suspended by an operator; 'waypost queue resume' lets it go";
-          hold(message, {i, HeldBy::suspension, job.delay_told}, envelope, decision);
-        } else if (wanted == hop) {
-          staying.push_back(i);
-          routing::SenderChoice sender =
-              context_.router.get()->sender_for(envelope.reverse_path, decision, clock().now());
-          if (!sender.trouble.empty() && input.recipients.empty())
-            ops::log().warn("message {}: the sender {} is not rewritten: {}",
-                            envelope.id.to_string(), mail::to_string(envelope.reverse_path),
-                            sender.trouble);
-          input.recipients.push_back({i, std::move(decision.target), std::move(sender.rewritten)});
-        } else {
-          moving[wanted].push_back(i);
-        }
-        break;
-      }
-      case routing::Verdict::hold:
-        hold(message, {i, HeldBy::wave, job.delay_told}, envelope, decision);
-        break;
-      case routing::Verdict::defer:
-      case routing::Verdict::refuse:
-        unroutable.emplace_back(i, std::move(decision));
-        break;
-    }
+    staying.push_back(i);
+    if (!rerouted_.empty()) bind_reroute(envelope, i);
+    routing::SenderChoice sender =
+        context_.router.get()->sender_for(envelope.reverse_path, decision, clock().now());
+    if (!sender.trouble.empty() && input.recipients.empty())
+      ops::log().warn("message {}: the sender {} is not rewritten: {}", envelope.id.to_string(),
+                      mail::to_string(envelope.reverse_path), sender.trouble);
+    input.recipients.push_back({i, std::move(decision.target), std::move(sender.rewritten)});
   }
   if (asked < recipients.size()) {
     // The rest goes behind the others of its lane: a long list must not delay others.
     add_rest(job, {recipients.begin() + asked, recipients.end()});
   }
   job.recipients = RecipientList(std::move(staying));
-  for (auto& group : moving) {
-    add_job(message, group.first, std::move(group.second), job.delay_told);
-    if (group.first != hop) dispatch(group.first);
-  }
-  if (!unroutable.empty()) defer_by_routing(message, hop, job, envelope, unroutable);
+  job.route = mark_of(input);
+  put_away(at, envelope, std::move(leaving));
   return input;
 }
 
+/// What routing says of a recipient now, as far as the queue is concerned.
+QueueImpl::Way QueueImpl::way_of(Index message, const mail::Envelope& envelope,
+                                 std::uint32_t recipient, const routing::Decision& decision) {
+  if (is_gone(envelope.recipients[recipient], decision)) return Way::ends;
+  switch (decision.verdict) {
+    case routing::Verdict::rewrite:
+    case routing::Verdict::pass:
+      if (suspended_by(envelope, recipient, decision.next_hop) != nullptr) return Way::suspended;
+      return way_beside_copies(message, envelope, recipient, decision);
+    case routing::Verdict::hold:
+      return Way::held;
+    case routing::Verdict::defer:
+    case routing::Verdict::refuse:
+      break;
+  }
+  return Way::nowhere;
+}
+
+/// Recipients that the job `from` has had until now: each goes where it belongs.
+void QueueImpl::put_away(Index from, const mail::Envelope& envelope, Leaving leaving) {
+  if (leaving.empty()) return;
+  const Index message = jobs_[from].message;
+  const Index hop = jobs_[from].hop;
+  const bool told = jobs_[from].delay_told;
+  std::map<Index, std::vector<std::uint32_t>> moving;
+  std::vector<std::uint32_t> merging;
+  Leaving unroutable;
+  for (auto& [i, decision] : leaving) {
+    switch (way_of(message, envelope, i, decision)) {
+      case Way::goes:
+        bind_reroute(envelope, i);
+        moving[hop_of(decision.next_hop)].push_back(i);
+        break;
+      case Way::ends:
+        end_copy(message, envelope, i, decision);
+        break;
+      case Way::arrived:
+        end_as_copy(message, envelope, i, decision);
+        break;
+      case Way::behind_copy:
+        merging.push_back(i);
+        break;
+      case Way::held:
+        hold(message, {i, HeldBy::wave, told}, envelope, decision);
+        break;
+      case Way::suspended:
+        decision.why = "suspended by an operator; 'waypost queue resume' lets it go";
+        hold(message, {i, HeldBy::suspension, told}, envelope, decision);
+        break;
+      case Way::nowhere:
+        unroutable.emplace_back(i, std::move(decision));
+        break;
+    }
+  }
+  for (auto& [wanted, recipients] : moving) {
+    add_job(message, wanted, std::move(recipients), told);
+    if (wanted != hop) dispatch(wanted);
+  }
+  if (!merging.empty()) wait_for_copy(from, std::move(merging));
+  if (!unroutable.empty()) defer_by_routing(message, hop, jobs_[from], envelope, unroutable);
+}
+
+RouteMark QueueImpl::mark_of(const outbound::AttemptInput& input) {
+  RouteMark mark;
+  for (const auto& one : input.recipients) mark.add(one.index, one.target);
+  return mark;
+}
+
 routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_t recipient) const {
+  routing::Decision decision = decide_unordered(envelope, recipient);
+  if (rerouted_.empty() || !goes(decision)) return decision;
+  const Reroute* const ordered = reroute_of(envelope.id, recipient);
+  if (ordered != nullptr && (ordered->of.empty() || ordered->of == reroute_key(decision)))
+    decision.next_hop = ordered->next_hop;
+  return decision;
+}
+
+/// As if no operator had ordered another next hop.
+routing::Decision QueueImpl::decide_unordered(const mail::Envelope& envelope,
+                                              std::uint32_t recipient) const {
   const mail::Mailbox& original = envelope.recipients[recipient].original;
   routing::Decision decision = context_.router.get()->decide(original, clock().now());
-  if (const std::size_t copy = envelope.recipients[recipient].copy; copy > 0) {
-    const bool has_it = copy <= decision.copies.size();
-    decision.target = has_it ? decision.copies[copy - 1].target : mail::Mailbox{};
-    decision.next_hop = has_it ? decision.copies[copy - 1].next_hop : std::string();
-    if (is_gone(envelope.recipients[recipient], decision))
-      decision.why = "the routing entry has no such copy any more";
-  }
-  const bool nowhere =
-      decision.verdict == routing::Verdict::refuse || decision.verdict == routing::Verdict::defer;
-  if (envelope.is_report && nowhere && !options_.report_next_hop.empty()) {
+  keep_address(envelope, recipient, decision);
+  if (envelope.is_report && is_nowhere(decision) && !options_.report_next_hop.empty()) {
     // Senders who are still on Exchange, or outside, are in no table.
     decision.verdict = routing::Verdict::pass;
     decision.target = original;
     decision.next_hop = options_.report_next_hop;
   }
-  const bool goes =
-      decision.verdict == routing::Verdict::rewrite || decision.verdict == routing::Verdict::pass;
-  if (goes && !rerouted_.empty()) {
-    const auto ordered = rerouted_.find(envelope.id.value);
-    if (ordered == rerouted_.end()) return decision;
-    const auto hop = ordered->second.find(recipient);
-    if (hop != ordered->second.end()) decision.next_hop = hop->second;
-  }
   return decision;
 }
 
-/// A refused or deferred address is treated as any other: it may be a mistake that is mended.
-bool QueueImpl::is_gone(const mail::Recipient& recipient, const routing::Decision& decision) {
-  if (recipient.copy == 0 || !decision.target.domain.empty()) return false;
+bool QueueImpl::is_nowhere(const routing::Decision& decision) {
+  return decision.verdict == routing::Verdict::refuse ||
+         decision.verdict == routing::Verdict::defer;
+}
+
+bool QueueImpl::goes(const routing::Decision& decision) {
   return decision.verdict == routing::Verdict::rewrite ||
-         decision.verdict == routing::Verdict::pass || decision.verdict == routing::Verdict::hold;
+         decision.verdict == routing::Verdict::pass;
 }
 
 /// Nothing of the message goes out soon: its content and envelope need not stay in memory.

@@ -15,7 +15,7 @@ bool QueueImpl::fits_message(const Message& message, const Selector& selector) c
   if (!selector.ids.empty() &&
       std::find(selector.ids.begin(), selector.ids.end(), message.id) == selector.ids.end())
     return false;
-  const Duration age = clock().now() - message.accepted_at;
+  const Duration age = age_of(message);
   if (selector.older_than > Duration::zero() && age < selector.older_than) return false;
   return selector.younger_than <= Duration::zero() || age < selector.younger_than;
 }
@@ -81,7 +81,8 @@ QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command) {
     const JobState state = jobs_[one.first].state;
     return state == JobState::active ||  // too late for this attempt
            verb == Verb::release || verb == Verb::resume ||
-           (verb == Verb::flush && state != JobState::waiting);
+           (verb == Verb::flush &&
+            (state != JobState::waiting || hops_[jobs_[one.first].hop].suspended));
   });
   const auto held_by = [&](std::uint32_t index) {
     const auto& held = messages_[at].live->held;
@@ -101,34 +102,20 @@ QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command) {
 
 void QueueImpl::stand(const Command& command) {
   set_suspension(command);
-  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
+  review_all(false);
 }
 
 ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
   ControlResult result;
-  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
   // Its walk may come later than the word that ends it: nobody would let go what it holds.
   if (command.verb == Verb::suspend && !command.dry_run &&
       std::find(suspensions_.begin(), suspensions_.end(), command.selector) == suspensions_.end())
     return result;
-  const bool whole_hop = command.selector.only_next_hop();
-  // A stopped next hop keeps its mail where it is; there is nothing to move.
-  const bool walk = !(standing && whole_hop);
-  const Index until = walk ? std::min(messages_.end(), slice.from + slice.most_seen) : 0;
+  const Index until = std::min(messages_.end(), slice.from + slice.most_seen);
   for (Index at = slice.from; at < until; ++at) {
-    if (!messages_[at].alive) continue;
-    const Picked picked = concerned(at, command);
-    Touched touched{messages_[at].id, picked.held};
-    for (const auto& [job, recipients] : picked.jobs) {
-      touched.recipients.insert(touched.recipients.end(), recipients.begin(), recipients.end());
-    }
-    if (touched.recipients.empty()) continue;
-    const auto count = touched.recipients.size();
-    if (!command.dry_run && !act(at, picked, command)) continue;
-    result.recipients += count;
-    result.touched.push_back(std::move(touched));
+    if (messages_[at].alive) control_message(at, command, result);
   }
-  if (until < messages_.end() && walk) result.next = until;
+  if (until < messages_.end()) result.next = until;
   if (!command.dry_run && command.verb == Verb::flush && slice.from == 0) {
     for (Hop& hop : hops_) {
       if (command.selector.next_hop.empty() || hop.name == command.selector.next_hop)
@@ -137,6 +124,62 @@ ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
   }
   for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
   return result;
+}
+
+void QueueImpl::control_message(Index at, const Command& command, ControlResult& result) {
+  const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
+  if (standing && command.selector.only_next_hop()) {
+    // A stopped next hop keeps its mail where it is; there is nothing to move.
+    for (const auto& [job, recipients] : pick(at, command.selector).jobs) {
+      const Hop& hop = hops_[jobs_[job].hop];
+      const bool counts = command.verb == Verb::suspend ? jobs_[job].state != JobState::active
+                                                        : hop.suspended || hop.just_resumed;
+      if (counts) result.suspended += recipients.size();
+    }
+    if (command.verb == Verb::suspend || !command.selector.everything()) return;
+  }
+  const QueueId id = messages_[at].id;
+  const std::uint32_t generation = messages_[at].generation;
+  const bool may_stay =
+      command.verb == Verb::flush || command.verb == Verb::release || command.verb == Verb::suspend;
+  const Picked meant = may_stay && !suspensions_.empty() ? pick(at, command.selector) : Picked();
+  const Picked picked = concerned(at, command);
+  Touched touched{id, picked.held, {}};
+  for (const auto& [job, recipients] : picked.jobs)
+    touched.recipients.insert(touched.recipients.end(), recipients.begin(), recipients.end());
+  const auto count = touched.recipients.size();
+  const bool done = count > 0 && (command.dry_run || act(at, picked, command));
+  const bool left = messages_[at].alive && messages_[at].generation == generation;
+  if (left) result.suspended += suspended_of(at, meant);
+  if (!done) return;
+  if (command.verb == Verb::suspend && command.dry_run) result.suspended += count;
+  for (const std::uint32_t i : touched.recipients) {
+    if (command.verb != Verb::reroute || command.dry_run) break;
+    const Reroute* const way = reroute_of(id, i);
+    touched.routes.push_back(way == nullptr ? std::string() : way->of);
+  }
+  result.recipients += count;
+  result.touched.push_back(std::move(touched));
+}
+
+/// Of these recipients, how many wait behind a suspension now.
+std::uint64_t QueueImpl::suspended_of(Index at, const Picked& meant) const {
+  std::set<std::uint32_t> these(meant.held.begin(), meant.held.end());
+  for (const auto& [job, recipients] : meant.jobs)
+    these.insert(recipients.begin(), recipients.end());
+  if (these.empty()) return 0;
+  std::uint64_t count = 0;
+  const Message& message = messages_[at];
+  for (Index j = message.first_job; j != kNone; j = jobs_[j].next) {
+    const Job& job = jobs_[j];
+    if (!hops_[job.hop].suspended || job.state == JobState::active) continue;
+    for (const std::uint32_t i : job.recipients) count += these.count(i);
+  }
+  if (!message.live) return count;
+  for (const HeldRecipient& one : message.live->held) {
+    if (one.by == HeldBy::suspension) count += these.count(one.index);
+  }
+  return count;
 }
 
 /// False: nothing could be done.
@@ -209,7 +252,8 @@ void QueueImpl::act_on_job(Index at, const std::vector<std::uint32_t>& recipient
       for (const std::uint32_t i : recipients) give_up(message, envelope, i, hop, command);
       return;
     case Verb::reroute: {
-      for (const std::uint32_t i : recipients) rerouted_[envelope.id.value][i] = command.next_hop;
+      for (const std::uint32_t i : recipients)
+        rerouted_[envelope.id.value][i] = {command.next_hop, reroute_about(envelope, i)};
       remove_recipients(at, recipients);
       add_job(message, hop_of(command.next_hop), recipients, told);
       return;
@@ -245,7 +289,8 @@ void QueueImpl::act_on_held(Index at, const std::vector<std::uint32_t>& recipien
       for (HeldRecipient& one : messages_[at].live->held) {
         if (std::find(recipients.begin(), recipients.end(), one.index) == recipients.end())
           continue;
-        rerouted_[envelope.id.value][one.index] = command.next_hop;
+        rerouted_[envelope.id.value][one.index] = {command.next_hop,
+                                                   reroute_about(envelope, one.index)};
         one.hop = static_cast<std::uint16_t>(hop_of(command.next_hop));
         plan_aging(deadline_of(messages_[at], policy_of(one), one.delay_told));
       }
@@ -295,9 +340,11 @@ void QueueImpl::set_suspension(const Command& command) {
     std::erase(suspensions_, what);
   }
   for (Hop& hop : hops_) {
+    const bool before = hop.suspended;
     hop.suspended = std::any_of(suspensions_.begin(), suspensions_.end(), [&](const Selector& one) {
       return one.only_next_hop() && (one.next_hop.empty() || one.next_hop == hop.name);
     });
+    hop.just_resumed = before && !hop.suspended;
   }
 }
 

@@ -13,6 +13,8 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,6 +59,7 @@ struct Live {
 struct Message {
   QueueId id;
   WallTime accepted_at{};
+  SteadyTime seen_at{};  // when this process first had it
   std::unique_ptr<Live> live;
   std::uint32_t slot = 0;
   std::uint32_t recipients = 0;
@@ -67,6 +70,7 @@ struct Message {
   std::uint32_t sender = 0;                    // hash of the reverse-path: its lane
   bool alive = false, marked_held = false, reporting = false, report_timer = false;
   bool is_report = false;
+  bool restored = false;  // accepted by an earlier process
 
   spool::MessageRef ref() const { return {id, recipients, slot}; }
   Live& need_live() {
@@ -104,6 +108,32 @@ class RecipientList {
 
 enum class JobState : std::uint8_t { ready, active, waiting };
 
+/// What routing said last of a job's recipients, to see whether it says something else now.
+class RouteMark {
+ public:
+  void add(std::uint32_t recipient, const mail::Mailbox& target) {
+    std::size_t hash = std::hash<std::string>()(target.local_part);
+    hash = hash * 31 + std::hash<std::string>()(target.domain);
+    mark_ += static_cast<std::uint32_t>((hash + recipient) * 0x9E3779B97F4A7C15ull >> 32);
+    mark_ = std::max(mark_, kFirst);
+  }
+  /// Routing sends them nowhere: refused, deferred, or to wait for a copy at the same address.
+  static RouteMark nowhere() {
+    RouteMark mark;
+    mark.mark_ = kNowhere;
+    return mark;
+  }
+  bool is_nowhere() const { return mark_ == kNowhere; }
+  /// False, too, if one of them is not known.
+  bool differs(const RouteMark& other) const {
+    return mark_ != kUnknown && other.mark_ != kUnknown && mark_ != other.mark_;
+  }
+
+ private:
+  static constexpr std::uint32_t kUnknown = 0, kNowhere = 1, kFirst = 2;
+  std::uint32_t mark_ = kUnknown;
+};
+
 /// Some recipients of a message that go to one next hop together.
 struct Job {
   std::uint32_t message = 0;
@@ -114,6 +144,7 @@ struct Job {
   bool alive = false;
   bool delay_told = false;
   std::uint32_t generation = 0;
+  RouteMark route;
   std::uint32_t previous = Slab<int>::kNone, next = Slab<int>::kNone;  // of the same message
   // In its lane while ready; when it is due while it waits.
   std::uint32_t lane_previous = Slab<int>::kNone, lane_next = Slab<int>::kNone;

@@ -1,17 +1,8 @@
 // Mail that is held: by its wave, by a command, by a suspension, or because nobody can read where
-// it should go. After each reload it is asked again, in slices: half a million may be held.
+// it should go. review.cc asks it again.
 #include "queue/queue_impl.h"
 
-#include <algorithm>
-
 namespace waypost::queue {
-namespace {
-
-constexpr std::uint32_t kSlice = 4096;
-constexpr std::uint32_t kHeldInSlice = 64;  // those cost a read each
-constexpr std::chrono::milliseconds kNextSlice{1};
-
-}  // namespace
 
 void QueueImpl::hold(Index at, HeldRecipient held, const mail::Envelope& envelope,
                      const routing::Decision& decision) {
@@ -77,61 +68,6 @@ void QueueImpl::track_released(Index at, const mail::Envelope& envelope, std::ui
     event.why = command->reason;
   }
   context_.tracking.write(event);
-}
-
-void QueueImpl::routes_changed() {
-  // Each message is looked at once more, wherever the walk is; what comes meanwhile knows the new
-  // routes already.
-  const bool walks = review_left_ > 0;
-  review_left_ = messages_.end();
-  if (!walks) review_some();
-  // Next hops may have come or gone.
-  for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
-}
-
-void QueueImpl::review_some() {
-  std::uint32_t read = 0;
-  if (held_ == 0) review_left_ = 0;
-  for (std::uint32_t seen = 0; review_left_ > 0 && seen < kSlice && read < kHeldInSlice; ++seen) {
-    if (review_at_ >= messages_.end()) review_at_ = 0;
-    const Index at = review_at_++;
-    --review_left_;
-    if (!messages_[at].alive || !messages_[at].has_held()) continue;
-    ++read;
-    review(at);
-  }
-  if (review_left_ > 0) set_timer(now() + kNextSlice, Due::review, 0, 0);
-}
-
-/// Decides in place: what is still held stays where it is, and nothing is written about it.
-void QueueImpl::review(Index at) {
-  const auto envelope = envelope_of(at);
-  if (!envelope) return;
-  std::vector<std::uint32_t> released;
-  bool told = false;
-  std::erase_if(messages_[at].live->held, [&](HeldRecipient& one) {
-    if (one.by == HeldBy::damage) return false;
-    const routing::Decision decision = decide(*envelope, one.index);
-    one.hop = held_hop(*envelope, one.index, decision);
-    const bool held = one.by == HeldBy::command ||
-                      (one.by == HeldBy::wave && decision.verdict == routing::Verdict::hold) ||
-                      (one.by == HeldBy::suspension &&
-                       suspended_by(*envelope, one.index, decision.next_hop) != nullptr);
-    if (held) {
-      plan_aging(deadline_of(messages_[at], policy_of(one), one.delay_told));
-      return false;
-    }
-    track_released(at, *envelope, one.index, decision.wave, nullptr);
-    released.push_back(one.index);
-    told = told || one.delay_told;
-    return true;
-  });
-  if (released.empty()) return;
-  if (messages_[at].live->held.empty()) --held_;
-  messages_[at].need_live().envelope = envelope;
-  keep_warm(at);
-  note_released(at);
-  add_jobs(at, *envelope, released, told);
 }
 
 }  // namespace waypost::queue

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace waypost::queue {
+namespace {
+
+/// From the decision about a recipient to the message's commit.
+constexpr std::chrono::hours kLongestTransaction{2};
+
+}  // namespace
 
 QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
   const auto found = hop_index_.find(name);
@@ -17,6 +23,19 @@ QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
   return index;
 }
 
+/// Where it was to go when it was accepted, for the attempt asks routing anew; but in a lane that
+/// stands still, or is about to, it may wait long for an attempt. So routing is asked here when it
+/// may have changed since.
+std::string QueueImpl::first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
+                                 bool after_a_restart) {
+  const std::string& accepted = envelope.recipients[recipient].next_hop;
+  const bool as_accepted = !after_a_restart && !stands_still(hop_of(accepted)) &&
+                           now() - changed_at_ > kLongestTransaction;
+  if (as_accepted) return accepted;
+  const routing::Decision decision = decide(envelope, recipient);
+  return decision.next_hop.empty() ? accepted : decision.next_hop;
+}
+
 /// Groups the recipients by next hop, in order of first appearance. No `delay_told`: after a
 /// restart; it must be known before a job begins, for from there it may be held.
 void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
@@ -24,7 +43,7 @@ void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
                          std::optional<bool> delay_told) {
   Groups groups;
   for (const std::uint32_t i : recipients) {
-    const std::string& name = envelope.recipients[i].next_hop;
+    const std::string name = first_hop(envelope, i, !delay_told);
     auto group = std::find_if(groups.begin(), groups.end(),
                               [&](const auto& known) { return hops_[known.first].name == name; });
     if (group == groups.end()) {
@@ -66,11 +85,12 @@ QueueImpl::Index QueueImpl::add_rest(const Job& whole, std::vector<std::uint32_t
   rest.failures = whole.failures;
   rest.attempts = whole.attempts;
   rest.last_reply = whole.last_reply;
+  rest.route = whole.route;
   return at;
 }
 
 bool QueueImpl::told_by_age(Index message, const Policy& policy) const {
-  return clock().now() - messages_[message].accepted_at >= policy.delay_notice;
+  return age_of(messages_[message]) >= policy.delay_notice;
 }
 
 void QueueImpl::make_ready(Index at) {
@@ -132,6 +152,7 @@ void QueueImpl::remove_recipients(Index at, const std::vector<std::uint32_t>& go
     return remove_job(at);
   }
   job.recipients = RecipientList(std::move(left));
+  if (!job.route.is_nowhere()) job.route = RouteMark();
 }
 
 }  // namespace waypost::queue

@@ -13,7 +13,9 @@ namespace {
 json::object touched_object(const Touched& touched) {
   json::array recipients;
   for (const std::uint32_t i : touched.recipients) recipients.emplace_back(i);
-  return {{"id", touched.id.to_string()}, {"recipients", std::move(recipients)}};
+  json::object object{{"id", touched.id.to_string()}, {"recipients", std::move(recipients)}};
+  if (!touched.routes.empty()) object["routes"] = json::value_from(touched.routes);
+  return object;
 }
 
 Result<Touched> touched_from(const json::value& value) {
@@ -25,10 +27,18 @@ Result<Touched> touched_from(const json::value& value) {
     return nonsense();
   const auto parsed = QueueId::parse({id->as_string().data(), id->as_string().size()});
   if (!parsed) return fail(parsed.error());
-  Touched touched{*parsed, {}};
+  Touched touched{*parsed, {}, {}};
   for (const auto& one : recipients->as_array()) {
     if (!one.is_int64() || one.as_int64() < 0) return nonsense();
     touched.recipients.push_back(static_cast<std::uint32_t>(one.as_int64()));
+  }
+  const auto* routes = value.as_object().if_contains("routes");  // older journals have none
+  if (routes == nullptr) return touched;
+  if (!routes->is_array() || routes->as_array().size() != touched.recipients.size())
+    return nonsense();
+  for (const auto& one : routes->as_array()) {
+    if (!one.is_string()) return nonsense();
+    touched.routes.emplace_back(one.as_string());
   }
   return touched;
 }
@@ -86,12 +96,12 @@ class FileJournal final : public Journal {
     command = {};
     command.verb = Verb::hold;
     for (const auto& [id, recipients] : state_.held)
-      text += line_of(command, {{QueueId{id}, {recipients.begin(), recipients.end()}}}) + '\n';
+      text += line_of(command, {{QueueId{id}, {recipients.begin(), recipients.end()}, {}}}) + '\n';
     command.verb = Verb::reroute;
     for (const auto& [id, ways] : state_.rerouted) {
-      for (const auto& [recipient, next_hop] : ways) {
-        command.next_hop = next_hop;
-        text += line_of(command, {{QueueId{id}, {recipient}}}) + '\n';
+      for (const auto& [recipient, way] : ways) {
+        command.next_hop = way.next_hop;
+        text += line_of(command, {{QueueId{id}, {recipient}, {way.of}}}) + '\n';
       }
     }
     return text;
@@ -153,7 +163,9 @@ void ControlState::apply(const Command& command, const std::vector<Touched>& tou
       return;
     case Verb::reroute:
       for (const Touched& one : touched) {
-        for (const std::uint32_t i : one.recipients) rerouted[one.id.value][i] = command.next_hop;
+        for (std::size_t k = 0; k < one.recipients.size(); ++k)
+          rerouted[one.id.value][one.recipients[k]] = {
+              command.next_hop, k < one.routes.size() ? one.routes[k] : std::string()};
       }
       return;
     case Verb::flush:

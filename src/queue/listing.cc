@@ -35,7 +35,7 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
   line.sender = mail::to_string(envelope->reverse_path);
   line.client = envelope->client;
   line.accepted_at = message.accepted_at;
-  line.expires_at = message.accepted_at + options_.expiry;
+  line.expires_at = clock().now() + (options_.expiry - age_of(message));
   line.size = envelope->content_size;
   line.recipients = message.recipients;
   line.settled = message.recipients - message.open;
@@ -45,7 +45,8 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     one.state = state;
     one.address = envelope->recipients[i].original.to_string();
     const routing::Decision decision = decide(*envelope, i);
-    one.target = decision.target.to_string();
+    const bool gone = is_gone(envelope->recipients[i], decision);
+    one.target = (gone ? envelope->recipients[i].target : decision.target).to_string();
     one.wave = decision.wave;
     line.open.push_back(std::move(one));
     return line.open.back();
@@ -53,7 +54,7 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
   for (const auto& [j, recipients] : picked.jobs) {
     const Job& job = jobs_[j];
     const Hop& hop = hops_[job.hop];
-    line.expires_at = message.accepted_at + hop.policy.expiry;
+    line.expires_at = clock().now() + (hop.policy.expiry - age_of(message));
     for (const std::uint32_t i : recipients) {
       ListedRecipient& one = add(i, job.state == JobState::ready    ? RecipientState::ready
                                     : job.state == JobState::active ? RecipientState::active
@@ -72,7 +73,7 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     for (const HeldRecipient& held : message.live->held) {
       if (held.index != i) continue;
       one.next_hop = hop_name(held);
-      line.expires_at = message.accepted_at + policy_of(held).expiry;
+      line.expires_at = clock().now() + (policy_of(held).expiry - age_of(message));
       one.why = held.by == HeldBy::wave      ? "its wave is migrating"
                 : held.by == HeldBy::command ? "held by an operator"
                                              : "suspended by an operator";
@@ -93,7 +94,7 @@ ListedMessage QueueImpl::listed_unread(Index at, const Picked& picked) const {
   ListedMessage line;
   line.id = message.id;
   line.accepted_at = message.accepted_at;
-  line.expires_at = message.accepted_at + options_.expiry;
+  line.expires_at = clock().now() + (options_.expiry - age_of(message));
   line.recipients = message.recipients;
   line.settled = message.recipients - message.open;
   const auto add = [&line](std::uint32_t i, RecipientState state) {

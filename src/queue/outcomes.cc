@@ -57,19 +57,22 @@ void QueueImpl::remember_reply(Job& job, Hop& hop, const mail::Outcome& why) {
 }
 
 void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
-                      const outbound::AttemptResult& result, SteadyTime began) {
+                      const outbound::AttemptResult& result, Began began) {
   const Index message = jobs_[at].message;
   const Index hop = jobs_[at].hop;
   const std::uint32_t attempts = jobs_[at].attempts;
   const auto envelope = input.envelope;
+  const std::uint32_t generation = messages_[message].generation;
   --hops_[hop].active;
   std::vector<std::uint32_t> deferred;
   const mail::Outcome* why = nullptr;
+  RouteMark route;
   for (std::size_t k = 0; k < input.recipients.size(); ++k) {
     const mail::Outcome& outcome = result.outcomes[k];
     const std::uint32_t i = input.recipients[k].index;
     if (outcome.fate == mail::Fate::deferred) {
       deferred.push_back(i);
+      route.add(i, input.recipients[k].target);
       why = &outcome;
       continue;
     }
@@ -87,13 +90,15 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
       context_.spool.settle(messages_[message].ref(), i, spool::Settlement::delivered);
       --messages_[message].open;
     }
+    wake_behind_copy(message, *envelope, i);
   }
-  judge_site(hop, result, began);
+  judge_site(hop, result, began.at);
   if (deferred.empty()) {
     remove_job(at);
   } else {
     Job& job = jobs_[at];
     job.recipients = RecipientList(std::move(deferred));
+    job.route = route;
     // A site that can't be reached is the site's trouble, not that of each message that met it.
     if (!result.unreachable) ++job.failures;
     const auto& schedule = hops_[hop].policy.backoff;
@@ -111,12 +116,19 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
   }
   report_if_quiet(message);
   finish_if_done(message);
+  // What was said while it ran has found it in delivery.
+  const bool left = messages_[message].alive && messages_[message].generation == generation;
+  if (left && began.changes != changes_) review(message, envelope);
   dispatch(hop);
 }
 
 /// What an attempt says about the next hop, whatever became of its recipients.
 void QueueImpl::judge_site(Index at, const outbound::AttemptResult& result, SteadyTime began) {
   Hop& hop = hops_[at];
+  if (!result.outcomes.empty() && !result.outcomes.back().reply.empty()) {
+    hop.last_answer.assign(result.outcomes.back().reply, 0, kKeptReply);
+    hop.answered_at = now();
+  }
   const mail::Outcome* why = nullptr;
   bool delivered = false;
   bool answered = false;
@@ -166,32 +178,13 @@ void QueueImpl::fail_recipient(Index message, const mail::Envelope& envelope,
   end_recipient(message, {recipient, outcome, clock().now(), mail::ReportAction::failed});
 }
 
-/// The person gets the message at the first target; nobody misses the copy.
-void QueueImpl::end_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
-                         const routing::Decision& decision) {
-  const std::string original = envelope.recipients[recipient].original.to_string();
-  const std::string target = envelope.recipients[recipient].target.to_string();
-  ops::TrackingEvent event;
-  event.kind = ops::TrackingKind::failed;
-  event.at = clock().now();
-  event.queue_id = envelope.id;
-  event.message_id = envelope.message_id;
-  event.recipient = original;
-  event.target = target;
-  event.wave = decision.wave;
-  event.why = decision.why;
-  context_.tracking.write(event);
-  context_.spool.settle(messages_[message].ref(), recipient, spool::Settlement::failed);
-  --messages_[message].open;
-}
-
 /// Routing does not want these recipients (any more): unknown_grace long it may be a mistake that
 /// is mended. They wait together, so that those that fail in the end are told of in one report.
 /// `like`: the job that they come from.
 void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
-                                 const mail::Envelope& envelope, const Unroutable& recipients) {
-  const bool grace =
-      clock().now() - envelope.accepted_at < options_.unknown_grace && !envelope.is_report;
+                                 const mail::Envelope& envelope, const Leaving& recipients) {
+  look_at_clock();
+  const bool grace = sure_age(messages_[message]) < options_.unknown_grace && !envelope.is_report;
   std::vector<std::uint32_t> patient;
   std::vector<mail::Outcome> outcomes;
   for (const auto& [i, decision] : recipients) {
@@ -211,7 +204,10 @@ void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
   const Index parked = add_rest(like, patient);
   Job& job = jobs_[parked];
   ++job.failures;
-  remember_reply(job, hops_[hop], outcomes.back());
+  job.route = RouteMark::nowhere();
+  mail::Outcome last = outcomes.back();
+  last.reply = mail::printable(last.reply, kKeptReply);
+  job.last_reply = ReplyRef(new Reply(std::move(last)));
   const SteadyTime due = now() + backoff_.after(hops_[hop].policy.backoff, job.failures);
   for (std::size_t k = 0; k < patient.size(); ++k)
     track(ops::TrackingKind::deferred, envelope, patient[k], "", hops_[hop].name, outcomes[k], 0,

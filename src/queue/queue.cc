@@ -1,5 +1,6 @@
 #include "waypost/queue/queue.h"
 
+#include "waypost/mail/xtext.h"
 #include "waypost/ops/log.h"
 
 #include "queue/queue_impl.h"
@@ -40,6 +41,7 @@ QueueImpl::QueueImpl(Options options, Context context)
       backoff_(options_.jitter,
                options_.jitter_seed != 0 ? options_.jitter_seed : std::random_device()()),
       sleeper_(context_.shard.timers),
+      wall_watch_(clock().now(), now()),
       reports_sent_(context_.metrics.counter(
           "waypost_queue_reports_total", "Delivery status notifications", {{"result", "queued"}})),
       reports_lost_(context_.metrics.counter("waypost_queue_reports_total",
@@ -64,7 +66,7 @@ void QueueImpl::replace_options(Options options) {
   options_ = std::move(options);
   soonest_ = soonest_of(options_);
   for (Hop& hop : hops_) hop.policy = options_.policy(hop.name);
-  plan_aging(clock().now());  // a message may be due sooner than was planned
+  plan_aging(now());  // a message may be due sooner than was planned
   for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
 }
 
@@ -108,6 +110,8 @@ void QueueImpl::restore(spool::StoredMessage stored) {
   // The envelope is not kept: after a restart there may be a million of them.
   const Index message = add_message(stored.ref, *decoded, static_cast<std::uint32_t>(open.size()));
   messages_[message].marked_held = stored.held;
+  messages_[message].restored = true;
+  plan_aging(due_at(messages_[message], soonest_));
   if (context_.remembered != nullptr) recall(message, *decoded, open);
   // Whoever is late already was told before the restart; telling nobody twice goes first.
   add_jobs(message, *decoded, open, std::nullopt);
@@ -131,6 +135,8 @@ void QueueImpl::restore_unreadable(const spool::StoredMessage& stored, const Err
   unknown.accepted_at = WallTime(std::chrono::microseconds(stored.ref.id.value >> 4));
   const Index at = add_message(stored.ref, unknown, static_cast<std::uint32_t>(open.size()));
   messages_[at].marked_held = stored.held;
+  messages_[at].restored = true;
+  plan_aging(due_at(messages_[at], soonest_));
   messages_[at].need_live().held = std::move(open);
   ++held_;
 }
@@ -143,6 +149,7 @@ QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref, const mail::Envel
   message.slot = ref.slot;
   message.recipients = ref.recipients;
   message.accepted_at = envelope.accepted_at;
+  message.seen_at = now();
   message.open = open;
   message.generation = next_generation_++;
   message.alive = true;
@@ -151,7 +158,7 @@ QueueImpl::Index QueueImpl::add_message(spool::MessageRef ref, const mail::Envel
     const std::size_t hash = std::hash<std::string>()(envelope.reverse_path->to_string());
     message.sender = static_cast<std::uint32_t>(hash ^ hash >> 32);
   }
-  plan_aging(message.accepted_at + soonest_);
+  plan_aging(due_at(message, soonest_));
   return at;
 }
 
@@ -221,7 +228,10 @@ void QueueImpl::fire(const Timer& timer) {
   switch (timer.due()) {
     case Due::job: {
       const Index hop = jobs_[timer.index].hop;
+      const Index message = jobs_[timer.index].message;
       make_ready(timer.index);
+      // No attempt will ask there whether it still is the way.
+      if (stands_still(hop)) return review(message, envelope_of(message));
       return dispatch(hop);
     }
     case Due::report:
@@ -287,6 +297,10 @@ QueueStats QueueImpl::stats() const {
     if (!message.alive) continue;
     if (stats.oldest == WallTime{} || message.accepted_at < stats.oldest)
       stats.oldest = message.accepted_at;
+    if (!message.has_held()) continue;
+    for (const HeldRecipient& one : message.live->held)
+      stats.held_until =
+          std::min(stats.held_until, clock().now() + (policy_of(one).expiry - age_of(message)));
   }
   for (const Hop& hop : hops_) {
     NextHopState state;
@@ -296,7 +310,8 @@ QueueStats QueueImpl::stats() const {
     state.active = hop.active;
     state.consecutive_site_troubles = hop.site.troubles();
     if (hop.site.paused(now())) state.paused_until = hop.paused_until_wall;
-    if (hop.last_reply) state.last_reply = hop.last_reply->text();
+    state.last_reply = mail::printable(hop.last_answer, hop.last_answer.size());
+    state.answered_at = hop.answered_at;
     const auto deliverer = context_.deliverers.find(hop.name);
     state.window = hop.site.window(
         most_at_once(hop, deliverer == context_.deliverers.end() ? nullptr : deliverer->second));

@@ -2,8 +2,11 @@
 //   queue.cc     messages come in; the loop; timers; statistics
 //   jobs.cc      jobs and next hops: made, made ready, put to wait, removed
 //   attempts.cc  which job goes next, routing asked anew, one attempt
+//   copies.cc    entries with several targets: who stands for which address
+//   reroutes.cc  other next hops that operators ordered
 //   domains.cc   mx_of_recipient: one domain may not take every place
-//   held.cc      what is held, and asked again after each reload
+//   held.cc      what is held
+//   review.cc    what waits is asked again when its way may have changed
 //   outcomes.cc  what becomes of each recipient
 //   aging.cc     too old, late: expiry and delay notices, wherever the recipients are
 //   reports.cc   delivery status notifications
@@ -22,6 +25,7 @@
 #include "queue/entries.h"
 #include "queue/ready_lanes.h"
 #include "queue/site.h"
+#include "queue/wall_watch.h"
 
 #include <deque>
 #include <map>
@@ -43,9 +47,12 @@ struct Hop {
   std::uint32_t active = 0, waiting = 0;
   WallTime paused_until_wall{};
   bool suspended = false;
+  bool just_resumed = false;  // by the last word about suspensions
   bool pause_timer = false;
   bool to_dispatch = false;  // stands in QueueImpl::to_dispatch_
-  ReplyRef last_reply;
+  ReplyRef last_reply;       // of the last that was deferred
+  std::string last_answer;   // of the last attempt, whatever came of it
+  SteadyTime answered_at{};
   DomainTurns domains;  // mx_of_recipient only
 };
 
@@ -56,6 +63,7 @@ class QueueImpl final : public Queue {
   void restore(spool::StoredMessage stored) override;
   void flush(const std::string& next_hop) override;
   void routes_changed() override;
+  AskedAgain ask_again(const std::string& wave, const Slice& slice) override;
   void replace_options(Options options) override;
   net::Task<void> run() override;
   void stop() override;
@@ -79,6 +87,12 @@ class QueueImpl final : public Queue {
   };
   static_assert(sizeof(Timer) == 16);
   using Groups = std::vector<std::pair<Index, std::vector<std::uint32_t>>>;
+  using Leaving = std::vector<std::pair<std::uint32_t, routing::Decision>>;
+  enum class Way : std::uint8_t { goes, ends, arrived, behind_copy, held, suspended, nowhere };
+  struct Began {
+    SteadyTime at;
+    std::uint64_t changes;  // changes_ at that time
+  };
 
   // queue.cc
   Index add_message(spool::MessageRef ref, const mail::Envelope& envelope, std::uint32_t open);
@@ -95,6 +109,8 @@ class QueueImpl final : public Queue {
 
   // jobs.cc
   Index hop_of(const std::string& name);
+  std::string first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
+                        bool after_a_restart);
   void add_jobs(Index message, const mail::Envelope& envelope,
                 const std::vector<std::uint32_t>& recipients, std::optional<bool> delay_told);
   Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients, bool delay_told);
@@ -112,6 +128,8 @@ class QueueImpl final : public Queue {
   // attempts.cc
   void dispatch(Index hop);
   void dispatch_one_hop(Index hop);
+  void dispatch_rest();
+  bool stands_still(Index hop) const;
   void let_go(Index message);
   /// Remembers that envelope and content of this message are in memory, and lets go of older ones.
   void keep_warm(Index message);
@@ -120,12 +138,42 @@ class QueueImpl final : public Queue {
   void begin_attempt(Index job);
   net::Task<void> attempt(Index job, outbound::Deliverer* deliverer, outbound::AttemptInput input);
   outbound::AttemptInput ask_routing(Index job, const mail::Envelope& envelope, std::size_t most);
+  Way way_of(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+             const routing::Decision& decision);
+  void put_away(Index from, const mail::Envelope& envelope, Leaving leaving);
+  static RouteMark mark_of(const outbound::AttemptInput& input);
   routing::Decision decide(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  routing::Decision decide_unordered(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  static bool goes(const routing::Decision& decision);
+  static bool is_nowhere(const routing::Decision& decision);
   std::uint32_t most_at_once(const Hop& hop, const outbound::Deliverer* deliverer) const;
+
+  // copies.cc
+  void keep_address(const mail::Envelope& envelope, std::uint32_t recipient,
+                    routing::Decision& decision) const;
+  bool serve_another(const mail::Envelope& envelope, std::uint32_t recipient,
+                     routing::Decision& decision) const;
   /// A copy whose entry has no such target any more, as decide() has said.
   static bool is_gone(const mail::Recipient& recipient, const routing::Decision& decision);
+  Way way_beside_copies(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                        const routing::Decision& decision);
+  bool is_open(Index message, std::uint32_t recipient) const;
+  void wait_for_copy(Index like, std::vector<std::uint32_t> recipients);
+  void wake_behind_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient);
   void end_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
                 const routing::Decision& decision);
+  void end_as_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
+                   const routing::Decision& decision);
+  mail::Recipient told_for(Index message, const mail::Envelope& envelope, std::uint32_t recipient);
+  static outbound::AttemptInput once_each(const outbound::AttemptInput& all,
+                                          std::vector<std::size_t>& rides_on);
+
+  // reroutes.cc
+  static std::string reroute_key(const routing::Decision& decision);
+  const Reroute* reroute_of(QueueId id, std::uint32_t recipient) const;
+  std::string reroute_about(const mail::Envelope& envelope, std::uint32_t recipient) const;
+  void bind_reroute(const mail::Envelope& envelope, std::uint32_t recipient);
+  bool is_rerouted(const mail::Envelope& envelope, std::uint32_t recipient) const;
 
   // domains.cc
   bool take_domain_turn(Index job, outbound::AttemptInput& input);
@@ -142,34 +190,47 @@ class QueueImpl final : public Queue {
   void note_released(Index message);
   void track_released(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
                       std::string_view wave, const Command* command);
+
+  // review.cc
+  void review_all(bool everything);
   void review_some();
-  void review(Index message);
+  bool is_to_review(const Message& message) const;
+  void review(Index message, const std::shared_ptr<const mail::Envelope>& envelope,
+              bool held = true);
+  void review_held(Index message, const std::shared_ptr<const mail::Envelope>& envelope);
+  void review_jobs(Index message, const mail::Envelope& envelope);
+  void review_job(Index job, const mail::Envelope& envelope);
+  void try_wave_now(Index message, const mail::Envelope& envelope, const std::string& wave,
+                    AskedAgain& result);
 
   // outcomes.cc
   void apply(Index job, const outbound::AttemptInput& input, const outbound::AttemptResult& result,
-             SteadyTime began);
+             Began began);
   void judge_site(Index hop, const outbound::AttemptResult& result, SteadyTime began);
   void pause_hop(Index hop, const mail::Outcome* why);
   void end_recipient(Index message, EndedRecipient ended);
   void fail_recipient(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
                       const std::string& hop, const mail::Outcome& outcome, std::uint32_t attempts);
-  using Unroutable = std::vector<std::pair<std::uint32_t, routing::Decision>>;
   void defer_by_routing(Index message, Index hop, const Job& like, const mail::Envelope& envelope,
-                        const Unroutable& recipients);
+                        const Leaving& recipients);
   void remember_reply(Job& job, Hop& hop, const mail::Outcome& why);
   void track(ops::TrackingKind kind, const mail::Envelope& envelope, std::uint32_t recipient,
              const std::string& target, const std::string& hop, const mail::Outcome& outcome,
              std::uint32_t attempt, const outbound::AttemptResult* result, WallTime next_attempt);
 
   // aging.cc
-  WallTime deadline_of(const Message& message) const;
-  WallTime deadline_of(const Message& message, const Policy& policy, bool delay_told) const;
-  void plan_aging(WallTime deadline);
+  void look_at_clock();
+  Duration age_of(const Message& message) const;
+  Duration sure_age(const Message& message) const;
+  SteadyTime due_at(const Message& message, Duration age) const;
+  SteadyTime deadline_of(const Message& message) const;
+  SteadyTime deadline_of(const Message& message, const Policy& policy, bool delay_told) const;
+  void plan_aging(SteadyTime deadline);
   void age_some();
-  WallTime age(Index message);
+  SteadyTime age(Index message);
   void expire_job(Index job, const mail::Envelope& envelope);
   void expire_held(Index message, const mail::Envelope& envelope);
-  WallTime age_unreadable(Index message);
+  SteadyTime age_unreadable(Index message);
   bool past_mending(const Message& message, Duration expiry) const;
   void give_up_unread(Index message, std::vector<std::uint32_t> recipients, const std::string& why);
   void tell_delay(Index message, const mail::Envelope& envelope);
@@ -200,6 +261,8 @@ class QueueImpl final : public Queue {
   };
   Picked pick(Index message, const Selector& selector);
   Picked concerned(Index message, const Command& command);
+  void control_message(Index message, const Command& command, ControlResult& result);
+  std::uint64_t suspended_of(Index message, const Picked& meant) const;
   bool fits_message(const Message& message, const Selector& selector) const;
   bool fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
                       const Selector& selector) const;
@@ -235,13 +298,17 @@ class QueueImpl final : public Queue {
   std::deque<Index> to_dispatch_;
   std::vector<Selector> suspensions_;
   /// Next hops that an operator ordered, by queue id and recipient.
-  std::unordered_map<std::uint64_t, std::unordered_map<std::uint32_t, std::string>> rerouted_;
-  WallTime next_deadline_ = WallTime::max();  // of any message, or sooner
-  WallTime seen_deadline_ = WallTime::max();  // in the pass that runs
-  Index aging_at_ = 0;                        // where the pass goes on
-  std::uint32_t aging_generation_ = 0;        // of the timer that counts
-  Index review_at_ = 0;                       // where the walk over held mail goes on
-  std::uint64_t review_left_ = 0;             // messages that it has still to look at
+  Reroutes rerouted_;
+  WallWatch wall_watch_;
+  SteadyTime next_deadline_ = SteadyTime::max();  // of any message, or sooner
+  SteadyTime seen_deadline_ = SteadyTime::max();  // in the pass that runs
+  Index aging_at_ = 0;                            // where the pass goes on
+  std::uint32_t aging_generation_ = 0;            // of the timer that counts
+  Index review_at_ = 0;                           // where the walk over what waits goes on
+  std::uint64_t review_left_ = 0;                 // messages that it has still to look at
+  bool review_everything_ = false;                // not only what stands still
+  SteadyTime changed_at_{};                       // the routes, last
+  std::uint64_t changes_ = 0;                     // of what may change a way, counted
   std::uint32_t next_generation_ = 1;
   std::uint32_t active_ = 0;                          // attempts and reports that run
   std::deque<std::pair<Index, std::uint32_t>> warm_;  // submitted last: message and generation

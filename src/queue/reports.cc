@@ -101,14 +101,16 @@ net::Task<void> QueueImpl::report(Index at) {
     std::vector<EndedRecipient> these;
     for (const EndedRecipient& one : ended) {
       if (one.action != action) continue;
-      const bool wanted = envelope && (action == mail::ReportAction::relayed ||
-                                       wants_report(*envelope, envelope->recipients[one.index]));
+      const mail::Recipient whom =
+          envelope ? told_for(at, *envelope, one.index) : mail::Recipient{};
+      const bool wanted =
+          envelope && (action == mail::ReportAction::relayed || wants_report(*envelope, whom));
       if (envelope && !wanted) {
         silent.push_back(one);
         continue;
       }
       these.push_back(one);
-      if (envelope) told.push_back({envelope->recipients[one.index], one.outcome, one.at, {}});
+      if (envelope) told.push_back({whom, one.outcome, one.at, {}});
     }
     if (told.empty()) {
       kept.insert(kept.end(), these.begin(), these.end());

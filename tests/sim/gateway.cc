@@ -226,6 +226,7 @@ void Gateway::reload(const Routes& routes) {
   by_name_.clear();
   for (auto& [name, deliverer] : deliverers_) by_name_[name] = deliverer.get();
   queue_->routes_changed();
+  spool_has_work();
 }
 
 void Gateway::say(const queue::Command& command) {
@@ -254,8 +255,12 @@ void Gateway::say(const queue::Command& command) {
   spool_has_work();
 }
 
+void Gateway::inspect() { ledger_.waits(queue_->list({}, {0, ~std::uint32_t{0} / 2}).messages); }
+
 void Gateway::stand(const queue::Command& command) {
+  ledger_.said();
   queue_->stand(command);
+  spool_has_work();
   const queue::Selector& what = command.selector;
   if (command.verb == queue::Verb::resume) {
     if (what.everything()) return ledger_.all_hops_are_resumed();

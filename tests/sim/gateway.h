@@ -79,6 +79,8 @@ class Gateway {
   void flush() { queue_->flush(""); }
   /// As app's gateway carries out a command: what must survive goes into the journal.
   void say(const queue::Command& command);
+  /// Lets the ledger see where everything waits.
+  void inspect();
   bool journal_usable() const { return journal_->usable().has_value(); }
   /// The power is gone: nothing that happens from now on is seen by anybody.
   void crash();

@@ -74,16 +74,17 @@ void Ledger::answered(Letter& letter, bool positive) {
 }
 
 void Ledger::routes_are(const Routes& routes) {
-  routes_.emplace_back(stage_.clock.steady_now(), routes);
+  said_at_ = stage_.clock.steady_now();
+  routes_.emplace_back(said_at_, routes);
 }
 
 bool Ledger::may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
                     const std::string& hop, SteadyTime since, bool strict) const {
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
-    auto place = routes_[i].second.where(fate.original);
+    auto place = place_of(fate, routes_[i].second);
     if (!place && letter.is_report()) place = Place{fate.original, kReportHop};
-    if (place && place->address == to && way_is_right(fate, place->hop, hop, strict)) return true;
+    if (place && place->address == to && way_is_right(fate, *place, hop, strict)) return true;
   }
   return false;
 }
@@ -113,13 +114,37 @@ void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std
   letter->stored = Letter::Stored::trying;
   letter->id = id;
   letter->accepted_at = envelope.accepted_at;
+  letter->took =
+      std::clamp<Duration>(stage_.clock.now() - envelope.accepted_at, Duration(0), hours(2));
   ids_[id] = letter;
+  for (std::size_t i = letter->fates.size(); i-- > 0;) {
+    if (letter->fates[i].is_copy) letter->fates.erase(letter->fates.begin() + static_cast<long>(i));
+  }
+  letter->stored_fates.clear();
   for (const mail::Recipient& recipient : envelope.recipients) {
     const auto fate = std::find_if(letter->fates.begin(), letter->fates.end(),
                                    [&](const Fate& f) { return f.original == recipient.original; });
     if (fate == letter->fates.end()) return accuse("a recipient that nobody named is stored");
     letter->stored_fates.push_back(static_cast<std::size_t>(fate - letter->fates.begin()));
+    if (recipient.copy == 0) {
+      fate->accepted = recipient.target;
+      continue;
+    }
+    for (const Fate& other : letter->fates) {
+      if (other.is_copy && other.accepted == recipient.target)
+        accuse(name(*letter, other) + ": a second copy for " + recipient.target.to_string());
+    }
+    Fate copy;
+    copy.original = recipient.original;
+    copy.accepted = recipient.target;
+    copy.is_copy = true;
+    copy.notify = mail::kNotifyNever;
+    letter->stored_fates.back() = letter->fates.size();
+    letter->fates.push_back(std::move(copy));
   }
+  for (const mail::SharedCopy& shared : envelope.shared_copies)
+    letter->fates[letter->stored_fates.at(shared.copy)].sharers.push_back(
+        envelope.recipients.at(shared.of).original);
 }
 
 void Ledger::commit_ends(QueueId id, const Error* error) {
@@ -135,6 +160,7 @@ void Ledger::commit_ends(QueueId id, const Error* error) {
   stage_.journal.note("{} is stored", id.to_string());
   letter->stored = Letter::Stored::yes;
   letter->stored_at = stage_.clock.steady_now();
+  letter->stored_in = life_;
   if (letter->is_report()) note_report(letter->content);
 }
 
@@ -147,12 +173,18 @@ void Ledger::note_report(const std::string& content) {
       about = &letter;
   }
   if (about == nullptr) return accuse("a report about nothing: " + reference);
-  if (!failure) return;
+  if (!failure) {
+    const Duration own = limits_.policy("workmail").delay_notice;
+    if (content.find("\r\nAction: delayed\r\n") != std::string::npos &&
+        !is_as_old_as(*about, std::min(own, limits_.delay_notice)))
+      accuse("letter " + std::to_string(about->number) + " is reported late too early");
+    return;
+  }
   for (Fate& fate : about->fates) {
     const std::string line = "Final-Recipient: rfc822; " + fate.original.to_string() + "\r\n";
     if (content.find(line) == std::string::npos) continue;
     ++fate.reports;
-    if (fate.reports > fate.reports_before_reopened + 1)
+    if (!fate.is_copy && fate.reports > fate.reports_before_reopened + 1)
       accuse(name(*about, fate) + ": failure is reported twice");
   }
 }
@@ -171,9 +203,8 @@ void Ledger::settled(QueueId id, std::uint32_t recipient, Settlement how) {
   fate.settled = how;
   fate.settled_at = stage_.clock.steady_now();
   if (how == Settlement::delivered) {
-    const bool heard = std::any_of(fate.copies.begin(), fate.copies.end(),
-                                   [](const auto& copy) { return copy->heard || copy->spoiled; });
-    if (!heard) accuse(name(*letter, fate) + " counts as delivered, but no next hop has said so");
+    if (!is_reached(*letter, fate, true))
+      accuse(name(*letter, fate) + " counts as delivered, but no next hop has said so");
     return;
   }
   const bool given_up = fate.given_up != Fate::GivenUp::no;
@@ -205,24 +236,16 @@ void Ledger::tracked(const ops::TrackingEvent& event) {
   stage_.journal.note("{} {} {}: {}", event.queue_id.to_string(), ops::to_string(event.kind),
                       event.recipient, event.reply);
   if (event.kind != ops::TrackingKind::failed) return;
-  // A timer does not notice that the wall clock goes back.
-  const Duration age = stage_.clock.now() - letter->accepted_at + turned_back_;
+  bool reason = false;
   for (Fate& fate : letter->fates) {
     if (fate.original.to_string() != event.recipient) continue;
-    if (fate.given_up != Fate::GivenUp::no) continue;
-    const bool too_old = event.status == "5.4.7" || event.status == "4.4.7";
-    const bool nowhere = event.remote_host.empty() && event.next_hop != "internet";
-    if (too_old) {
-      fate.may_fail = age >= limits_.policy(std::string(event.next_hop)).expiry;
-    } else if (nowhere) {
-      fate.may_fail = age >= limits_.unknown_grace || letter->is_report();
-    } else {
-      // A domain without mail, a message that is too large: only next hops that say so.
-      fate.may_fail = event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
-    }
-    if (!fate.may_fail)
-      accuse(name(*letter, fate) + " fails too early: " + std::string(event.reply));
+    reason = reason || fate.given_up != Fate::GivenUp::no;
+    if (fate.settled != Settlement::open || !may_fail_so(*letter, fate, event)) continue;
+    fate.may_fail = reason = true;
   }
+  if (!reason)
+    accuse("letter " + std::to_string(letter->number) + ": " + std::string(event.recipient) +
+           " fails too early: " + std::string(event.reply) + std::string(event.why));
 }
 
 std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
@@ -251,11 +274,16 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
   const SteadyTime since =
       taken.gateway_gone ? letter->stored_at : std::max(letter->stored_at, now - kLongestAttempt);
   for (const mail::Mailbox& recipient : taken.recipients) {
-    const auto at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(),
-                                 [&](std::size_t fate) {
-                                   return may_go(*letter, letter->fates[fate], recipient, taken.hop,
-                                                 since, !taken.gateway_gone);
-                                 });
+    const auto goes_there = [&](std::size_t fate) {
+      return may_go(*letter, letter->fates[fate], recipient, taken.hop, since, !taken.gateway_gone);
+    };
+    // Whoever stands for this address before whoever has come to it.
+    auto at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(),
+                           [&](std::size_t fate) {
+                             return letter->fates[fate].accepted == recipient && goes_there(fate);
+                           });
+    if (at == letter->stored_fates.end())
+      at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(), goes_there);
     if (at == letter->stored_fates.end()) {
       accuse("letter " + number + " goes to " + recipient.to_string() + " at " + taken.hop +
              ", which routing did not decide");
@@ -264,7 +292,8 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
     Fate& fate = letter->fates[*at];
     stage_.journal.note("{} takes {} as {}", taken.hop, name(*letter, fate), recipient.to_string());
     check_copy(*letter, fate, taken);
-    copies.push_back(std::make_shared<Copy>(Copy{life_, false, false}));
+    check_address(*letter, recipient, taken);
+    copies.push_back(std::make_shared<Copy>(Copy{life_, false, false, recipient}));
     fate.copies.push_back(copies.back());
   }
   return copies;
@@ -294,6 +323,18 @@ void Ledger::check_copy(const Letter& letter, const Fate& fate, const Taken& tak
   for (const auto& copy : fate.copies) {
     if (copy->heard && copy->life == life_)
       accuse(name(letter, fate) + " is delivered twice though the first verdict was heard");
+  }
+}
+
+/// Whoever it was meant for.
+void Ledger::check_address(const Letter& letter, const mail::Mailbox& address, const Taken& taken) {
+  if (taken.gateway_gone) return;
+  for (const Fate& fate : letter.fates) {
+    for (const auto& copy : fate.copies) {
+      const bool known = copy->heard && (copy->life == life_ || fate.settled != Settlement::open);
+      if (known && copy->address == address)
+        accuse(name(letter, fate) + ": " + address.to_string() + " gets the message twice");
+    }
   }
 }
 

@@ -27,10 +27,15 @@ struct Copy {
   unsigned life = 0;     // of the gateway
   bool heard = false;    // the gateway has read the verdict
   bool spoiled = false;  // ... behind a reply that was none, so it need not have understood
+  mail::Mailbox address = {};
 };
 
+/// Of a recipient that the sender has named, or of a copy for a further target of its entry.
 struct Fate {
   mail::Mailbox original;
+  mail::Mailbox accepted = {};  // for which address it is stored
+  bool is_copy = false;
+  std::vector<mail::Mailbox> sharers = {};  // a copy: originals of others that have it, too
   std::uint8_t notify = mail::kNotifyUnset;
   bool acknowledged = false;
   std::vector<std::shared_ptr<Copy>> copies;
@@ -46,6 +51,7 @@ struct Fate {
   bool held = false, hold_promised = false;
   struct Way {
     std::string hop;
+    std::optional<Place> about = {};  // as the table had it then; nothing: nowhere
     bool promised = false, doubtful = false;
   };
   std::vector<Way> ways;  // rerouted
@@ -63,6 +69,8 @@ struct Letter {
   QueueId id;
   WallTime accepted_at{};
   SteadyTime stored_at{};
+  unsigned stored_in = 0;  // which life
+  Duration took{};         // from acceptance, as it stands in the envelope, to the commit
   std::vector<std::size_t> stored_fates;  // by number in the stored envelope
   bool is_report() const { return number == 0; }
 };
@@ -92,7 +100,7 @@ class Ledger {
     settled_within_ = settled_within;
   }
 
-  void clock_turned_back(Duration by) { turned_back_ += by; }
+  void clock_jumped() { jumped_at_ = stage_.clock.steady_now(); }
   void disk_has_trouble() { disk_trouble_ = true; }
   void went_down(bool cleanly) {
     clean_stop_ = cleanly;
@@ -107,10 +115,14 @@ class Ledger {
   /// It is done, and is to survive whatever comes.
   void operator_was_promised(const queue::Command& command,
                              const std::vector<queue::Touched>& touched);
+  /// Something that may change the way of what waits.
+  void said() { said_at_ = stage_.clock.steady_now(); }
   /// From `when` on nothing goes there any more.
   void hop_is_suspended(const std::string& hop, SteadyTime when) { suspended_[hop] = when; }
   void hop_is_resumed(const std::string& hop) { suspended_.erase(hop); }
   void all_hops_are_resumed() { suspended_.clear(); }
+  /// What the gateway says of where everything waits.
+  void waits(const std::vector<queue::ListedMessage>& listed);
   /// The next life begins with what recovery found.
   void recovered(const std::vector<spool::StoredMessage>& found);
 
@@ -131,12 +143,30 @@ class Ledger {
   /// `strict`: the attempt that brings it has begun after all that operators have said.
   bool may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
               const std::string& hop, SteadyTime since, bool strict) const;
-  static bool way_is_right(const Fate& fate, const std::string& routed, const std::string& hop,
+  static bool way_is_right(const Fate& fate, const Place& routed, const std::string& hop,
                            bool strict);
+  /// Where this recipient goes by these routes; nullopt: nowhere, or it ends.
+  static std::optional<Place> place_of(const Fate& fate, const Routes& routes);
+  static bool is_gone(const Fate& fate, const Routes& routes);
+  static bool may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes);
+  /// `test(routes)` for one of those that have held since.
+  template <class Test>
+  bool at_some_time(SteadyTime since, Test test) const {
+    for (std::size_t i = 0; i < routes_.size(); ++i) {
+      if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
+      if (test(routes_[i].second)) return true;
+    }
+    return false;
+  }
+  bool is_reached(const Letter& letter, const Fate& fate, bool heard) const;
+  bool is_as_old_as(const Letter& letter, Duration limit) const;
+  bool may_fail_so(const Letter& letter, const Fate& fate, const ops::TrackingEvent& event) const;
   template <class Each>
   void each_touched(const std::vector<queue::Touched>& touched, Each each);
   void check_content(const Letter& letter, const Taken& taken);
+  void check_address(const Letter& letter, const mail::Mailbox& address, const Taken& taken);
   void check_copy(const Letter& letter, const Fate& fate, const Taken& taken);
+  std::optional<Place> about_now(const Fate& fate) const;
   static void forget_unpromised(Fate& fate);
   void note_found(Letter& letter);
   void check_found(Letter& letter, const spool::StoredMessage& stored);
@@ -155,7 +185,8 @@ class Ledger {
   queue::Options limits_;
   std::map<std::string, SteadyTime> suspended_;
   Sums said_;
-  Duration settled_within_{}, turned_back_{};
+  Duration settled_within_{};
+  SteadyTime jumped_at_{}, born_at_{}, said_at_{};
   unsigned life_ = 0;
   std::uint64_t composed_ = 0;
   bool disk_trouble_ = false, clean_stop_ = false;

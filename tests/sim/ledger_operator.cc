@@ -43,7 +43,7 @@ void Ledger::operator_says(const queue::Command& command,
         ++(command.verb == Verb::bounce ? said_.bounced : said_.deleted);
         return;
       case Verb::reroute:
-        fate.ways.push_back({command.next_hop});
+        fate.ways.push_back({command.next_hop, about_now(fate)});
         ++said_.rerouted;
         return;
       case Verb::suspend:
@@ -73,13 +73,30 @@ void Ledger::forget_unpromised(Fate& fate) {
   for (Fate::Way& way : fate.ways) way.doubtful = way.doubtful || !way.promised;
 }
 
-bool Ledger::way_is_right(const Fate& fate, const std::string& routed, const std::string& hop,
+/// An order stands while routing decides what it did when the order was given.
+bool Ledger::way_is_right(const Fate& fate, const Place& routed, const std::string& hop,
                           bool strict) {
   for (auto way = fate.ways.rbegin(); way != fate.ways.rend(); ++way) {
-    if (way->hop == hop) return true;
-    if (strict && !way->doubtful) return false;
+    const bool stands = !way->about || *way->about == routed;
+    if (stands && way->hop == hop) return true;
+    // Given while it had no way, it is about the first that it gets: who knows which that was.
+    if (strict && !way->doubtful && way->about) return !stands && routed.hop == hop;
   }
-  return routed == hop;
+  return routed.hop == hop;
+}
+
+std::optional<Place> Ledger::about_now(const Fate& fate) const {
+  const auto places = routes_.back().second.places_in_the_end(fate.original);
+  for (const Place& place : places) {
+    if (place.address == fate.accepted) return place;
+  }
+  for (const mail::Mailbox& other : fate.sharers) {
+    for (const Place& place : routes_.back().second.places_in_the_end(other)) {
+      if (place.address == fate.accepted) return place;
+    }
+  }
+  if (fate.is_copy || places.empty()) return std::nullopt;
+  return places.front();
 }
 
 }  // namespace waypost::sim

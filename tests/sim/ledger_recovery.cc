@@ -20,6 +20,7 @@ void Ledger::recovered(const std::vector<spool::StoredMessage>& found) {
       accuse("message " + stored.ref.id.to_string() + " is found, but was never stored");
   }
   ++life_;
+  born_at_ = stage_.clock.steady_now();
   // Reports that came through count before their recipients are looked at.
   for (const auto& [id, stored] : by_found) {
     if (Letter* letter = by_id(id); letter != nullptr) note_found(*letter);
@@ -54,6 +55,7 @@ void Ledger::note_found(Letter& letter) {
   if (letter.stored == Letter::Stored::yes) return;
   letter.stored = Letter::Stored::yes;
   letter.stored_at = stage_.clock.steady_now();
+  letter.stored_in = life_ - 1;
   if (letter.is_report()) note_report(letter.content);
 }
 
@@ -87,7 +89,7 @@ void Ledger::all_done() {
       const Fate& fate = letter.fates[i];
       if (fate.settled == Settlement::open)
         accuse(name(letter, fate) + " is neither delivered nor failed, and nobody works on it");
-      if (fate.settled == Settlement::delivered && fate.copies.empty())
+      if (fate.settled == Settlement::delivered && !is_reached(letter, fate, false))
         accuse(name(letter, fate) + " counts as delivered and never arrived");
     }
     for (const Fate& fate : letter.fates) {

@@ -46,6 +46,14 @@ void World::give_command() {
   command.by = "operator";
   const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
   command.selector = draw_selector(standing);
+  // The emergency: the next hop is stopped, then people are rolled back.
+  if (command.verb == Verb::suspend && chance.odds(0.5)) {
+    command.selector = {};
+    command.selector.next_hop = chance.odds(0.7) ? "workmail" : "exchange";
+    stage_.agenda.at(stage_.in(chance.span(seconds(1), minutes(20))), [this] {
+      if (act_ == Act::storm) change_routes();
+    });
+  }
   if (command.verb == Verb::suspend) suspensions_.push_back(command.selector);
   if (command.verb == Verb::resume && !suspensions_.empty())
     command.selector = suspensions_[chance.below(suspensions_.size())];
@@ -54,6 +62,7 @@ void World::give_command() {
   // Not the end of everything: the rest of the schedule is to tell something, too.
   if (final && command.selector.everything()) command.selector.recipient = "u1*";
   gateway_->say(command);
+  stage_.agenda.at(stage_.in(seconds(2)), [this] { inspect(); });
 }
 
 void World::let_all_go() {

@@ -1,5 +1,6 @@
 #include "sim/routes.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace waypost::sim {
@@ -26,6 +27,9 @@ Routes Routes::drawn(Chance& chance) {
       default:
         row.state = EntryState::active;
     }
+    if (chance.odds(0.3)) row.targets.push_back(row.next_target++);
+    if (chance.odds(0.15)) row.targets.push_back(row.next_target++);
+    if (chance.odds(0.15)) row.targets.push_back(kArchive);
   }
   if (chance.odds(0.6)) routes.pending_hop_ = "exchange";
   if (chance.odds(0.4)) routes.default_hop_ = "internet";
@@ -54,9 +58,32 @@ void Routes::change(Chance& chance) {
         row.state = EntryState::active;
         break;
       default:
-        ++row.target;
+        change_targets(chance, row);
     }
   }
+}
+
+/// One is corrected, comes, goes, or they change places.
+void Routes::change_targets(Chance& chance, Row& row) {
+  std::vector<unsigned>& all = row.targets;
+  switch (chance.below(all.size() > 1 ? 6 : 2)) {
+    case 0:
+      all.front() = row.next_target++;
+      return;
+    case 1:
+      if (all.size() < 4) all.insert(all.begin() + chance.below(all.size() + 1), row.next_target++);
+      return;
+    case 2:
+      all.erase(all.begin());
+      break;
+    case 3:
+      all.pop_back();
+      break;
+    default:
+      std::swap(all[chance.below(all.size())], all[chance.below(all.size())]);
+  }
+  // Nobody's mailbox is the archive: what is written to it comes as copies.
+  if (all.front() == kArchive) all.front() = row.next_target++;
 }
 
 void Routes::release_all() {
@@ -66,28 +93,48 @@ void Routes::release_all() {
 }
 
 std::optional<Place> Routes::where(const mail::Mailbox& original) const {
-  if (lost_) return std::nullopt;  // any address may stand in it
+  const auto all = places(original);
+  if (all.empty()) return std::nullopt;
+  return all.front();
+}
+
+std::vector<Place> Routes::places(const mail::Mailbox& original) const {
+  if (lost_) return {};  // any address may stand in it
   if (original.domain == kTargetDomain) {
     for (std::size_t user = 0; user < kUsers; ++user) {
-      const bool meant = original.local_part == target_of(user, rows_[user]);
-      if (meant && rows_[user].state == EntryState::migrating) return std::nullopt;
+      if (rows_[user].state != EntryState::migrating) continue;
+      for (const unsigned target : rows_[user].targets) {
+        if (original.local_part == local_of(user, target)) return {};
+      }
     }
-    return Place{original, "workmail"};
+  } else if (original.domain == kOwnDomain) {
+    const std::size_t user = std::strtoul(original.local_part.c_str() + 1, nullptr, 10);
+    if (rows_[user % kUsers].state == EntryState::migrating) return {};
   }
+  return places_in_the_end(original);
+}
+
+std::vector<Place> Routes::places_in_the_end(const mail::Mailbox& original) const {
+  if (lost_) return {};
+  if (original.domain == kTargetDomain) return {{original, "workmail"}};
   if (original.domain != kOwnDomain) {
-    if (default_hop_.empty()) return std::nullopt;
-    return Place{original, default_hop_};
+    if (default_hop_.empty()) return {};
+    return {{original, default_hop_}};
   }
   const auto plus = std::min(original.local_part.find('+'), original.local_part.size());
   const std::size_t user = std::strtoul(original.local_part.c_str() + 1, nullptr, 10);
   const Row& row = rows_[user % kUsers];
-  if (!row.state || *row.state == EntryState::migrating) return std::nullopt;
-  if (*row.state == EntryState::active) {
-    const std::string local = target_of(user, row) + original.local_part.substr(plus);
-    return Place{{local, kTargetDomain}, "workmail"};
+  if (!row.state) return {};
+  if (*row.state == EntryState::pending || *row.state == EntryState::rolled_back) {
+    if (pending_hop_.empty()) return {};
+    return {{original, pending_hop_}};
   }
-  if (pending_hop_.empty()) return std::nullopt;
-  return Place{original, pending_hop_};
+  std::vector<Place> all;
+  for (const unsigned target : row.targets)
+    all.push_back(
+        {{local_of(user % kUsers, target) + original.local_part.substr(plus), kTargetDomain},
+         "workmail"});
+  return all;
 }
 
 bool Routes::waits(const mail::Mailbox& original) const {
@@ -113,13 +160,15 @@ std::shared_ptr<const routing::Router> Routes::router() const {
   for (std::size_t user = 0; user < kUsers; ++user) {
     const Row& row = rows_[user];
     if (!row.state) continue;
-    source.entries.push_back({{"u" + std::to_string(user), kOwnDomain},
-                              {target_of(user, row), kTargetDomain},
-                              *row.state,
-                              true,
-                              "",
-                              {},
-                              {"table", static_cast<std::uint32_t>(user + 1)}});
+    routing::Entry entry;
+    entry.address = {"u" + std::to_string(user), kOwnDomain};
+    entry.target = {local_of(user, row.targets.front()), kTargetDomain};
+    for (std::size_t k = 1; k < row.targets.size(); ++k)
+      entry.copies.push_back({local_of(user, row.targets[k]), kTargetDomain});
+    entry.state = *row.state;
+    entry.has_state = true;
+    entry.place = {"table", static_cast<std::uint32_t>(user + 1)};
+    source.entries.push_back(std::move(entry));
   }
   options.sources.push_back(std::move(source));
   if (lost_) return routing::Router::unavailable(options, "the table is lost");

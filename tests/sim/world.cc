@@ -59,6 +59,7 @@ void World::plan() {
   plan_some(1, &World::fill_disk);
   plan_some(1, &World::flush_queue);
   plan_some(10, &World::give_command);
+  plan_some(4, &World::inspect);
   stage_.agenda.at(begun_ + storm_ + minutes(15), [this] { calm_down(); });
 }
 
@@ -200,14 +201,29 @@ void World::change_routes() {
   stage_.journal.note("the routing table changes");
   ++outcome_.reloads;
   gateway_->reload(routes_);
+  stage_.agenda.at(stage_.in(seconds(2)), [this] { inspect(); });
 }
 
+/// Often it is corrected soon.
 void World::jump_clock() {
-  const Duration by = stage_.chance.span(seconds(1), hours(72));
-  const bool back = stage_.chance.odds(0.5);
-  stage_.journal.note("the clock jumps by {}{} s", back ? "-" : "", by.count() / 1'000'000);
-  stage_.clock.set_wall(stage_.clock.now() + (back ? -by : by));
-  if (back) ledger_.clock_turned_back(by);
+  const Duration least = minutes(1);
+  Duration by = stage_.chance.odds(0.5) ? stage_.chance.span(least, hours(72))
+                                        : stage_.chance.span(hours(50), hours(24 * 400));
+  if (stage_.chance.odds(0.4)) by = -by;
+  move_clock(by);
+  if (stage_.chance.odds(0.6))
+    stage_.agenda.at(stage_.in(stage_.chance.span(seconds(1), minutes(30))),
+                     [this, by] { move_clock(-by); });
+}
+
+void World::move_clock(Duration by) {
+  stage_.journal.note("the clock jumps by {} s", by.count() / 1'000'000);
+  stage_.clock.set_wall(stage_.clock.now() + by);
+  ledger_.clock_jumped();
+}
+
+void World::inspect() {
+  if (gateway_ && !stopping_) gateway_->inspect();
 }
 
 void World::spoil_disk() {

@@ -37,6 +37,8 @@ class World {
   void finish_stop();
   void change_routes();
   void jump_clock();
+  void move_clock(Duration by);
+  void inspect();
   void spoil_disk();
   void fill_disk();
   void flush_queue();

@@ -33,7 +33,8 @@ enum class BodyType : std::uint8_t { unset, seven_bit, eight_bit_mime };
 
 struct Recipient {
   Mailbox original;      // what RCPT TO said
-  Mailbox target;        // where routing sent it on acceptance; asked again at every attempt
+  Mailbox target;        // where routing sent it on acceptance: the address it stands for as long as
+                         // its entry has it; asked again at every attempt
   std::string next_hop;  // configured name, as decided on acceptance
   std::string orcpt;     // decoded "rfc822;robert@corp.example"; empty: absent
   std::uint8_t notify = kNotifyUnset;
@@ -43,6 +44,12 @@ struct Recipient {
 };
 /// The highest number of a copy.
 inline constexpr std::uint8_t kMostCopies = 11;
+
+/// The recipient `of` (copy 0) has the further target of the recipient `copy`, too: it is stored
+/// once, with the first recipient that has it.
+struct SharedCopy {
+  std::uint32_t copy = 0, of = 0;
+};
 
 struct Envelope {
   QueueId id;
@@ -59,6 +66,7 @@ struct Envelope {
   std::string client;              // "ex1.corp.example[10.0.0.5]"
   std::uint64_t content_size = 0;  // octets, our Received field included
   std::vector<Recipient> recipients;
+  std::vector<SharedCopy> shared_copies;
 };
 
 std::string encode(const Envelope& envelope);

@@ -58,6 +58,7 @@ struct Command {
 struct Touched {
   QueueId id;
   std::vector<std::uint32_t> recipients;
+  std::vector<std::string> routes;  // reroute: of each of them, what it is about (Reroute::of)
 };
 
 /// A walk through the queue in bounded steps, so that a million entries never stop the mail. What
@@ -70,6 +71,9 @@ struct Slice {
 struct ControlResult {
   std::vector<Touched> touched;
   std::uint64_t recipients = 0;
+  /// suspend: wait for the resume now. resume: have waited for it. flush and release: of those that
+  /// are meant, wait behind a suspension all the same.
+  std::uint64_t suspended = 0;
   std::uint32_t next = 0;  // 0: that was all
 };
 

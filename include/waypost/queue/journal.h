@@ -18,11 +18,20 @@
 
 namespace waypost::queue {
 
+/// Another next hop that an operator ordered, and the route that the order is about ("hop address",
+/// as routing decided then): it stands as long as that is what routing decides. Empty: not known.
+struct Reroute {
+  std::string next_hop, of;
+  bool operator==(const Reroute&) const = default;
+};
+/// By queue id and recipient.
+using Reroutes = std::unordered_map<std::uint64_t, std::unordered_map<std::uint32_t, Reroute>>;
+
 /// What holds now, as the journal's lines add up to.
 struct ControlState {
   std::vector<Selector> suspensions;
   std::unordered_map<std::uint64_t, std::set<std::uint32_t>> held;  // by queue id: recipients
-  std::unordered_map<std::uint64_t, std::unordered_map<std::uint32_t, std::string>> rerouted;
+  Reroutes rerouted;
 
   void apply(const Command& command, const std::vector<Touched>& touched);
 };

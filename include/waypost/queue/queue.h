@@ -72,16 +72,28 @@ struct NextHopState {
   std::string name;
   std::uint64_t ready = 0, waiting = 0, active = 0;  // recipients' groups (jobs)
   std::uint32_t consecutive_site_troubles = 0;
-  WallTime paused_until{};  // site back-off; epoch: open
-  std::string last_reply;
+  WallTime paused_until{};   // site back-off; epoch: open
+  std::string last_reply;    // whatever the last attempt ended with
+  SteadyTime answered_at{};  // when that was
   std::uint32_t window = 0;  // attempts that may run at once
   bool suspended = false;
+};
+
+/// Recipients of a wave, and what has come of asking them again.
+struct AskedAgain {
+  std::uint64_t let_go = 0;       // go now, where routing sends them now
+  std::uint64_t in_delivery = 0;  // an attempt runs; asked again should it not deliver them
+  std::uint64_t rerouted = 0;     // go where an operator ordered
+  std::uint64_t suspended = 0;    // wait: where they are to go is suspended
+  std::uint64_t held = 0;         // by their wave or an operator
+  std::uint32_t next = 0;         // 0: that was all
 };
 
 struct QueueStats {
   std::uint64_t messages = 0, held = 0;
   std::uint64_t timers = 0;  // set ones, those that have lost their meaning included
   WallTime oldest{};
+  WallTime held_until = WallTime::max();  // the first of what is held goes back to its sender then
   std::vector<NextHopState> next_hops;
 };
 
@@ -94,11 +106,13 @@ class Queue {
                       std::shared_ptr<const mail::Envelope> envelope) = 0;
   /// A message found by recovery; recipients already settled are left out.
   virtual void restore(spool::StoredMessage stored) = 0;
-  /// Routing changed: due times of deferred mail to `next_hop` (all if empty) become now.
+  /// Due times of deferred mail to `next_hop` (all if empty) become now.
   virtual void flush(const std::string& next_hop) = 0;
-  /// Mail that was held for a migrating wave is asked again, a slice at once and the rest by and
-  /// by. Called after each reload.
+  /// Everything that waits is asked again, held or not, a slice at once and the rest by and by.
+  /// Called after each reload.
   virtual void routes_changed() = 0;
+  /// The same as a walk in slices, after a wave has changed: what waits of `wave` is tried now.
+  virtual AskedAgain ask_again(const std::string& wave, const Slice& slice) = 0;
   /// Retries, expiry and the rest from now on; waits that run already end when they were to.
   virtual void replace_options(Options options) = 0;
   /// Runs until stop() and until its attempts have ended. Spawn once.

@@ -1,0 +1,116 @@
+// What may become of a recipient by the table: where it goes, where it may have got the message,
+// when it may come to nothing. An entry has several targets; each recipient keeps the address that
+// it was stored for.
+#include "sim/ledger.h"
+
+#include <algorithm>
+
+namespace waypost::sim {
+namespace {
+
+/// A jump that is smaller may be taken for slewing.
+constexpr auto kTrustedAfter = hours(1);
+
+bool has(const std::vector<Place>& places, const mail::Mailbox& address) {
+  return std::any_of(places.begin(), places.end(),
+                     [&](const Place& place) { return place.address == address; });
+}
+
+}  // namespace
+
+std::optional<Place> Ledger::place_of(const Fate& fate, const Routes& routes) {
+  const auto places = routes.places(fate.original);
+  for (const Place& place : places) {
+    if (place.address == fate.accepted) return place;
+  }
+  if (!fate.is_copy) return places.empty() ? std::nullopt : std::optional(places.front());
+  if (places.empty()) return std::nullopt;
+  for (const mail::Mailbox& other : fate.sharers) {
+    for (const Place& place : routes.places(other)) {
+      if (place.address == fate.accepted) return place;
+    }
+  }
+  return std::nullopt;
+}
+
+/// A copy that nobody's entry has any more. While an address is unknown it may be a mistake.
+bool Ledger::is_gone(const Fate& fate, const Routes& routes) {
+  if (!fate.is_copy) return false;
+  const auto own = routes.places_in_the_end(fate.original);
+  if (own.empty() || has(own, fate.accepted)) return false;
+  return std::none_of(fate.sharers.begin(), fate.sharers.end(), [&](const mail::Mailbox& other) {
+    return has(routes.places_in_the_end(other), fate.accepted);
+  });
+}
+
+bool Ledger::may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes) {
+  const auto place = place_of(fate, routes);
+  return place && place->address == to;
+}
+
+/// A next hop has taken the message for where this recipient goes, be it with another of its
+/// recipients. `heard`: and said so.
+bool Ledger::is_reached(const Letter& letter, const Fate& fate, bool heard) const {
+  const auto counts = [heard](const auto& copy) { return !heard || copy->heard || copy->spoiled; };
+  if (std::any_of(fate.copies.begin(), fate.copies.end(), counts)) return true;
+  for (const Fate& other : letter.fates) {
+    for (const auto& copy : other.copies) {
+      if (counts(copy) && at_some_time(letter.stored_at, [&](const Routes& routes) {
+            return may_be_at(fate, copy->address, routes);
+          }))
+        return true;
+    }
+  }
+  return false;
+}
+
+/// By a clock that nobody can set; or, of what an earlier life has left, by one that has not been
+/// set for an hour of this life.
+bool Ledger::is_as_old_as(const Letter& letter, Duration limit) const {
+  const SteadyTime now = stage_.clock.steady_now();
+  if (now - letter.stored_at + letter.took >= limit) return true;
+  if (letter.stored_in == life_) return false;
+  const bool stood = now - std::max(jumped_at_, born_at_) >= kTrustedAfter;
+  return stood && stage_.clock.now() - letter.accepted_at >= limit;
+}
+
+bool Ledger::may_fail_so(const Letter& letter, const Fate& fate,
+                         const ops::TrackingEvent& event) const {
+  const bool ends_quietly = event.reply.empty() && event.status.empty();
+  if (ends_quietly)
+    return fate.accepted.to_string() == event.target &&
+           at_some_time(letter.stored_at,
+                        [&](const Routes& routes) { return is_gone(fate, routes); });
+  if (event.status == "5.4.7" || event.status == "4.4.7")
+    return is_as_old_as(letter, limits_.policy(std::string(event.next_hop)).expiry);
+  if (event.remote_host.empty() && event.next_hop != "internet")
+    return letter.is_report() || is_as_old_as(letter, limits_.unknown_grace);
+  // A domain without mail, a message that is too large: only next hops that say so.
+  return event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
+}
+
+/// Whatever was said of routes and suspensions, everything that waits has been asked since.
+void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
+  if (stage_.clock.steady_now() - said_at_ < seconds(1)) return;
+  for (const queue::ListedMessage& message : listed) {
+    const Letter* letter = by_id(message.id);
+    if (letter == nullptr) {
+      accuse("something unknown is listed");
+      continue;
+    }
+    for (const queue::ListedRecipient& one : message.open) {
+      const bool lies =
+          one.state == queue::RecipientState::ready || one.state == queue::RecipientState::waiting;
+      if (!lies || one.index >= letter->stored_fates.size()) continue;
+      const Fate& fate = letter->fates[letter->stored_fates[one.index]];
+      if (is_gone(fate, routes_.back().second))
+        accuse(name(*letter, fate) + " waits, though its entry has no such target any more");
+      const auto place = place_of(fate, routes_.back().second);
+      if (place && !way_is_right(fate, *place, one.next_hop, true))
+        accuse(name(*letter, fate) + " waits for " + one.next_hop + ", and should go by " +
+               place->hop);
+    }
+  }
+}
+
+}  // namespace waypost::sim
