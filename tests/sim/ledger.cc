@@ -114,8 +114,6 @@ void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std
   letter->stored = Letter::Stored::trying;
   letter->id = id;
   letter->accepted_at = envelope.accepted_at;
-  letter->took =
-      std::clamp<Duration>(stage_.clock.now() - envelope.accepted_at, Duration(0), hours(2));
   ids_[id] = letter;
   for (std::size_t i = letter->fates.size(); i-- > 0;) {
     if (letter->fates[i].is_copy) letter->fates.erase(letter->fates.begin() + static_cast<long>(i));
@@ -161,6 +159,8 @@ void Ledger::commit_ends(QueueId id, const Error* error) {
   letter->stored = Letter::Stored::yes;
   letter->stored_at = stage_.clock.steady_now();
   letter->stored_in = life_;
+  letter->took =
+      std::clamp<Duration>(stage_.clock.now() - letter->accepted_at, Duration(0), hours(2));
   if (letter->is_report()) note_report(letter->content);
 }
 

@@ -24,7 +24,9 @@ std::optional<Place> Ledger::place_of(const Fate& fate, const Routes& routes) {
     if (place.address == fate.accepted) return place;
   }
   if (!fate.is_copy) return places.empty() ? std::nullopt : std::optional(places.front());
-  if (places.empty()) return std::nullopt;
+  // While its own entry has no way for it nobody knows whether that is a mistake.
+  const auto own = routes.places_in_the_end(fate.original);
+  if (own.empty() || has(own, fate.accepted)) return std::nullopt;
   for (const mail::Mailbox& other : fate.sharers) {
     for (const Place& place : routes.places(other)) {
       if (place.address == fate.accepted) return place;
@@ -103,7 +105,9 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
           one.state == queue::RecipientState::ready || one.state == queue::RecipientState::waiting;
       if (!lies || one.index >= letter->stored_fates.size()) continue;
       const Fate& fate = letter->fates[letter->stored_fates[one.index]];
-      if (is_gone(fate, routes_.back().second))
+      // What came later, or with this life, is asked by its attempt: it has nowhere else to go.
+      const bool asked = said_at_ > born_at_ && said_at_ > letter->stored_at;
+      if (asked && is_gone(fate, routes_.back().second))
         accuse(name(*letter, fate) + " waits, though its entry has no such target any more");
       const auto place = place_of(fate, routes_.back().second);
       if (place && !way_is_right(fate, *place, one.next_hop, true))
