@@ -277,13 +277,16 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
     const auto goes_there = [&](std::size_t fate) {
       return may_go(*letter, letter->fates[fate], recipient, taken.hop, since, !taken.gateway_gone);
     };
-    // Whoever stands for this address before whoever has come to it.
-    auto at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(),
-                           [&](std::size_t fate) {
-                             return letter->fates[fate].accepted == recipient && goes_there(fate);
-                           });
-    if (at == letter->stored_fates.end())
-      at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(), goes_there);
+    // Whoever stands for this address, before whoever has come to it; the living before the dead.
+    const auto& all = letter->stored_fates;
+    const auto is_open = [&](std::size_t fate) {
+      return letter->fates[fate].settled == Settlement::open && goes_there(fate);
+    };
+    auto at = std::find_if(all.begin(), all.end(), [&](std::size_t fate) {
+      return letter->fates[fate].accepted == recipient && is_open(fate);
+    });
+    if (at == all.end()) at = std::find_if(all.begin(), all.end(), is_open);
+    if (at == all.end()) at = std::find_if(all.begin(), all.end(), goes_there);
     if (at == letter->stored_fates.end()) {
       accuse("letter " + number + " goes to " + recipient.to_string() + " at " + taken.hop +
              ", which routing did not decide");

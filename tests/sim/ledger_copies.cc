@@ -8,7 +8,6 @@
 namespace waypost::sim {
 namespace {
 
-/// A jump that is smaller may be taken for slewing.
 constexpr auto kTrustedAfter = hours(1);
 
 bool has(const std::vector<Place>& places, const mail::Mailbox& address) {
@@ -66,13 +65,22 @@ bool Ledger::is_reached(const Letter& letter, const Fate& fate, bool heard) cons
   return false;
 }
 
-/// By a clock that nobody can set; or, of what an earlier life has left, by one that has not been
-/// set for an hour of this life.
+Duration Ledger::wall_ahead(SteadyTime when) const {
+  Duration ahead{};
+  for (const auto& [from, by] : wall_ahead_) {
+    if (from <= when) ahead = by;
+  }
+  return ahead;
+}
+
+/// By a clock that nobody can set; or, of what an earlier life has left, by one that stood where it
+/// stands an hour ago, in this life. (Nobody need have seen what it did meanwhile.)
 bool Ledger::is_as_old_as(const Letter& letter, Duration limit) const {
   const SteadyTime now = stage_.clock.steady_now();
   if (now - letter.stored_at + letter.took >= limit) return true;
   if (letter.stored_in == life_) return false;
-  const bool stood = now - std::max(jumped_at_, born_at_) >= kTrustedAfter;
+  const bool stood =
+      now - born_at_ >= kTrustedAfter && wall_ahead(now - kTrustedAfter) == wall_ahead(now);
   return stood && stage_.clock.now() - letter.accepted_at >= limit;
 }
 
@@ -85,10 +93,11 @@ bool Ledger::may_fail_so(const Letter& letter, const Fate& fate,
                         [&](const Routes& routes) { return is_gone(fate, routes); });
   if (event.status == "5.4.7" || event.status == "4.4.7")
     return is_as_old_as(letter, limits_.policy(std::string(event.next_hop)).expiry);
+  if (fate.refusals > 0 && event.reply.starts_with('5')) return true;
   if (event.remote_host.empty() && event.next_hop != "internet")
     return letter.is_report() || is_as_old_as(letter, limits_.unknown_grace);
   // A domain without mail, a message that is too large: only next hops that say so.
-  return event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
+  return !event.reply.starts_with('5');
 }
 
 /// Whatever was said of routes and suspensions, everything that waits has been asked since.
