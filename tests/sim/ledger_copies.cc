@@ -115,7 +115,7 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
       if (!lies || one.index >= letter->stored_fates.size()) continue;
       const Fate& fate = letter->fates[letter->stored_fates[one.index]];
       // What came later, or with this life, is asked by its attempt: it has nowhere else to go.
-      const bool asked = said_at_ > born_at_ && said_at_ > letter->stored_at;
+      const bool asked = routes_.back().first > std::max(born_at_, letter->stored_at);
       if (asked && is_gone(fate, routes_.back().second))
         accuse(name(*letter, fate) + " waits, though its entry has no such target any more");
       const auto place = place_of(fate, routes_.back().second);
