@@ -116,7 +116,8 @@ ControlResult QueueImpl::control(const Command& command, const Slice& slice) {
     if (messages_[at].alive) control_message(at, command, result);
   }
   if (until < messages_.end()) result.next = until;
-  if (!command.dry_run && command.verb == Verb::flush && slice.from == 0) {
+  if (command.dry_run) return result;
+  if (command.verb == Verb::flush && slice.from == 0) {
     for (Hop& hop : hops_) {
       if (command.selector.next_hop.empty() || hop.name == command.selector.next_hop)
         hop.site.open();

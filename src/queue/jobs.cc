@@ -27,10 +27,10 @@ QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
 /// stands still, or is about to, it may wait long for an attempt. So routing is asked here when it
 /// may have changed since.
 std::string QueueImpl::first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
-                                 bool after_a_restart) {
+                                 bool fresh) {
   const std::string& accepted = envelope.recipients[recipient].next_hop;
-  const bool as_accepted = !after_a_restart && !stands_still(hop_of(accepted)) &&
-                           now() - changed_at_ > kLongestTransaction;
+  const bool as_accepted =
+      fresh && !stands_still(hop_of(accepted)) && now() - changed_at_ > kLongestTransaction;
   if (as_accepted) return accepted;
   const routing::Decision decision = decide(envelope, recipient);
   return decision.next_hop.empty() ? accepted : decision.next_hop;
@@ -40,10 +40,10 @@ std::string QueueImpl::first_hop(const mail::Envelope& envelope, std::uint32_t r
 /// restart; it must be known before a job begins, for from there it may be held.
 void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
                          const std::vector<std::uint32_t>& recipients,
-                         std::optional<bool> delay_told) {
+                         std::optional<bool> delay_told, bool fresh) {
   Groups groups;
   for (const std::uint32_t i : recipients) {
-    const std::string name = first_hop(envelope, i, !delay_told);
+    const std::string name = first_hop(envelope, i, fresh);
     auto group = std::find_if(groups.begin(), groups.end(),
                               [&](const auto& known) { return hops_[known.first].name == name; });
     if (group == groups.end()) {

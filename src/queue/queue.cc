@@ -75,7 +75,7 @@ void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelo
   std::vector<std::uint32_t> all(envelope->recipients.size());
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
   messages_[message].need_live().envelope = envelope;
-  add_jobs(message, *envelope, all, false);
+  add_jobs(message, *envelope, all, false, true);
   keep_warm(message);
 }
 

@@ -109,10 +109,10 @@ class QueueImpl final : public Queue {
 
   // jobs.cc
   Index hop_of(const std::string& name);
-  std::string first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
-                        bool after_a_restart);
+  std::string first_hop(const mail::Envelope& envelope, std::uint32_t recipient, bool fresh);
   void add_jobs(Index message, const mail::Envelope& envelope,
-                const std::vector<std::uint32_t>& recipients, std::optional<bool> delay_told);
+                const std::vector<std::uint32_t>& recipients, std::optional<bool> delay_told,
+                bool fresh = false);
   Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients, bool delay_told);
   /// With what a part of a job that is sent later keeps of it.
   Index add_rest(const Job& whole, std::vector<std::uint32_t> recipients);

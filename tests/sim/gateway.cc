@@ -249,7 +249,15 @@ void Gateway::say(const queue::Command& command) {
   const auto done = queue_->control(command, everything);
   std::uint64_t recipients = 0;
   for (const queue::Touched& one : wanted) recipients += one.recipients.size();
-  if (done.recipients != recipients) ledger_.accuse("a dry run tells something else than is done");
+  for (const queue::Touched& one : wanted) {
+    if (done.recipients != recipients &&
+        std::none_of(done.touched.begin(), done.touched.end(),
+                     [&](const queue::Touched& other) { return other.id == one.id; }))
+      stage_.journal.note("nothing is done about {}", one.id.to_string());
+  }
+  if (done.recipients != recipients)
+    ledger_.accuse("a dry run tells of " + std::to_string(recipients) + " recipients, done are " +
+                   std::to_string(done.recipients));
   if (!standing && journal_->append(command, done.touched))
     ledger_.operator_was_promised(command, done.touched);
   spool_has_work();

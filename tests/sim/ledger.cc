@@ -114,8 +114,6 @@ void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std
   letter->stored = Letter::Stored::trying;
   letter->id = id;
   letter->accepted_at = envelope.accepted_at;
-  letter->took =
-      std::clamp<Duration>(stage_.clock.now() - envelope.accepted_at, Duration(0), hours(2));
   ids_[id] = letter;
   for (std::size_t i = letter->fates.size(); i-- > 0;) {
     if (letter->fates[i].is_copy) letter->fates.erase(letter->fates.begin() + static_cast<long>(i));
@@ -161,6 +159,8 @@ void Ledger::commit_ends(QueueId id, const Error* error) {
   letter->stored = Letter::Stored::yes;
   letter->stored_at = stage_.clock.steady_now();
   letter->stored_in = life_;
+  letter->took =
+      std::clamp<Duration>(stage_.clock.now() - letter->accepted_at, Duration(0), hours(2));
   if (letter->is_report()) note_report(letter->content);
 }
 
@@ -277,13 +277,16 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
     const auto goes_there = [&](std::size_t fate) {
       return may_go(*letter, letter->fates[fate], recipient, taken.hop, since, !taken.gateway_gone);
     };
-    // Whoever stands for this address before whoever has come to it.
-    auto at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(),
-                           [&](std::size_t fate) {
-                             return letter->fates[fate].accepted == recipient && goes_there(fate);
-                           });
-    if (at == letter->stored_fates.end())
-      at = std::find_if(letter->stored_fates.begin(), letter->stored_fates.end(), goes_there);
+    // Whoever stands for this address, before whoever has come to it; the living before the dead.
+    const auto& all = letter->stored_fates;
+    const auto is_open = [&](std::size_t fate) {
+      return letter->fates[fate].settled == Settlement::open && goes_there(fate);
+    };
+    auto at = std::find_if(all.begin(), all.end(), [&](std::size_t fate) {
+      return letter->fates[fate].accepted == recipient && is_open(fate);
+    });
+    if (at == all.end()) at = std::find_if(all.begin(), all.end(), is_open);
+    if (at == all.end()) at = std::find_if(all.begin(), all.end(), goes_there);
     if (at == letter->stored_fates.end()) {
       accuse("letter " + number + " goes to " + recipient.to_string() + " at " + taken.hop +
              ", which routing did not decide");

@@ -100,7 +100,9 @@ class Ledger {
     settled_within_ = settled_within;
   }
 
-  void clock_jumped() { jumped_at_ = stage_.clock.steady_now(); }
+  void clock_jumped(Duration by) {
+    wall_ahead_.emplace_back(stage_.clock.steady_now(), wall_ahead_.back().second + by);
+  }
   void disk_has_trouble() { disk_trouble_ = true; }
   void went_down(bool cleanly) {
     clean_stop_ = cleanly;
@@ -159,6 +161,7 @@ class Ledger {
     return false;
   }
   bool is_reached(const Letter& letter, const Fate& fate, bool heard) const;
+  Duration wall_ahead(SteadyTime when) const;
   bool is_as_old_as(const Letter& letter, Duration limit) const;
   bool may_fail_so(const Letter& letter, const Fate& fate, const ops::TrackingEvent& event) const;
   template <class Each>
@@ -186,7 +189,9 @@ class Ledger {
   std::map<std::string, SteadyTime> suspended_;
   Sums said_;
   Duration settled_within_{};
-  SteadyTime jumped_at_{}, born_at_{}, said_at_{};
+  SteadyTime born_at_{}, said_at_{};
+  /// How far the wall clock is ahead of where it began, from when on.
+  std::vector<std::pair<SteadyTime, Duration>> wall_ahead_ = {{SteadyTime{}, Duration(0)}};
   unsigned life_ = 0;
   std::uint64_t composed_ = 0;
   bool disk_trouble_ = false, clean_stop_ = false;

@@ -8,7 +8,6 @@
 namespace waypost::sim {
 namespace {
 
-/// A jump that is smaller may be taken for slewing.
 constexpr auto kTrustedAfter = hours(1);
 
 bool has(const std::vector<Place>& places, const mail::Mailbox& address) {
@@ -24,7 +23,9 @@ std::optional<Place> Ledger::place_of(const Fate& fate, const Routes& routes) {
     if (place.address == fate.accepted) return place;
   }
   if (!fate.is_copy) return places.empty() ? std::nullopt : std::optional(places.front());
-  if (places.empty()) return std::nullopt;
+  // While its own entry has no way for it nobody knows whether that is a mistake.
+  const auto own = routes.places_in_the_end(fate.original);
+  if (own.empty() || has(own, fate.accepted)) return std::nullopt;
   for (const mail::Mailbox& other : fate.sharers) {
     for (const Place& place : routes.places(other)) {
       if (place.address == fate.accepted) return place;
@@ -64,13 +65,22 @@ bool Ledger::is_reached(const Letter& letter, const Fate& fate, bool heard) cons
   return false;
 }
 
-/// By a clock that nobody can set; or, of what an earlier life has left, by one that has not been
-/// set for an hour of this life.
+Duration Ledger::wall_ahead(SteadyTime when) const {
+  Duration ahead{};
+  for (const auto& [from, by] : wall_ahead_) {
+    if (from <= when) ahead = by;
+  }
+  return ahead;
+}
+
+/// By a clock that nobody can set; or, of what an earlier life has left, by one that stood where it
+/// stands an hour ago, in this life. (Nobody need have seen what it did meanwhile.)
 bool Ledger::is_as_old_as(const Letter& letter, Duration limit) const {
   const SteadyTime now = stage_.clock.steady_now();
   if (now - letter.stored_at + letter.took >= limit) return true;
   if (letter.stored_in == life_) return false;
-  const bool stood = now - std::max(jumped_at_, born_at_) >= kTrustedAfter;
+  const bool stood =
+      now - born_at_ >= kTrustedAfter && wall_ahead(now - kTrustedAfter) == wall_ahead(now);
   return stood && stage_.clock.now() - letter.accepted_at >= limit;
 }
 
@@ -83,10 +93,11 @@ bool Ledger::may_fail_so(const Letter& letter, const Fate& fate,
                         [&](const Routes& routes) { return is_gone(fate, routes); });
   if (event.status == "5.4.7" || event.status == "4.4.7")
     return is_as_old_as(letter, limits_.policy(std::string(event.next_hop)).expiry);
+  if (fate.refusals > 0 && event.reply.starts_with('5')) return true;
   if (event.remote_host.empty() && event.next_hop != "internet")
     return letter.is_report() || is_as_old_as(letter, limits_.unknown_grace);
   // A domain without mail, a message that is too large: only next hops that say so.
-  return event.reply.empty() || event.reply.front() != '5' || fate.refusals > 0;
+  return !event.reply.starts_with('5');
 }
 
 /// Whatever was said of routes and suspensions, everything that waits has been asked since.
@@ -103,7 +114,9 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
           one.state == queue::RecipientState::ready || one.state == queue::RecipientState::waiting;
       if (!lies || one.index >= letter->stored_fates.size()) continue;
       const Fate& fate = letter->fates[letter->stored_fates[one.index]];
-      if (is_gone(fate, routes_.back().second))
+      // What came later, or with this life, is asked by its attempt: it has nowhere else to go.
+      const bool asked = routes_.back().first > std::max(born_at_, letter->stored_at);
+      if (asked && is_gone(fate, routes_.back().second))
         accuse(name(*letter, fate) + " waits, though its entry has no such target any more");
       const auto place = place_of(fate, routes_.back().second);
       if (place && !way_is_right(fate, *place, one.next_hop, true))

@@ -219,7 +219,7 @@ void World::jump_clock() {
 void World::move_clock(Duration by) {
   stage_.journal.note("the clock jumps by {} s", by.count() / 1'000'000);
   stage_.clock.set_wall(stage_.clock.now() + by);
-  ledger_.clock_jumped();
+  ledger_.clock_jumped(by);
 }
 
 void World::inspect() {
