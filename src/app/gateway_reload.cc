@@ -3,6 +3,7 @@
 #include "waypost/routing/wave_facts.h"
 
 #include "app/gateway.h"
+#include "app/wave_view.h"
 
 namespace waypost::app {
 namespace {
@@ -66,7 +67,11 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
 
   report.summary = "routing table: " + table.diff.summary() + ", " +
                    std::to_string(table.size.entries) + " entries";
+  const auto before = router_.get();
   use_table(table.router, table.size);
+  for (const auto& change :
+       wave_states_changed(before->waves(), router_.get()->waves(), Clock::system().now()))
+    report.problems.push_back(config_.file + ": warning: " + change);
   for (const auto& problem :
        routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
     report.problems.push_back(config_.file + ": " + problem.to_string());

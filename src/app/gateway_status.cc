@@ -80,6 +80,8 @@ admin::Answer Gateway::ready() {
   if (stopping_) return json_answer(503, {{"ready", false}, {"why", "shutting down"}});
   if (!table_loaded_)
     return json_answer(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
+  if (const auto& trouble = router_.get()->waves().trouble(); !trouble.empty())
+    return json_answer(503, {{"ready", false}, {"why", "waves: " + trouble}});
   if (spool_->read_only())
     return json_answer(503, {{"ready", false}, {"why", "the spool is read-only"}});
   if (spool_->stuck())
@@ -228,6 +230,8 @@ std::string Gateway::status_line() const {
   if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
   if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
   if (!table_loaded_) return "no routing table: " + table_trouble_;
+  if (!wave_journal_->damage().empty())
+    return "waves.journal is damaged; everybody of a wave gets 451";
   return std::to_string(router_.get()->table().size()) + " routing entries, " +
          std::to_string(server_->sessions()) + " sessions, " +
          std::to_string(spool_->health().messages) + " messages in the spool";
