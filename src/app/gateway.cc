@@ -3,7 +3,6 @@
 #include "waypost/ops/log.h"
 
 #include "app/next_hop_summary.h"
-#include "app/waves_on_disk.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -86,6 +85,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
   if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
+  gateway->apply_due_waves();
   gateway->watch_directories();
   gateway->publish();
   gateway->control_->start();
@@ -100,8 +100,8 @@ Result<> Gateway::open_storage() {
   tracking_ = std::move(*tracking);
   spool::RecoveryReport report;
   // The queues that take what is found need the spool first: it hands over in make_shards().
-  auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_,
-                                  metrics_, nullptr, report);
+  auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_, metrics_,
+                                  nullptr, report);
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
   highest_stored_id_ = report.highest_id;
@@ -117,12 +117,7 @@ Result<> Gateway::open_storage() {
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
-  auto waves = routing::WaveJournal::open(
-      wave_journal_file(config_), [](const std::string& what) { ops::log().error("{}", what); });
-  if (!waves) return fail(std::move(waves).error());
-  wave_journal_ = std::move(*waves);
-  waves_seen_at_ = Clock::system().now();
-  return {};
+  return open_wave_journal();
 }
 
 Result<> Gateway::make_shards() {

@@ -162,6 +162,10 @@ class Gateway {
   // gateway_waves.cc
   void add_wave_actions(std::vector<admin::Action>& list);
   const std::map<std::string, routing::WaveCount>& people_of_waves();
+  std::shared_ptr<const routing::Waves> waves_for(const routing::Options& options) const;
+  Result<> open_wave_journal();
+  admin::Answer accept_wave_journal(const admin::Call& call);
+  void tell_wave_change(const std::string& wave, const routing::WaveChange& change, WallTime now);
   void name_all_addresses(routing::WaveCommand& command) const;
   std::set<std::string> waves_touched(const routing::WaveCommand& command) const;
   boost::json::object clocks_json(WallTime held_from) const;

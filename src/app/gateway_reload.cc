@@ -4,6 +4,7 @@
 
 #include "app/answers.h"
 #include "app/gateway.h"
+#include "app/wave_view.h"
 
 #include <boost/asio/post.hpp>
 #include <boost/json.hpp>
@@ -109,10 +110,14 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   report.summary = "routing table: " + table.diff.summary() + ", " +
                    std::to_string(table.size.entries) + " entries; configuration: " +
                    (report.changed.empty() ? std::string("no change") : listed(report.changed));
+  const auto before = router_.get();
   use_table(table.router, table.size);
+  for (const auto& change :
+       wave_states_changed(before->waves(), router_.get()->waves(), Clock::system().now()))
+    report.problems.push_back({false, config_.file + ": warning: " + change});
   for (const auto& problem :
        routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
-    report.problems.push_back(config_.file + ": " + problem.to_string());
+    report.problems.push_back({problem.error, config_.file + ": " + problem.to_string()});
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));

@@ -104,6 +104,8 @@ std::string Gateway::not_ready() const {
   const auto standing = standing_.load();
   if (stopping_) return "shutting down";
   if (!standing->table_loaded) return "routing table: " + standing->table_trouble;
+  if (const auto& trouble = router_.get()->waves().trouble(); !trouble.empty())
+    return "waves: " + trouble;
   if (spool_->read_only()) return "the spool is read-only";
   if (spool_->stuck()) return "the spool's disk does not answer";
   if (!spool_->has_room()) return "too little free space for the spool";
@@ -295,6 +297,8 @@ std::string Gateway::status_line() const {
   if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
   const auto standing = standing_.load();
   if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;
+  if (!router_.get()->waves().trouble().empty())
+    return "waves.journal is damaged; everybody of a wave gets 451";
   return std::to_string(router_.get()->table().size()) + " routing entries, " +
          std::to_string(server_->sessions()) + " sessions, " +
          std::to_string(spool_->health().messages) + " messages in the spool";

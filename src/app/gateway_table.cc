@@ -75,8 +75,7 @@ void Gateway::load_table(const routing::Options& options, std::size_t names,
                          routing::TableExcuse excuse, std::function<void(LoadedTable)> done) {
   if (loader_.joinable()) loader_.join();  // its `done` has run: one at a time
   loader_ = std::thread([this, options, names, excuse = std::move(excuse), done = std::move(done),
-                         before = router_.get(),
-                         waves = routing::Waves::make(options.waves, wave_journal_->commands())] {
+                         before = router_.get(), waves = waves_for(options)] {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLoaderNice);
     auto loaded = std::make_shared<LoadedTable>();
     auto router = routing::Router::load(options, loaded->problems, waves);
@@ -110,8 +109,7 @@ std::string Gateway::suspicion_about(const LoadedTable& loaded, const routing::O
 void Gateway::use_table(std::shared_ptr<const routing::Router> router,
                         const routing::TableSize& size) {
   // A wave command may have come while it was loaded.
-  router_.set(
-      router->with_waves(routing::Waves::make(router->options().waves, wave_journal_->commands())));
+  router_.set(router->with_waves(waves_for(router->options())));
   if (!stale_.empty()) router_.set(router_.get()->with_staleness(stale_));
   table_loaded_ = true;
   table_trouble_.clear();
@@ -136,9 +134,7 @@ void Gateway::read_table_size() {
 void Gateway::load_first_table() {
   read_table_size();
   LoadedTable loaded;
-  auto router =
-      routing::Router::load(config_.routing, loaded.problems,
-                            routing::Waves::make(config_.routing.waves, wave_journal_->commands()));
+  auto router = routing::Router::load(config_.routing, loaded.problems, waves_for(config_.routing));
   for (const auto& problem : loaded.problems) {
     ops::log().log(problem.error ? spdlog::level::err : spdlog::level::warn, "{}",
                    problem.without_level());

@@ -50,6 +50,8 @@ void Gateway::add_wave_actions(std::vector<admin::Action>& list) {
                   [this](const admin::Call& call) { return wave_members(call); }});
   list.push_back(
       {"GET", "/v1/wave/plan", false, [this](const admin::Call& call) { return plan_wave(call); }});
+  list.push_back({"POST", "/v1/wave/accept-journal", false,
+                  [this](const admin::Call& call) { return accept_wave_journal(call); }});
   list.push_back({"POST",
                   "/v1/wave/command",
                   false,
@@ -318,16 +320,17 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   auto* const command = &std::get<routing::WaveCommand>(checked);
   const auto before = router_.get();
+  const auto* wave = before->waves().find(command->wave);
+  const auto state_before =
+      wave != nullptr ? wave->state_at(command->said_at) : routing::EntryState::pending;
+  if (command->verb == routing::WaveVerb::cancel) command->holds = state_before;
   if (const auto why = out_of_place(before->waves(), *command); !why.empty())
     return refuse_call(409, why);
-  const auto* wave = before->waves().find(command->wave);
-  json::object answer{
-      {"wave", command->wave},
-      {"verb", routing::to_string(command->verb)},
-      {"people", command->people},
-      {"addresses", command->addresses},
-      {"state_before", routing::to_string(wave != nullptr ? wave->state_at(command->said_at)
-                                                          : routing::EntryState::pending)}};
+  json::object answer{{"wave", command->wave},
+                      {"verb", routing::to_string(command->verb)},
+                      {"people", command->people},
+                      {"addresses", command->addresses},
+                      {"state_before", routing::to_string(state_before)}};
   if (command->at) answer["at"] = routing::format_time(*command->at);
   const auto nothing = nothing_to_do(before->waves(), *command);
   answer["changed"] = nothing.empty();
@@ -437,31 +440,6 @@ void Gateway::note_wave_command(const routing::WaveCommand& command) {
   event.recipients =
       static_cast<std::uint32_t>(command.addresses > 0 ? command.addresses : command.people);
   tracking_->write(event);
-}
-
-void Gateway::apply_due_waves() {
-  const WallTime now = Clock::system().now();
-  const WallTime seen = std::exchange(waves_seen_at_, now);
-  if (now <= seen) return;
-  const auto router = router_.get();
-  for (const auto& [name, wave] : router->waves().all()) {
-    for (const auto& change : wave.changes) {
-      if (change.at <= seen || change.at > now || change.said_at >= change.at) continue;
-      const std::string what = "wave '" + name + "' is " +
-                               std::string(routing::to_string(change.to)) +
-                               " now, as scheduled by " + change.by;
-      ops::log().info("{}", what);
-      ops::TrackingEvent event;
-      event.kind = ops::TrackingKind::control;
-      event.at = now;
-      event.wave = name;
-      event.by = change.by;
-      event.action = "wave schedule";
-      event.why = what;
-      tracking_->write(event);
-      for (auto& shard : shards_) shard->apply_wave(name, nullptr);
-    }
-  }
 }
 
 }  // namespace waypost::app

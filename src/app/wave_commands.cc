@@ -149,6 +149,25 @@ int act(const WaveArguments& arguments, const std::string& verb) {
   return answer->contains("changed") && !flag_of(*answer, "changed") ? kExitNo : 0;
 }
 
+/// The daemon says what was lost; here is what is left.
+int accept_journal(const WaveArguments& arguments) {
+  DaemonCalls daemon(arguments.common, "waypost wave accept-journal");
+  const auto answer = daemon.ask("/v1/wave/accept-journal", json::object{{"accept", true}});
+  if (!answer) return daemon.exit_code();
+  if (arguments.common.json) {
+    std::cout << json::serialize(*answer) << "\n";
+  } else if (!flag_of(*answer, "changed")) {
+    std::cout << text_of(*answer, "why") << "\n";
+  } else {
+    std::cout << "waves.journal: " << count_of(*answer, "commands")
+              << " commands are taken for all that was said";
+    if (const auto kept = text_of(*answer, "kept_as"); !kept.empty())
+      std::cout << "; the damaged file is kept as " << kept;
+    std::cout << "\n'waypost wave list' shows what each wave is now\n";
+  }
+  return flag_of(*answer, "changed") ? 0 : kExitNo;
+}
+
 void add_common(CLI::App* command, WaveArguments& arguments, bool wants_wave) {
   command->add_option("-c,--config", arguments.common.config_file, "Configuration file")
       ->envname("WAYPOST_CONFIG")
@@ -185,6 +204,9 @@ void add_wave_commands(CLI::App& app, WaveArguments& arguments, int& exit_code) 
     return command;
   };
   add("list", "Every wave, its state and what comes next", false, list);
+  add("accept-journal",
+      "After damage to waves.journal: take what can be read for all that was said", false,
+      accept_journal);
   add("show", "One wave: state, people, queued mail, and its history", true, show);
   add("members", "Its people, and where each goes", true, members)
       ->add_option("--state", arguments.state, "Only those who are in this state")

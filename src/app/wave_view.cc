@@ -183,6 +183,24 @@ std::vector<routing::WaveChange> dropped_between(const routing::Waves& before,
   return dropped;
 }
 
+std::vector<std::string> wave_states_changed(const routing::Waves& before,
+                                             const routing::Waves& after, WallTime now) {
+  std::vector<std::string> changes;
+  std::set<std::string> names;
+  for (const auto& [name, wave] : before.all()) names.insert(name);
+  for (const auto& [name, wave] : after.all()) names.insert(name);
+  for (const auto& name : names) {
+    const auto was = state_of(before, name, now);
+    const auto is = state_of(after, name, now);
+    if (was != is)
+      changes.push_back(quoted(name) + " is " + std::string(routing::to_string(is)) +
+                        " now and was " + std::string(routing::to_string(was)) +
+                        ": the section 'waves' has changed; 'waypost wave' with hold, activate, "
+                        "rollback or reset says otherwise");
+  }
+  return changes;
+}
+
 std::string nothing_to_do(const routing::Waves& before, const routing::WaveCommand& command) {
   const auto& name = command.wave;
   const auto state = routing::state_after(command.verb);
@@ -218,6 +236,8 @@ std::string nothing_to_do(const routing::Waves& before, const routing::WaveComma
   if (command.at || state_of(before, name, command.said_at) != state ||
       has_schedule(before, name, command.said_at))
     return {};
+  // What only the configuration says is gone when it is written otherwise there; a word stays.
+  if (wave == nullptr || is_configured(wave->change_at(command.said_at))) return {};
   return quoted(name) + " is " + std::string(routing::to_string(*state)) + " already";
 }
 

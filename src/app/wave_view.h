@@ -38,6 +38,9 @@ boost::json::object unmoved_json(const routing::Unmoved& unmoved);
 std::vector<routing::WaveChange> dropped_between(const routing::Waves& before,
                                                  const routing::Waves& after,
                                                  const std::string& wave, WallTime now);
+/// Waves that another configuration makes something else at this time, each in words.
+std::vector<std::string> wave_states_changed(const routing::Waves& before,
+                                             const routing::Waves& after, WallTime now);
 /// Why the command would change nothing at all; empty: it changes something.
 std::string nothing_to_do(const routing::Waves& before, const routing::WaveCommand& command);
 /// Why the command makes no sense for the wave as it is; empty: it does.

@@ -4,6 +4,7 @@
 #include "waypost/config/config.h"
 #include "waypost/routing/waves.h"
 
+#include <iostream>
 #include <memory>
 
 namespace waypost::app {
@@ -13,12 +14,16 @@ inline std::string wave_journal_file(const config::Config& config) {
   return config.spool.directory + "/waves.journal";
 }
 
-/// A journal that can't be read counts as empty: the configuration alone decides then.
+/// A journal that can't be read is told; the configuration alone decides then.
 inline std::shared_ptr<const routing::Waves> waves_on_disk(const config::Config& config) {
-  const auto journal =
-      routing::WaveJournal::open(wave_journal_file(config), [](const std::string&) {});
-  return routing::Waves::make(
-      config.routing.waves, journal ? (*journal)->commands() : std::vector<routing::WaveCommand>());
+  const auto record = routing::read_wave_journal(wave_journal_file(config));
+  if (!record) {
+    std::cerr << record.error().message
+              << "; what operators have said of the waves is left out here\n";
+    return routing::Waves::make(config.routing.waves, {});
+  }
+  return routing::Waves::make(config.routing.waves, record->commands,
+                              routing::wave_trouble(record->damage));
 }
 
 }  // namespace waypost::app

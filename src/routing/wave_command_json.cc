@@ -76,14 +76,14 @@ Result<> take_flag(const json::object& object, std::string_view name, bool& out)
   return {};
 }
 
-Result<std::optional<EntryState>> take_state(const json::object& object) {
+Result<std::optional<EntryState>> take_state(const json::object& object, std::string_view member) {
   std::string name;
-  if (auto taken = take_text(object, "state", name); !taken) return fail(taken.error());
-  if (!object.contains("state")) return std::nullopt;
+  if (auto taken = take_text(object, member, name); !taken) return fail(taken.error());
+  if (!object.contains(member)) return std::nullopt;
   for (const auto state :
        {EntryState::pending, EntryState::migrating, EntryState::active, EntryState::rolled_back})
     if (name == to_string(state)) return state;
-  return nonsense("state", "known are pending, migrating, active and rolled_back");
+  return nonsense(member, "known are pending, migrating, active and rolled_back");
 }
 
 Result<std::optional<WaveConfigured>> take_configured(const json::object& object) {
@@ -92,7 +92,7 @@ Result<std::optional<WaveConfigured>> take_configured(const json::object& object
   if (!value->is_object()) return nonsense("configured", "it is no object");
   const auto& inner = value->as_object();
   WaveConfigured configured;
-  const auto state = take_state(inner);
+  const auto state = take_state(inner, "state");
   if (!state) return fail(state.error());
   configured.state = *state;
   const auto hold_at = take_time(inner, "hold_at");
@@ -149,6 +149,7 @@ std::string to_json(const WaveCommand& command) {
     line["members"] = json::array(command.members.begin(), command.members.end());
   if (!command.by.empty()) line["by"] = command.by;
   if (!command.reason.empty()) line["reason"] = command.reason;
+  if (command.holds) line["holds"] = to_string(*command.holds);
   if (command.address_only) line["address_only"] = true;
   if (command.configured) line["configured"] = configured_json(*command.configured);
   line["people"] = command.people;
@@ -177,6 +178,9 @@ Result<WaveCommand> wave_command_from_json(std::string_view text) {
   const auto configured = take_configured(object);
   if (!configured) return fail(configured.error());
   command.configured = *configured;
+  const auto holds = take_state(object, "holds");
+  if (!holds) return fail(holds.error());
+  command.holds = *holds;
   for (const auto& taken :
        {take_text(object, "wave", command.wave), take_text(object, "by", command.by),
         take_text(object, "reason", command.reason), take_members(object, command.members),

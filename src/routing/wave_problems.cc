@@ -81,7 +81,11 @@ void judge_over(const WaveOptions& options, const Waves& waves, WallTime now,
     warn(problems, "wave " + quoted(options.name) + ": its " + quoted(name) + " " +
                        format_time(*at) + " is over (" + duration_words(now - *at) +
                        " ago): the wave is " + words(holds.to) + " now, said by " + holds.by +
-                       "; remove the time, or correct it if another was meant");
+                       "; correct it if another time was meant" +
+                       (is_configured(holds)
+                            ? "; before it is removed say 'waypost wave " + verb_for(holds.to) +
+                                  " " + options.name + "', or the wave is what it was before"
+                            : std::string("; it can be removed")));
   }
 }
 
@@ -126,6 +130,7 @@ std::vector<Problem> wave_problems(const Router& router, WallTime now,
                                    const std::vector<WaveOptions>* before) {
   std::vector<Problem> problems;
   const auto& waves = router.waves();
+  if (!waves.trouble().empty()) warn(problems, "waves: " + waves.trouble());
   for (const auto& [name, wave] : waves.all()) judge_overruled(wave, now, problems);
   for (const auto& options : router.options().waves)
     judge_over(options, waves, now, before, problems);

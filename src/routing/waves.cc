@@ -75,6 +75,9 @@ void cancel(Wave& wave, const WaveCommand& command) {
     if (change.at <= command.said_at && !unseen) holds = i;
   }
   WaveChange word = wave.changes[holds];
+  // The configuration may have forgotten by now what made it so.
+  if (command.holds && word.to != *command.holds)
+    word = {command.said_at, *command.holds, command.by, command.said_at, command.reason};
   put_word(wave, std::move(word), command);
 }
 

@@ -31,11 +31,12 @@ class WaveJournalTest : public ::testing::Test {
   TemporaryFolder folder;
   std::string path = folder.path() + "/waves.journal";
   std::vector<std::string> complaints;
+  bool used = false;  // the spool has had a gateway
 
   std::unique_ptr<WaveJournal> open() {
     complaints.clear();
-    auto journal =
-        WaveJournal::open(path, [&](const std::string& text) { complaints.push_back(text); });
+    auto journal = WaveJournal::open(
+        Disk::system(), path, [&](const std::string& text) { complaints.push_back(text); }, used);
     EXPECT_TRUE(journal) << (journal ? "" : journal.error().message);
     return journal ? std::move(*journal) : nullptr;
   }
@@ -106,39 +107,136 @@ TEST_F(WaveJournalTest, ATornLastLineIsLeftOutAndCoveredByTheNext) {
   }
 }
 
-TEST_F(WaveJournalTest, ALineThatMakesNoSenseIsSkippedAndNamed) {
-  const auto good = to_json(command()) + "\n";
-  write(good + "no json\n\n" + "{\"verb\":\"fly\"}\n" + good);
-  EXPECT_EQ(open()->commands().size(), 2u);
-  ASSERT_EQ(complaints.size(), 2u);
-  EXPECT_THAT(complaints[0], HasSubstr("waves.journal:2: "));
-  EXPECT_THAT(complaints[1], HasSubstr("waves.journal:4: 'verb' makes no sense"));
+// An old journal: lines without seal, no mark.
+TEST_F(WaveJournalTest, LinesOfAnOldJournalAreReadAndCoveredByTheFirstNewOne) {
+  const auto old = to_json(command(WaveVerb::hold, "one")) + "\n" +
+                   to_json(command(WaveVerb::activate, "two")) + "\n";
+  write(old);
+  ASSERT_TRUE(open()->append(command(WaveVerb::rollback, "three")));
+  EXPECT_THAT(waves(), ElementsAre("one", "two", "three"));
+  EXPECT_TRUE(complaints.empty());
+  auto changed = content();
+  changed.replace(changed.find("\"two\""), 5, "\"tow\"");
+  write(changed);
+  const auto journal = open();
+  ASSERT_EQ(journal->damage().size(), 1u);
+  EXPECT_THAT(journal->damage()[0],
+              HasSubstr("waves.journal: a line before the command number 3 is missing or was"));
+}
+
+TEST_F(WaveJournalTest, AnythingThatIsMissingOrChangedIsDamage) {
+  for (const auto* name : {"one", "two", "three"})
+    ASSERT_TRUE(open()->append(command(WaveVerb::hold, name)));
+  const auto good = content();
+  ASSERT_TRUE(open()->damage().empty());
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < good.size(); begin = good.find('\n', begin) + 1)
+    lines.push_back(good.substr(begin, good.find('\n', begin) + 1 - begin));
+  ASSERT_EQ(lines.size(), 3u);
+  const std::vector<std::string> damaged = {
+      "",                                                   // emptied
+      lines[0] + lines[2],                                  // a line cut out
+      lines[1] + lines[2],                                  // the first one
+      lines[0] + lines[1],                                  // the last one
+      lines[0] + lines[1] + lines[2].substr(0, 40),         // acknowledged, then torn
+      lines[0] + lines[1] + lines[2].substr(0, 40) + "\n",  // the same with an end
+      lines[0] + lines[1].substr(0, 40) + "\n" + lines[2],  // the middle
+      lines[0] + lines[2] + lines[1],                       // another order
+      lines[0] + "\n\n" + std::string(lines[1].size(), '\0') + "\n" + lines[2],
+      lines[0] + lines[0] + lines[2],
+  };
+  for (const auto& text : damaged) {
+    write(text);
+    auto journal = open();
+    EXPECT_FALSE(journal->damage().empty()) << text;
+    EXPECT_EQ(complaints.size(), journal->damage().size());
+    const auto refused = journal->append(command());
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("accept-journal"));
+    EXPECT_EQ(content(), text) << "nothing is written before the operator has spoken";
+    EXPECT_FALSE(open()->damage().empty()) << "still";
+    const auto looked = read_wave_journal(path);
+    ASSERT_TRUE(looked);
+    EXPECT_FALSE(looked->damage.empty()) << text;
+  }
+  // Each octet of the middle line, one letter changed.
+  for (std::size_t i = 0; i + 1 < lines[1].size(); ++i) {
+    auto text = lines[1];
+    text[i] = static_cast<char>(text[i] ^ 1);
+    write(lines[0] + text + lines[2]);
+    ASSERT_FALSE(open()->damage().empty()) << i << " " << text;
+  }
+  std::filesystem::remove(path);
+  EXPECT_THAT(open()->damage().at(0), HasSubstr("3 commands were acknowledged, 0 can be read: the "
+                                                "file is gone"));
+}
+
+TEST_F(WaveJournalTest, AcceptedIsWhatCanBeRead) {
+  for (const auto* name : {"one", "two", "three"})
+    ASSERT_TRUE(open()->append(command(WaveVerb::hold, name)));
+  auto text = content();
+  text.replace(text.find("\"two\""), 5, "\"tow\"");
+  write(text);
+  auto journal = open();
+  ASSERT_FALSE(journal->damage().empty());
+  const auto aside = journal->accept(command().said_at);
+  ASSERT_TRUE(aside) << aside.error().message;
+  std::ifstream kept(*aside);
+  std::ostringstream all;
+  all << kept.rdbuf();
+  EXPECT_EQ(all.str(), text);
+  EXPECT_TRUE(journal->damage().empty());
+  ASSERT_TRUE(journal->append(command(WaveVerb::hold, "four")));
+  journal.reset();
+  EXPECT_THAT(waves(), ElementsAre("one", "three", "four"));
+  EXPECT_TRUE(complaints.empty());
+}
+
+TEST_F(WaveJournalTest, AnEmptyJournalCanBeAcceptedToo) {
+  ASSERT_TRUE(open()->append(command(WaveVerb::hold, "one")));
+  std::filesystem::remove(path);
+  auto journal = open();
+  ASSERT_FALSE(journal->damage().empty());
+  const auto aside = journal->accept(command().said_at);
+  ASSERT_TRUE(aside);
+  EXPECT_EQ(*aside, "");
+  EXPECT_TRUE(waves().empty());
+  EXPECT_TRUE(complaints.empty());
+}
+
+TEST_F(WaveJournalTest, ASpoolThatWasInUseHasAJournalOrAMark) {
+  used = true;
+  EXPECT_THAT(open()->damage().at(0), HasSubstr("though this spool has been in use"));
+  used = false;
+  ASSERT_TRUE(open()->tell_until(command().said_at));
+  used = true;
+  EXPECT_TRUE(open()->damage().empty()) << "nobody has said anything";
+  EXPECT_EQ(open()->told_until(), command().said_at);
+  folder.write("waves.journal.mark", "nonsense");
+  EXPECT_FALSE(open()->damage().empty());
 }
 
 TEST_F(WaveJournalTest, AfterAFailedWriteTheCommandDidNotHappen) {
   auto journal = open();
   ASSERT_TRUE(journal->append(command(WaveVerb::hold, "first")));
-  const auto before = content();
   // The file may grow by half a line: the kernel writes that much, then refuses.
   rlimit old{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
   auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
   rlimit tight = old;
-  tight.rlim_cur = before.size() + 20;
+  tight.rlim_cur = content().size() + 20;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
   const auto refused = journal->append(command(WaveVerb::hold, "second"));
   ::setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, handler);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::io);
-  EXPECT_THAT(refused.error().message, HasSubstr("cannot write " + path + ": File too large"));
-  // No half line stays: a restart has nothing to complain of.
-  EXPECT_EQ(content().find_first_not_of(" \n", before.size()), std::string::npos);
-  EXPECT_THAT(waves(), ElementsAre("first"));
-  EXPECT_TRUE(complaints.empty());
+  EXPECT_THAT(refused.error().message, HasSubstr("File too large"));
   EXPECT_EQ(journal->commands().size(), 1u);
+  EXPECT_THAT(waves(), ElementsAre("first"));
   ASSERT_TRUE(journal->append(command(WaveVerb::hold, "third")));
   EXPECT_THAT(waves(), ElementsAre("first", "third"));
+  EXPECT_TRUE(complaints.empty());
 }
 
 TEST_F(WaveJournalTest, WhatCannotBeOpenedIsNamed) {
@@ -148,7 +246,8 @@ TEST_F(WaveJournalTest, WhatCannotBeOpenedIsNamed) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("cannot open " + path));
   EXPECT_TRUE(journal->commands().empty());
-  EXPECT_FALSE(WaveJournal::open(folder.path(), [](const std::string&) {})) << "a folder";
+  EXPECT_FALSE(WaveJournal::open(Disk::system(), folder.path(), [](const std::string&) {}))
+      << "a folder";
 }
 
 TEST_F(WaveJournalTest, WhatCouldNotBeReadAgainIsNotTaken) {

@@ -122,6 +122,8 @@ struct WaveCommand {
   std::uint64_t addresses = 0;  // of these people; 0: not known (people were counted by address)
   std::uint64_t queued = 0;     // recipients of queued mail that it touched
   bool address_only = false;    // `members` are addresses, not all of which a person has
+  /// cancel: what the wave was, and goes on to be; nullopt: not known (old lines).
+  std::optional<EntryState> holds;
   /// nullopt: not known, as in the lines of old journals.
   std::optional<WaveConfigured> configured;
 };
@@ -152,19 +154,39 @@ class Waves {
 
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
 ///
-/// One per process, main thread; an AppendJournal (base/durable.h). append() returns when the line
-/// is on stable storage; after a failed write the command did not happen, and after a failed sync
-/// the journal takes no more until a restart. A torn last line (a crash: it was never acknowledged)
-/// is left out; a line in the middle that makes no sense is skipped and told to `complain`.
+/// One per process, main thread. append() returns when the line is on stable storage; after a
+/// failed write the command did not happen. A mark beside the file knows how many commands were
+/// acknowledged: a torn last line that was not among them is left out; everything else that is
+/// missing or changed is damage(), and then nothing is appended until accept().
 class WaveJournal {
  public:
-  static Result<std::unique_ptr<WaveJournal>> open(
-      const std::string& path, const std::function<void(const std::string&)>& complain,
-      Disk& disk = Disk::system());
+  /// `complain` is told of everything that is not as it should be, now and later. `used_before`:
+  /// this spool has had a gateway, so that a journal must be there.
+  static Result<std::unique_ptr<WaveJournal>> open(Disk& disk, const std::string& path,
+                                                   std::function<void(const std::string&)> complain,
+                                                   bool used_before = false);
   virtual ~WaveJournal() = default;
   virtual const std::vector<WaveCommand>& commands() const = 0;
+  /// What is wrong, each with its place; empty: what was said is known.
+  virtual const std::vector<std::string>& damage() const = 0;
   virtual Result<> append(const WaveCommand& command) = 0;
+  /// The operator takes what can be read for all that was said. Gives the name under which the
+  /// damaged file is kept; empty: there was none.
+  virtual Result<std::string> accept(WallTime now) = 0;
+  /// Up to when operators were told what schedules have brought; nullopt: never.
+  virtual std::optional<WallTime> told_until() const = 0;
+  virtual Result<> tell_until(WallTime at) = 0;
 };
+
+/// The journal as it lies there, for a look; writes nothing.
+struct WaveRecord {
+  std::vector<WaveCommand> commands;
+  std::vector<std::string> damage;
+};
+Result<WaveRecord> read_wave_journal(const std::string& path);
+
+/// One sentence about damage and what to do; empty if there is none.
+std::string wave_trouble(const std::vector<std::string>& damage);
 
 /// One object, one line, without line break.
 std::string to_json(const WaveCommand& command);

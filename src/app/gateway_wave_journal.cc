@@ -1,0 +1,114 @@
+// The waves' journal in the running gateway: opened, found damaged, accepted as it is, and what its
+// schedules bring while time goes on.
+#include "waypost/ops/log.h"
+
+#include "app/answers.h"
+#include "app/gateway.h"
+#include "app/waves_on_disk.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace waypost::app {
+namespace {
+
+namespace json = boost::json;
+constexpr std::chrono::minutes kToldLate{1};
+
+}  // namespace
+
+Result<> Gateway::open_wave_journal() {
+  std::error_code ignored;
+  const bool used_before = std::filesystem::exists(table_size_file_.path(), ignored);
+  auto journal = routing::WaveJournal::open(
+      Disk::system(), wave_journal_file(config_),
+      [](const std::string& what) { ops::log().error("{}", what); }, used_before);
+  if (!journal) return fail(std::move(journal).error());
+  wave_journal_ = std::move(*journal);
+  if (const auto trouble = routing::wave_trouble(wave_journal_->damage()); !trouble.empty())
+    ops::log().critical("waves: everybody of a wave gets 451 4.3.0: {}", trouble);
+  // What has fallen due since operators were told last is told at the start.
+  const WallTime now = Clock::system().now();
+  waves_seen_at_ = std::min(wave_journal_->told_until().value_or(now), now);
+  if (auto kept = wave_journal_->tell_until(waves_seen_at_); !kept)
+    ops::log().error("{}; a restart can't tell whether waves.journal is whole",
+                     kept.error().message);
+  return {};
+}
+
+std::shared_ptr<const routing::Waves> Gateway::waves_for(const routing::Options& options) const {
+  return routing::Waves::make(options.waves, wave_journal_->commands(),
+                              routing::wave_trouble(wave_journal_->damage()));
+}
+
+/// The operator takes what can be read for all that was said.
+admin::Answer Gateway::accept_wave_journal(const admin::Call& call) {
+  auto fields = admin::Fields::of_body(call.body);
+  if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
+  if (wave_journal_->damage().empty())
+    return answer_json(
+        200, json::object{{"changed", false}, {"why", "nothing changed: waves.journal is whole"}});
+  json::object answer{{"changed", true}, {"damage", json::value_from(wave_journal_->damage())}};
+  const WallTime now = Clock::system().now();
+  const auto aside = wave_journal_->accept(now);
+  if (!aside) return refuse_call(500, "nothing changed: " + aside.error().message);
+  answer["commands"] = wave_journal_->commands().size();
+  answer["kept_as"] = *aside;
+  const auto router = router_.get()->with_waves(waves_for(config_.routing));
+  router_.set(router);
+  const std::string what =
+      "waves.journal is accepted as it can be read: " +
+      std::to_string(wave_journal_->commands().size()) + " commands" +
+      (aside->empty() ? std::string() : "; the damaged file is kept as " + *aside);
+  ops::log().warn("{}: {}", call.by, what);
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::control;
+  event.at = now;
+  event.by = call.by;
+  event.action = "wave accept-journal";
+  event.why = what;
+  tracking_->write(event);
+  for (const auto& [name, count] : people_of_waves())
+    for (auto& shard : shards_) shard->apply_wave(name, nullptr);
+  return answer_json(200, answer);
+}
+
+void Gateway::tell_wave_change(const std::string& wave, const routing::WaveChange& change,
+                               WallTime now) {
+  const bool late = now - change.at > kToldLate;
+  const std::string what = "wave '" + wave + "' is " + std::string(routing::to_string(change.to)) +
+                           " now, as scheduled by " + change.by +
+                           (late ? " for " + routing::format_time(change.at) : std::string());
+  ops::log().info("{}", what);
+  ops::TrackingEvent event;
+  event.kind = ops::TrackingKind::control;
+  event.at = now;
+  event.wave = wave;
+  event.by = change.by;
+  event.action = "wave schedule";
+  event.why = what;
+  tracking_->write(event);
+  for (auto& shard : shards_) shard->apply_wave(wave, nullptr);
+}
+
+void Gateway::apply_due_waves() {
+  const WallTime now = Clock::system().now();
+  const WallTime seen = std::exchange(waves_seen_at_, now);
+  if (now <= seen || !wave_journal_->damage().empty()) return;
+  bool told = false;
+  const auto router = router_.get();
+  for (const auto& [name, wave] : router->waves().all()) {
+    for (std::size_t i = wave.base + 1; i < wave.changes.size(); ++i) {
+      const auto& change = wave.changes[i];
+      if (change.at <= seen || change.at > now) continue;
+      tell_wave_change(name, change, now);
+      told = true;
+    }
+  }
+  if (!told) return;
+  if (auto kept = wave_journal_->tell_until(now); !kept)
+    ops::log().error("{}; the next start tells this once more", kept.error().message);
+}
+
+}  // namespace waypost::app

@@ -1,0 +1,64 @@
+// What stands in the journal of waves: its lines, each sealed, and whether anything of it is lost.
+//
+// Private to routing. Pure. A line ends in "sum":"OWN-CHAIN": OWN is over the line itself, CHAIN
+// over all lines until here, so that a line that was cut out is seen, too. Lines of old journals
+// have none; the first sealed line behind them covers them.
+#pragma once
+
+#include "waypost/routing/waves.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace waypost::routing {
+
+/// Beside the journal, so that its loss is seen: how many commands were acknowledged, and up to
+/// when operators were told what schedules have brought.
+struct WaveMark {
+  std::uint64_t commands = 0;
+  std::optional<WallTime> told_until;
+
+  std::string to_json() const;
+  static Result<WaveMark> from_json(std::string_view text);
+};
+
+class WaveLines {
+ public:
+  /// The next line of the file. Its Error says what is wrong with it. A line that is whole, but
+  /// before which others are missing, is a gap.
+  Result<> take(std::string_view line);
+  /// The line that this command makes, without line break.
+  std::string sealed(const WaveCommand& command) const;
+  const std::vector<WaveCommand>& commands() const { return commands_; }
+  /// Numbers of commands, from 1, before which something is missing.
+  const std::vector<std::size_t>& gaps() const { return gaps_; }
+
+ private:
+  std::vector<WaveCommand> commands_;
+  std::vector<std::size_t> gaps_;
+  std::string chain_;
+};
+
+/// Collects what is wrong with a journal, then says whether its commands may be trusted.
+class WaveJournalCheck {
+ public:
+  explicit WaveJournalCheck(std::string path) : path_(std::move(path)) {}
+  void defect(std::size_t line, const std::string& why, bool last);
+  /// `mark`: nullopt: there is none. `used_before`: this spool has had a gateway with a table.
+  void finish(bool exists, const WaveLines& lines, const std::optional<WaveMark>& mark,
+              bool used_before);
+  /// Acknowledged commands are lost or changed. Empty: the journal is whole.
+  const std::vector<std::string>& damage() const { return damage_; }
+  /// What is only worth a line in the log.
+  const std::vector<std::string>& remarks() const { return remarks_; }
+
+ private:
+  std::string path_;
+  std::vector<std::string> damage_, remarks_;
+  std::string torn_;  // about the last line
+};
+
+}  // namespace waypost::routing
