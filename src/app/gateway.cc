@@ -95,12 +95,13 @@ Result<> Gateway::open_storage() {
   tracking_ = std::move(*tracking);
   spool::RecoveryReport report;
   // The queues that take what is found need the spool first: it hands over in make_shards().
-  auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_,
-                                  metrics_, nullptr, report);
+  auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_, metrics_,
+                                  nullptr, report);
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
   highest_stored_id_ = report.highest_id;
-  for (const auto& found : report.set_aside) ops::log().error("spool: set aside: {}", found);
+  watch_spool();
+  for (const auto& found : report.set_aside) ops::log().error("spool: {}", found);
   if (report.messages > 0) {
     ops::log().info(
         "spool: {} messages with {} open recipients found in {} segments, {} of them by their "

@@ -2,6 +2,7 @@
 #include "waypost/ops/log.h"
 
 #include "app/answers.h"
+#include "app/disk_room.h"
 #include "app/gateway.h"
 #include "app/version.h"
 
@@ -72,6 +73,11 @@ admin::Answer Gateway::health() {
         503, {{"status", "red"},
               {"spool", "the disk does not answer: a write or sync hangs"},
               {"what_to_do", "look at the disk; new mail gets 452 4.3.0 until it answers"}});
+  if (!spool.failing.empty())
+    return json_answer(
+        503, {{"status", "red"},
+              {"spool", spool.failing},
+              {"what_to_do", "look at the disk; it passes with the first write that succeeds"}});
   if (!alive()) return json_answer(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
   return json_answer(200, {{"status", "green"}});
 }
@@ -80,12 +86,8 @@ admin::Answer Gateway::ready() {
   if (stopping_) return json_answer(503, {{"ready", false}, {"why", "shutting down"}});
   if (!table_loaded_)
     return json_answer(503, {{"ready", false}, {"why", "routing table: " + table_trouble_}});
-  if (spool_->read_only())
-    return json_answer(503, {{"ready", false}, {"why", "the spool is read-only"}});
-  if (spool_->stuck())
-    return json_answer(503, {{"ready", false}, {"why", "the spool's disk does not answer"}});
-  if (!spool_->has_room())
-    return json_answer(503, {{"ready", false}, {"why", "too little free space for the spool"}});
+  if (const auto why = why_no_mail(); !why.empty())
+    return json_answer(503, {{"ready", false}, {"why", why}});
   return json_answer(200, {{"ready", true}});
 }
 
@@ -133,6 +135,7 @@ admin::Answer Gateway::status() {
        {"spool",
         {{"read_only", spool.read_only},
          {"stuck", spool.stuck},
+         {"failing", spool.failing},
          {"reason", spool.reason},
          {"messages", spool.messages},
          {"used_octets", spool.used_octets},
@@ -154,6 +157,12 @@ void Gateway::refresh_gauges() {
   metrics_.gauge("waypost_spool_read_only", "1 after a failed sync").set(spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_stuck", "1 while the spool's disk does not answer")
       .set(spool.stuck ? 1 : 0);
+  metrics_
+      .gauge("waypost_spool_failing",
+             "1 while nothing could be written to, or read from, the spool for ten seconds")
+      .set(spool.failing.empty() ? 0 : 1);
+  metrics_.gauge("waypost_spool_has_room", "0 while spool.minimum_free keeps mail out")
+      .set(spool.room || spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_messages", "Messages in the spool")
       .set(static_cast<std::int64_t>(spool.messages));
   metrics_.gauge("waypost_spool_used_bytes", "Octets that the spool takes on disk")
@@ -215,6 +224,7 @@ void Gateway::refresh_gauges() {
 }
 
 void Gateway::request_beats() {
+  watch_spool();
   for (auto& shard : shards_) shard->request_beat();
 }
 
@@ -224,9 +234,31 @@ bool Gateway::alive() const {
                      [now](const auto& shard) { return now - shard->last_beat() < kShardSilence; });
 }
 
+std::string Gateway::why_no_mail() const {
+  const auto spool = spool_->health();
+  if (spool.read_only) return "the spool is read-only";
+  if (spool.stuck) return "the spool's disk does not answer";
+  if (!spool.failing.empty()) return "the spool's disk: " + spool.failing;
+  if (spool.room) return {};
+  return too_little_room(spool.free_octets, config_.spool);
+}
+
+/// Said once when it begins, and once when it has passed.
+void Gateway::watch_spool() {
+  const std::string why = why_no_mail();
+  if (why.empty() != spool_trouble_.empty()) {
+    if (why.empty())
+      ops::log().warn("spool: mail is taken again; {} free in {}",
+                      mebibytes(spool_->health().free_octets), config_.spool.directory);
+    else
+      ops::log().error("spool: {}", why);
+  }
+  spool_trouble_ = why;
+}
+
 std::string Gateway::status_line() const {
   if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
-  if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
+  if (const auto why = why_no_mail(); !why.empty()) return why;
   if (!table_loaded_) return "no routing table: " + table_trouble_;
   return std::to_string(router_.get()->table().size()) + " routing entries, " +
          std::to_string(server_->sessions()) + " sessions, " +
