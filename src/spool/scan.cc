@@ -292,12 +292,18 @@ Result<Headless> judge_headless(File& file, std::uint64_t mark) {
   return found;
 }
 
-std::string describe(const Headless& what) {
-  char text[96];
-  std::snprintf(text, sizeof text, "%.1f MiB that look like %llu message%s",
-                static_cast<double>(what.octets) / (1024 * 1024),
-                static_cast<unsigned long long>(what.messages), what.messages == 1 ? "" : "s");
+std::string octets_in_words(std::uint64_t octets) {
+  const bool small = octets < 1024 * 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %s",
+                static_cast<double>(octets) / (small ? 1024 : 1024 * 1024), small ? "KiB" : "MiB");
   return text;
+}
+
+std::string describe(const Headless& what) {
+  if (what.octets == 0) return "nothing";
+  return octets_in_words(what.octets) + " that look like " + std::to_string(what.messages) +
+         (what.messages == 1 ? " message" : " messages");
 }
 
 std::string segment_name(std::uint32_t number) {

@@ -56,7 +56,9 @@ struct Headless {
 };
 /// `mark`: of its header block, 0: none. Fails when the disk refuses to read it.
 Result<Headless> judge_headless(File& file, std::uint64_t mark);
-/// "12.5 MiB that look like 40 messages"
+/// "12.5 MiB", "3.0 KiB"
+std::string octets_in_words(std::uint64_t octets);
+/// "12.5 MiB that look like 40 messages", "nothing"
 std::string describe(const Headless& what);
 /// "00000012.log"
 std::string segment_name(std::uint32_t number);

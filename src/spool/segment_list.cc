@@ -81,8 +81,8 @@ Result<std::optional<SegmentList>> read_segment_list(Disk& disk, const std::stri
 std::string loss_of(const ListedSegment& listed) {
   const std::string lost = "mail that it held is not delivered";
   if (listed.written == 0) return lost + "; it was the file in use, how much it held is not known";
-  return lost + formatted("; %.1f MiB were written to it, some of it perhaps delivered",
-                          static_cast<double>(listed.written) / (1024 * 1024));
+  return lost + "; " + octets_in_words(listed.written) +
+         " were written to it, some of it perhaps delivered";
 }
 
 }  // namespace waypost::spool
