@@ -8,6 +8,7 @@
 
 #include "app/answers.h"
 #include "app/check_files.h"
+#include "app/disk_room.h"
 #include "app/explain.h"
 #include "app/next_hop_summary.h"
 #include "app/times.h"
@@ -207,6 +208,8 @@ int check(const CommandOptions& options) {
   if (const auto advice = advice_on_reports(config); !advice.empty()) {
     std::cout << options.config_file << ": warning: " << advice << "\n";
   }
+  if (const auto trouble = room_trouble(config.spool); !trouble.empty())
+    std::cout << options.config_file << ": warning: " << trouble << "\n";
   for (const auto& directory : config.directories) {
     const bool used =
         std::any_of(config.routing.sources.begin(), config.routing.sources.end(),

@@ -105,7 +105,8 @@ Result<> Gateway::open_storage() {
   if (!spool) return fail(std::move(spool).error());
   spool_ = std::move(*spool);
   highest_stored_id_ = report.highest_id;
-  for (const auto& found : report.set_aside) ops::log().error("spool: set aside: {}", found);
+  watch_spool();
+  for (const auto& found : report.set_aside) ops::log().error("spool: {}", found);
   if (report.messages > 0) {
     ops::log().info(
         "spool: {} messages with {} open recipients found in {} segments, {} of them by their "

@@ -85,6 +85,8 @@ class Gateway {
   bool alive() const;
   void request_beats();
   std::string status_line() const;
+  /// Empty: mail is taken.
+  std::string why_no_mail() const;
 
  private:
   Gateway(config::Config config, boost::asio::io_context& main_io);
@@ -197,13 +199,16 @@ class Gateway {
   /// False, and a line in the log, if its disk takes too long.
   bool flush_tracking();
   bool is_self(const net::Endpoint& remote) const;
+  void watch_spool();
 
   config::Config config_;
+  const spool::Options spool_options_{config_.spool};  // as opened; any thread
   boost::asio::io_context& main_io_;
   ops::Metrics metrics_;
   MemoryBudget budget_;
   std::unique_ptr<ops::TrackingLog> tracking_;
   std::unique_ptr<spool::Spool> spool_;
+  std::string spool_trouble_;                // why no mail is taken, as it was logged last
   std::unique_ptr<queue::Journal> journal_;  // what operators said of the queue
   QueueId highest_stored_id_;  // new ids start above it, should the wall clock have gone back
   routing::RouterHolder router_;

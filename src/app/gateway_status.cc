@@ -2,6 +2,7 @@
 #include "waypost/ops/log.h"
 
 #include "app/answers.h"
+#include "app/disk_room.h"
 #include "app/gateway.h"
 #include "app/version.h"
 
@@ -95,6 +96,11 @@ admin::Answer Gateway::health() {
         503, {{"status", "red"},
               {"spool", "the disk does not answer: a write or sync hangs"},
               {"what_to_do", "look at the disk; new mail gets 452 4.3.0 until it answers"}});
+  if (!spool.failing.empty())
+    return answer_json(
+        503, {{"status", "red"},
+              {"spool", spool.failing},
+              {"what_to_do", "look at the disk; it passes with the first write that succeeds"}});
   if (!alive()) return answer_json(503, {{"status", "red"}, {"shards", "a shard does not answer"}});
   return answer_json(200, {{"status", "green"}});
 }
@@ -106,10 +112,7 @@ std::string Gateway::not_ready() const {
   if (!standing->table_loaded) return "routing table: " + standing->table_trouble;
   if (const auto& trouble = router_.get()->waves().trouble(); !trouble.empty())
     return "waves: " + trouble;
-  if (spool_->read_only()) return "the spool is read-only";
-  if (spool_->stuck()) return "the spool's disk does not answer";
-  if (!spool_->has_room()) return "too little free space for the spool";
-  return {};
+  return why_no_mail();
 }
 
 void Gateway::ready(std::function<void(admin::Answer)> done) {
@@ -205,6 +208,7 @@ json::object Gateway::status_json(const QueueSurvey& survey) {
           {"spool",
            {{"read_only", spool.read_only},
             {"stuck", spool.stuck},
+            {"failing", spool.failing},
             {"reason", spool.reason},
             {"messages", spool.messages},
             {"used_octets", spool.used_octets},
@@ -227,6 +231,12 @@ void Gateway::refresh_gauges(const QueueSurvey& survey) {
   metrics_.gauge("waypost_spool_read_only", "1 after a failed sync").set(spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_stuck", "1 while the spool's disk does not answer")
       .set(spool.stuck ? 1 : 0);
+  metrics_
+      .gauge("waypost_spool_failing",
+             "1 while nothing could be written to, or read from, the spool for ten seconds")
+      .set(spool.failing.empty() ? 0 : 1);
+  metrics_.gauge("waypost_spool_has_room", "0 while spool.minimum_free keeps mail out")
+      .set(spool.room || spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_messages", "Messages in the spool")
       .set(static_cast<std::int64_t>(spool.messages));
   metrics_.gauge("waypost_spool_used_bytes", "Octets that the spool takes on disk")
@@ -283,6 +293,7 @@ void Gateway::refresh_gauges(const QueueSurvey& survey) {
 }
 
 void Gateway::request_beats() {
+  watch_spool();
   for (auto& shard : shards_) shard->request_beat();
 }
 
@@ -292,9 +303,31 @@ bool Gateway::alive() const {
                      [now](const auto& shard) { return now - shard->last_beat() < kShardSilence; });
 }
 
+std::string Gateway::why_no_mail() const {
+  const auto spool = spool_->health();
+  if (spool.read_only) return "the spool is read-only";
+  if (spool.stuck) return "the spool's disk does not answer";
+  if (!spool.failing.empty()) return "the spool's disk: " + spool.failing;
+  if (spool.room) return {};
+  return too_little_room(spool.free_octets, spool_options_);
+}
+
+/// Said once when it begins, and once when it has passed.
+void Gateway::watch_spool() {
+  const std::string why = why_no_mail();
+  if (why.empty() != spool_trouble_.empty()) {
+    if (why.empty())
+      ops::log().warn("spool: mail is taken again; {} free in {}",
+                      mebibytes(spool_->health().free_octets), spool_options_.directory);
+    else
+      ops::log().error("spool: {}", why);
+  }
+  spool_trouble_ = why;
+}
+
 std::string Gateway::status_line() const {
   if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
-  if (spool_->stuck()) return "the spool's disk does not answer; refusing new mail";
+  if (const auto why = why_no_mail(); !why.empty()) return why;
   const auto standing = standing_.load();
   if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;
   if (!router_.get()->waves().trouble().empty())

@@ -45,6 +45,7 @@ std::shared_ptr<const routing::Waves> Gateway::waves_for(const routing::Options&
 /// The operator takes what can be read for all that was said.
 admin::Answer Gateway::accept_wave_journal(const admin::Call& call) {
   auto fields = admin::Fields::of_body(call.body);
+  if (!fields.flag("accept")) fields.refuse("accept", "must be true: what is missing is lost then");
   if (const auto wrong = fields.finish(); !wrong.empty()) return refuse_fields(wrong);
   if (wave_journal_->damage().empty())
     return answer_json(

@@ -152,7 +152,7 @@ int act(const WaveArguments& arguments, const std::string& verb) {
 /// The daemon says what was lost; here is what is left.
 int accept_journal(const WaveArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost wave accept-journal");
-  const auto answer = daemon.ask("/v1/wave/accept-journal", json::object{{"accept", true}});
+  const auto answer = daemon.act("/v1/wave/accept-journal", json::object{{"accept", true}});
   if (!answer) return daemon.exit_code();
   if (arguments.common.json) {
     std::cout << json::serialize(*answer) << "\n";

@@ -90,6 +90,30 @@ class SystemFile final : public File {
   std::string path_;
 };
 
+struct HeldLocks {
+  HeldLocks() = default;
+  HeldLocks(const HeldLocks&) = delete;
+  HeldLocks& operator=(const HeldLocks&) = delete;
+  ~HeldLocks() {
+    if (file >= 0) ::close(file);
+    if (folder >= 0) ::close(folder);
+  }
+  int file = -1, folder = -1;
+};
+
+Result<> lock_descriptor(int fd, const std::string& path) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK)
+    return fail(ErrorKind::io,
+                "cannot lock " + path + ": another waypost uses this spool; stop it first");
+  // A network file system that locks no folders: the file alone has to do.
+  if (errno == EBADF || errno == EOPNOTSUPP || errno == ENOLCK || errno == EINVAL) {
+    struct stat info{};
+    if (::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) return {};
+  }
+  return failed("cannot lock", path, errno);
+}
+
 class SystemDisk final : public Disk {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, bool create, unsigned mode) override {
@@ -146,19 +170,17 @@ class SystemDisk final : public Disk {
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
   Result<std::shared_ptr<void>> lock(const std::string& path) override {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return failed("cannot open", path, errno);
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      const int error = errno;
-      ::close(fd);
-      if (error != EWOULDBLOCK) return failed("cannot lock", path, error);
-      return fail(ErrorKind::io,
-                  "cannot lock " + path + ": another waypost uses this spool; stop it first");
-    }
-    return std::shared_ptr<void>(new int(fd), [](void* held) {
-      ::close(*static_cast<int*>(held));
-      delete static_cast<int*>(held);
-    });
+    auto held = std::make_shared<HeldLocks>();
+    held->file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (held->file < 0) return failed("cannot open", path, errno);
+    if (auto locked = lock_descriptor(held->file, path); !locked) return fail(locked.error());
+    // Somebody may remove the file, and the next would lock a new one: so the folder too.
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    held->folder =
+        ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (held->folder < 0) return failed("cannot open", folder, errno);
+    if (auto locked = lock_descriptor(held->folder, path); !locked) return fail(locked.error());
+    return std::shared_ptr<void>(std::move(held));
   }
 };
 

@@ -112,9 +112,12 @@ std::optional<Committer::Pause> Committer::take_turn() {
   } else if (settle_by_) {
     return Pause{dozing, *settle_by_ - now};
   }
-  look_at_disk();
+  const bool looked = look_at_disk();
   const bool more = log_.reclaim();
   order_indexes();
+  if (looked && !more && queue_.empty()) log_.prove_last_batch();
+  note_outcome();
+  order_list();
   if (closing && closed_for_good()) return std::nullopt;
   if (!more && queue_.empty() && !log_.has_unwritten_settlements())
     return Pause{asleep, kLookEvery};
@@ -143,6 +146,7 @@ SteadyTime Committer::step() {
 
 bool Committer::do_ordered() {
   std::optional<IndexOrder> index;
+  std::optional<ListOrder> list;
   std::uint32_t number = 0;
   {
     const std::lock_guard lock(orders_mutex_);
@@ -150,6 +154,8 @@ bool Committer::do_ordered() {
     if (!closing_.load() && !orders_.empty()) {
       number = orders_.front();
       orders_.pop_front();
+    } else if (list_order_) {
+      list = std::exchange(list_order_, {});
     } else if (!index_orders_.empty()) {
       index = std::move(index_orders_.front());
       index_orders_.pop_front();
@@ -157,7 +163,12 @@ bool Committer::do_ordered() {
       return false;
     }
   }
-  if (index) {
+  if (list) {
+    if (!log_.carry_out(*list)) {
+      const std::lock_guard lock(orders_mutex_);
+      list_left_ = std::move(list);
+    }
+  } else if (index) {
     (void)write_index(disk_, *index, true);  // without it, the next start scans
   } else {
     make_spare(number);
@@ -188,9 +199,22 @@ void Committer::order_indexes() {
   }
 }
 
+void Committer::order_list() {
+  auto order = log_.take_list_order();
+  if (!order) return;
+  const std::lock_guard lock(orders_mutex_);
+  if (list_order_) {
+    order->removals.insert(order->removals.end(), list_order_->removals.begin(),
+                           list_order_->removals.end());
+  }
+  list_order_ = std::move(order);
+  orders_ready_.notify_one();
+}
+
 /// So that the next start has nothing to scan.
 void Committer::seal_the_last() {
   log_.seal_active();
+  order_list();
   while (auto order = log_.take_index_order(true)) (void)write_index(disk_, *order, true);
 }
 
@@ -216,14 +240,50 @@ void Committer::answer() {
   for (auto& [executor, resume] : shards) boost::asio::post(executor, std::move(resume));
 }
 
-void Committer::look_at_disk() {
+bool Committer::look_at_disk() {
   const SteadyTime now = clock_.steady_now();
-  if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return;
-  looked_at_ = now;
-  log_.try_again();
+  const bool allocated = segments_seen_ != log_.segments_live() + log_.segments_spare();
+  if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery && !allocated) return false;
+  segments_seen_ = log_.segments_live() + log_.segments_spare();
   const auto free = disk_.free_octets(options_.directory);
   if (free) free_octets_.store(*free, std::memory_order_relaxed);
-  room_.store(free && *free >= options_.minimum_free_octets, std::memory_order_relaxed);
+  // What is in memory of messages that are still coming in may have to go to the disk too.
+  const auto arriving = std::max<std::int64_t>(0, arriving_.load(std::memory_order_relaxed));
+  const bool room =
+      free && *free >= options_.minimum_free_octets + static_cast<std::uint64_t>(arriving);
+  room_.store(room, std::memory_order_relaxed);
+  if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return false;
+  looked_at_ = now;
+  log_.try_again();
+  look_for_trouble();
+  const std::lock_guard lock(orders_mutex_);
+  if (list_left_) log_.keep_for_later(*std::exchange(list_left_, {}));
+  return true;
+}
+
+void Committer::note_outcome() {
+  const WriteOutcome outcome = log_.take_outcome();
+  if (outcome.failed) writing_.failed(clock_.steady_now(), *outcome.failed);
+  if (outcome.succeeded) writing_.succeeded();
+}
+
+/// What failed last is tried again, so that a gateway without mail notices too when it has passed.
+void Committer::look_for_trouble() {
+  if (writing_.any() && !anybody_waits()) log_.probe_writing();
+  if (!log_.take_failed_read() && !reading_.any()) return;
+  const auto read = log_.probe_reading();
+  if (read) {
+    reading_.succeeded();
+  } else {
+    reading_.failed(clock_.steady_now(), read.error().message);
+  }
+}
+
+std::string Committer::failing() const {
+  const SteadyTime now = clock_.steady_now();
+  if (writing_.lasting(now)) return "nothing can be written: " + writing_.why();
+  if (reading_.lasting(now)) return "nothing can be read: " + reading_.why();
+  return {};
 }
 
 void Committer::refuse_the_rest() {
@@ -261,8 +321,9 @@ void Committer::work() {
   while (true) {
     {
       std::unique_lock lock(orders_mutex_);
-      orders_ready_.wait(
-          lock, [this] { return closing_.load() || !orders_.empty() || !index_orders_.empty(); });
+      orders_ready_.wait(lock, [this] {
+        return closing_.load() || !orders_.empty() || list_order_ || !index_orders_.empty();
+      });
     }
     if (!do_ordered() && closing_.load()) return;
   }
@@ -274,7 +335,11 @@ void Committer::make_spare(std::uint32_t number) {
   const std::uint64_t octets =
       std::max<std::uint64_t>(64 * 1024, round_up(options_.segment_octets, kPage));
   std::unique_ptr<File> file;
-  if (auto opened = disk_.open(log_.path(number), true)) file = std::move(*opened);
+  const auto free = disk_.free_octets(options_.directory);
+  const bool room = free && *free >= options_.minimum_free_octets + octets;
+  if (room) {
+    if (auto opened = disk_.open(log_.path(number), true)) file = std::move(*opened);
+  }
   bool made = file && file->preallocate(octets) && fill_with_zeros(*file, octets);
   made = made && file->sync_data() && disk_.sync_directory(options_.directory);
   if (made) {

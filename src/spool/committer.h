@@ -8,6 +8,7 @@
 // happens there, in the same order as ever.
 #pragma once
 
+#include "spool/disk_trouble.h"
 #include "spool/log.h"
 
 #include <condition_variable>
@@ -31,6 +32,12 @@ class Committer {
   /// Any thread. See Spool::stuck().
   bool stuck() const;
   bool has_room() const { return room_.load(std::memory_order_relaxed); }
+  /// Any thread. Why nothing could be written, or read, for a while; empty: it can.
+  std::string failing() const;
+  /// Any thread: content of messages that are not committed yet came, or went.
+  void count_arriving(std::int64_t octets) {
+    arriving_.fetch_add(octets, std::memory_order_relaxed);
+  }
   std::uint64_t free_octets() const { return free_octets_.load(std::memory_order_relaxed); }
 
  private:
@@ -51,7 +58,11 @@ class Committer {
   void order_spares();
   bool anybody_waits() const;
   void answer();
-  void look_at_disk();
+  /// True if it was time to look.
+  bool look_at_disk();
+  void note_outcome();
+  void look_for_trouble();
+  void order_list();
   void refuse_the_rest();
   void order_indexes();
   void seal_the_last();
@@ -75,8 +86,11 @@ class Committer {
   std::atomic<std::uint32_t> word_{0};
   std::atomic<bool> closing_{false}, finished_{false}, room_{true};
   std::atomic<std::uint64_t> free_octets_{0};
+  std::atomic<std::int64_t> arriving_{0};
+  DiskTrouble writing_, reading_;
   std::atomic<std::int64_t> turn_began_ns_{0};  // 0: no turn runs
   SteadyTime looked_at_{};
+  std::uint32_t segments_seen_ = 0;  // when the free space was looked at
   std::optional<std::chrono::steady_clock::time_point> settle_by_;
   std::size_t left_before_ = std::numeric_limits<std::size_t>::max();  // settlements, at close
   unsigned fruitless_ = 0;
@@ -85,6 +99,8 @@ class Committer {
   std::condition_variable orders_ready_;
   std::deque<std::uint32_t> orders_;
   std::deque<IndexOrder> index_orders_;
+  std::optional<ListOrder> list_order_;
+  std::optional<ListOrder> list_left_;  // could not be written
   std::thread worker_;
   std::thread thread_;
 };

@@ -67,7 +67,10 @@ class LogReader final : public ContentReader {
       const auto again = locate();
       if (!again) return fail(again.error());
       if (again->generation != run->generation) continue;
-      if (!got) return fail(got.error());
+      if (!got) {
+        log_.note_failed_read();
+        return fail(got.error());
+      }
       if (*got != want) return corrupt();
       return take(*run, want);
     }
@@ -191,7 +194,10 @@ Result<StoredMessage> load_message(Log& log, const MessageRef& ref) {
       if (slot->id != ref.id.value) return unknown(ref);
       if (slot->generation != generation) continue;
     }
-    if (!got) return fail(got.error());
+    if (!got) {
+      log.note_failed_read();
+      return fail(got.error());
+    }
     RecordHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     const std::string_view head = std::string_view(bytes).substr(sizeof header);

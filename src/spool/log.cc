@@ -18,7 +18,10 @@ constexpr std::uint64_t kLargestSegment = 8ull * 1024 * 1024 * 1024;  // a slot'
 }  // namespace
 
 Log::Log(const Options& options, Disk& disk, MemoryBudget& budget)
-    : options_(options), disk_(disk), budget_(budget) {
+    : options_(options),
+      disk_(disk),
+      budget_(budget),
+      list_file_(disk, segment_list_path(options.directory)) {
   options_.segment_octets =
       std::clamp(round_up(options_.segment_octets, kPage), kSmallestSegment, kLargestSegment);
   options_.batch_messages = std::max<std::uint32_t>(1, options_.batch_messages);
@@ -75,6 +78,7 @@ bool Log::take_unawaited(Request* request) {
   }
   auto* spare = static_cast<SpareRequest*>(request);
   if (spares_ordered_ > 0) --spares_ordered_;
+  spare_failed_ = !spare->file;
   if (spare->file) add_segment(spare->number, std::move(spare->file));
   return true;
 }
@@ -108,7 +112,7 @@ void Log::run_batch(std::deque<Request*>& requests) {
       request->error = Error{ErrorKind::read_only, "the spool is read-only: " + read_only_reason()};
     } else if (!fits(batch, octets_of(*request))) {
       if (batch.octets != 0) break;
-      if (auto ready = ensure_active(octets_of(*request)); !ready) request->error = ready.error();
+      if (auto ready = ensure_active_for(*request); !ready) request->error = ready.error();
     }
     requests.pop_front();
     if (request->error) {
@@ -149,8 +153,15 @@ std::uint64_t Log::append(Batch& batch, std::string head, const BlockChain* cont
   return offset;
 }
 
+/// The preamble of a segment stands before the record for which it is written.
+std::uint8_t Log::batch_flag(const Batch& batch) const {
+  const bool first = batch.octets == 0 || (active_->write_at == 0 && batch.octets == kPage);
+  return first ? kFlagBatch : std::uint8_t{0};
+}
+
 bool Log::place(Batch& batch, WaitingRequest* request) {
   RecordHeader header;
+  header.flags = batch_flag(batch);
   header.sequence = active_->header.sequence;
   header.content_octets = request->content.size();
   header.content_crc = active_->seed;
@@ -181,6 +192,7 @@ bool Log::place(Batch& batch, WaitingRequest* request) {
 void Log::place_entries(Batch& batch, const std::vector<Entry>& entries) {
   RecordHeader header;
   header.type = RecordType::settle;
+  header.flags = batch_flag(batch);
   header.sequence = active_->header.sequence;
   header.content_crc = active_->seed;
   const std::string_view head(reinterpret_cast<const char*>(entries.data()),
@@ -232,16 +244,24 @@ Result<> Log::write_and_sync(Batch& batch) {
     batch.pieces.push_back({batch.heads.back().data(), batch.heads.back().size()});
   }
   if (auto written = active_->file->write_at(start, batch.pieces); !written) {
+    note_failure(written.error());
     active_->dirty_until = std::max(active_->dirty_until, end);
-    blank_failed_write(start, end);
+    if (!blank(start, end)) return written;
+    if (auto synced = active_->file->sync_data(); !synced) turn_read_only(synced.error().message);
     return written;
   }
   if (auto synced = active_->file->sync_data(); !synced) {
+    note_failure(synced.error());
     turn_read_only(synced.error().message);
+    // No sync is tried again; but as long as the machine is up the next start sees the zeros.
+    (void)blank(start, end);
     return fail(ErrorKind::read_only, synced.error().message +
                                           "; the spool takes no more mail: check the disk, then "
                                           "restart");
   }
+  if (start == 0) list_changed_ = true;
+  outcome_.succeeded = true;
+  proven_ = false;
   active_->write_at = end;
   newest_written_ = active_->header.sequence;
   active_->dirty_until = 0;
@@ -250,17 +270,20 @@ Result<> Log::write_and_sync(Batch& batch) {
   return {};
 }
 
-/// Some of a failed write may be in the file, and its senders are told that it failed: after a
-/// crash before the next batch it must not be found. If this write fails too, the next batch
-/// overwrites it.
-void Log::blank_failed_write(std::uint64_t start, std::uint64_t end) {
+/// Some of a failed batch may be in the file, and its senders are told that it failed: it must not
+/// be found by the next start. If this write fails too, the next batch overwrites it.
+Result<> Log::blank(std::uint64_t start, std::uint64_t end) {
   // The header block stays: without its freed mark, an older header could come back to life.
   const std::uint64_t first = std::max(start, kPage);
-  if (end <= first) return;
+  if (end <= first) return {};
   const std::string zeros(end - first, '\0');
   const iovec piece{const_cast<char*>(zeros.data()), zeros.size()};
-  if (!active_->file->write_at(first, {&piece, 1})) return;
-  if (auto synced = active_->file->sync_data(); !synced) turn_read_only(synced.error().message);
+  return active_->file->write_at(first, {&piece, 1});
+}
+
+void Log::note_failure(const Error& error) {
+  if (error.kind != ErrorKind::exhausted && error.kind != ErrorKind::invalid)
+    outcome_.failed = error.message;
 }
 
 void Log::turn_read_only(const std::string& reason) {

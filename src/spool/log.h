@@ -6,8 +6,11 @@
 // in it and every older segment that its records refer to has been freed before, durably.
 #pragma once
 
+#include "waypost/base/durable.h"
+
 #include "spool/request.h"
 #include "spool/segment_index.h"
+#include "spool/segment_list.h"
 
 #include <deque>
 #include <set>
@@ -27,6 +30,7 @@ struct Segment {
   std::uint64_t mark = 0;         // the sequence last marked free in this file
   std::uint64_t write_at = 0;     // where the next batch begins
   std::uint64_t dirty_until = 0;  // a failed batch may have left octets up to here
+  std::uint64_t known_until = 0;  // a sealed one: up to here it was written; 0: not known
   std::uint64_t live_octets = 0;
   std::uint32_t live_pieces = 0;   // messages and chunks
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
@@ -73,6 +77,19 @@ struct Batch {
   IndexPieces records;
 };
 
+/// The list of segments to write, and files that may go once it is durable: by any one thread.
+struct ListOrder {
+  std::string text;
+  std::vector<std::uint32_t> removals;  // numbers
+};
+
+/// What came of the writing since it was asked last. A full disk is no failure here: that is told
+/// by the free space.
+struct WriteOutcome {
+  bool succeeded = false;
+  std::optional<std::string> failed;
+};
+
 class Log {
  public:
   using Taker = std::function<void(StoredMessage)>;
@@ -99,6 +116,23 @@ class Log {
   /// The index of a sealed segment to write, by any thread. The segment sealed last is passed over
   /// unless `all`: mail that is delivered at once frees it before it needs an index.
   std::optional<IndexOrder> take_index_order(bool all);
+  /// Nothing: all is as it was listed last.
+  std::optional<ListOrder> take_list_order();
+  /// What was ordered could not be done.
+  void keep_for_later(const ListOrder& order);
+  /// Any thread, one at a time.
+  Result<> carry_out(const ListOrder& order);
+  WriteOutcome take_outcome() { return std::exchange(outcome_, {}); }
+  /// When there is time: what stands behind the last batch proves to a later start that the batch
+  /// was safe. Not synced: the next batch takes its place.
+  void prove_last_batch();
+  /// A small batch, to see whether the disk takes one again.
+  void probe_writing();
+  /// True if some live segment can be read from the disk, or there is none.
+  Result<> probe_reading();
+  /// Any thread: a read for a message has failed since the last probe.
+  void note_failed_read() const { read_failed_.store(true, std::memory_order_relaxed); }
+  bool take_failed_read() { return read_failed_.exchange(false, std::memory_order_relaxed); }
   /// After the last batch: the segment in use gets an index too.
   void seal_active();
   bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
@@ -131,7 +165,10 @@ class Log {
   void place_entries(Batch& batch, const std::vector<Entry>& entries);
   bool fits(const Batch& batch, std::uint64_t octets) const;
   std::uint64_t append(Batch& batch, std::string head, const BlockChain* content);
+  /// For the flags of a record that is about to be appended.
+  std::uint8_t batch_flag(const Batch& batch) const;
   Result<> ensure_active(std::uint64_t octets);
+  Result<> ensure_active_for(const WaitingRequest& request);
   void activate(Segment& segment);
   void place_highest_id(Batch& batch);
   void gather_index(Batch& batch);
@@ -139,7 +176,8 @@ class Log {
   bool visit_records(std::uint32_t number, File& file, const SegmentHeader& header,
                      const RecordVisitor& record) const;
   Result<> write_and_sync(Batch& batch);
-  void blank_failed_write(std::uint64_t start, std::uint64_t end);
+  Result<> blank(std::uint64_t start, std::uint64_t end);
+  void note_failure(const Error& error);
   void finish(Batch& batch);
   void finish_message(const Batch::Placed& placed);
   void finish_settlement(const SettleRequest& settled);
@@ -180,6 +218,15 @@ class Log {
   std::uint32_t next_number_ = 1;
   std::uint32_t spares_ordered_ = 0;
   std::optional<SteadyTime> spares_short_since_;
+  std::optional<SteadyTime> no_spares_before_;  // the last could not be made
+  Duration spare_patience_{};
+  bool spare_failed_ = false;
+  bool list_changed_ = false;
+  DurableFile list_file_;
+  std::vector<std::uint32_t> removals_;  // freed files that may go when no list names them
+  bool proven_ = true;                   // see prove_last_batch()
+  WriteOutcome outcome_;
+  mutable std::atomic<bool> read_failed_{false};
   std::uint64_t salt_ = 0;
   std::vector<std::unique_ptr<SettleRequest>> waiting_settlements_;
   std::vector<WaitingRequest*> done_;

@@ -45,7 +45,7 @@ bool Log::visit_records(std::uint32_t number, File& file, const SegmentHeader& h
   ScanVisitor visit;
   visit.record = record;
   visit.damage = [&sound](const Damage&) { sound = false; };
-  return scan_segment(file, header, false, visit) && sound;
+  return scan_segment(file, header, {}, visit) && sound;
 }
 
 /// One thread's share. The committer may run already: it may move messages, which changes nothing

@@ -2,6 +2,7 @@
 // each message, applies settlements, and sets aside what is torn or corrupt. Sealed segments have
 // an index to read them from; the others are scanned.
 #include "spool/log.h"
+#include "spool/segment_list.h"
 #include "spool/slot_table.h"
 
 #include <algorithm>
@@ -37,13 +38,14 @@ class Recovery {
  private:
   Result<> open_segments() {
     if (auto synced = log_.disk_.sync_directory(log_.options_.directory); !synced) return synced;
+    read_list();
     auto names = log_.disk_.list(log_.options_.directory);
     if (!names) return fail(names.error());
     std::sort(names->begin(), names->end());
     for (const std::string& name : *names) {
       if (const auto of = index_number(name);
           of && !std::binary_search(names->begin(), names->end(), segment_name(*of))) {
-        (void)log_.disk_.remove(log_.options_.directory + "/" + name);
+        drop_index(*of);
       }
       const auto number = segment_number(name);
       if (!number) continue;
@@ -51,13 +53,44 @@ class Recovery {
       if (auto opened = open_segment(*number); !opened) return opened;
     }
     log_.last_sequence_ += unknown_sequences_;
+    for (const ListedSegment& listed : list_.segments) {
+      if (!seen_.contains(listed.number))
+        tell(listed.number, ": the file is missing; " + loss_of(listed));
+    }
     std::sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
       return log_.segments_[a]->header.sequence < log_.segments_[b]->header.sequence;
     });
     return {};
   }
 
+  void read_list() {
+    auto list = read_segment_list(log_.disk_, log_.options_.directory);
+    if (!list) {
+      report_.set_aside.push_back(segment_list_path(log_.options_.directory) + ": " +
+                                  list.error().message +
+                                  ": whether a segment is missing can't be told; it is written "
+                                  "anew");
+    } else if (*list) {
+      list_ = std::move(**list);
+    }
+    log_.last_sequence_ = list_.last_sequence;
+    log_.list_changed_ = true;
+  }
+
+  /// Of a segment that is no more; that of a missing one has the envelopes of what is lost.
+  void drop_index(std::uint32_t number) {
+    const std::string path = log_.index_path(number);
+    (void)(list_.find(number) == nullptr
+               ? log_.disk_.remove(path)
+               : log_.disk_.rename(path, aside_directory() + "/" + index_name(number)));
+  }
+
+  void tell(std::uint32_t number, const std::string& what) {
+    report_.set_aside.push_back("segment " + segment_name(number) + what);
+  }
+
   Result<> open_segment(std::uint32_t number) {
+    seen_.insert(number);
     const std::string path = log_.path(number);
     auto file = log_.disk_.open(path, false);
     if (!file) return fail(file.error());
@@ -81,14 +114,22 @@ class Recovery {
     if (block->header) {
       log_.last_sequence_ = std::max(log_.last_sequence_, block->header->sequence);
     }
-    if (!block->header || block->freed())
-      return keep_spare(number, *block, std::move(*file), *size);
+    if (!block->header) return open_headless(number, *block, std::move(*file), *size);
+    compare_with_list(number, *block);
+    if (block->freed()) return keep_spare(number, *block, std::move(*file), *size);
+    if (*size < block->header->segment_octets) {
+      tell(number, ": the file was cut: " + std::to_string(block->header->segment_octets - *size) +
+                       " octets are missing at its end; mail that they held is not delivered");
+    }
     Segment& segment = log_.add_segment(number, std::move(*file));
     segment.state = Segment::State::sealed;
     segment.header = *block->header;
     segment.seed = checksum_seed(segment.header);
     segment.mark = block->mark;
     segment.write_at = *size;
+    if (const auto* listed = list_.find(number);
+        listed != nullptr && listed->sequence == segment.header.sequence)
+      segment.known_until = listed->written;
     log_.used_octets_.fetch_add(*size);
     if (!log_.sequences_.emplace(segment.header.sequence, &segment).second) {
       return fail(ErrorKind::corrupt, path +
@@ -99,20 +140,31 @@ class Recovery {
     return {};
   }
 
+  /// Another use of the file than the last that is known of: a backup was copied back.
+  void compare_with_list(std::uint32_t number, const SegmentBlock& block) {
+    const ListedSegment* listed = list_.find(number);
+    if (listed == nullptr || block.header->sequence >= listed->sequence) return;
+    tell(number, " is older than the one that should be there: was a file copied into the spool? " +
+                     loss_of(*listed));
+  }
+
+  /// Fresh, freed, or damaged beyond reading: only the last is told of, and kept for a person.
+  Result<> open_headless(std::uint32_t number, const SegmentBlock& block,
+                         std::unique_ptr<File> file, std::uint64_t size) {
+    const auto found = judge_headless(*file, block.mark);
+    if (!found) return put_aside(number, found.error().message);
+    const ListedSegment* listed = list_.find(number);
+    const bool held_mail = listed != nullptr && listed->sequence > block.mark;
+    if (!found->lost && !held_mail) return keep_spare(number, block, std::move(file), size);
+    return put_aside(number, "no sound copy of it, and behind it " + describe(*found));
+  }
+
   Result<> keep_spare(std::uint32_t number, const SegmentBlock& block, std::unique_ptr<File> file,
                       std::uint64_t size) {
-    if (!block.header) {
-      std::string start(kPage, '\0');
-      const auto got = file->read_at(0, {start.data(), start.size()});
-      if (!got) return put_aside(number, got.error().message);
-      // Both copies of the header torn: either never activated (nothing in it was acknowledged) or
-      // damaged beyond reading. A person may want to look.
-      if (std::any_of(start.begin(), start.end(), [](char c) { return c != '\0'; }) &&
-          block.mark == 0) {
-        return put_aside(number, "no sound copy of it");
-      }
+    if (size != log_.options_.segment_octets) {
+      log_.removals_.push_back(number);
+      return {};
     }
-    if (size != log_.options_.segment_octets) return log_.disk_.remove(log_.path(number));
     Segment& segment = log_.add_segment(number, std::move(file));
     segment.mark = block.mark;
     return {};
@@ -122,11 +174,12 @@ class Recovery {
   Result<> put_aside(std::uint32_t number, const std::string& why) {
     const std::string name = segment_name(number);
     ++unknown_sequences_;
+    const ListedSegment* listed = list_.find(number);
     auto moved = log_.disk_.rename(log_.path(number), aside_directory() + "/" + name);
-    report_.set_aside.push_back(
-        "segment " + name + ": its header can't be read (" + why +
-        "): " + (moved ? "the file was moved to set-aside" : "it stays: " + moved.error().message) +
-        "; mail that it held is not delivered");
+    tell(number,
+         ": its header can't be read (" + why + "): " +
+             (moved ? "the file was moved to set-aside" : "it stays: " + moved.error().message) +
+             "; " + (listed != nullptr ? loss_of(*listed) : "mail that it held is not delivered"));
     return {};
   }
 
@@ -151,10 +204,23 @@ class Recovery {
     return {};
   }
 
+  /// What is not sound was either being written when the daemon stopped, or is damage.
+  Result<ScanRules> rules_for(const Segment& segment, bool last) const {
+    ScanRules rules;
+    rules.written_until = segment.known_until;
+    if (!last) return rules;
+    // Every batch was synced before something was written behind it.
+    rules.check_content = true;
+    const auto begin = last_batch_of(*segment.file, segment.header);
+    if (!begin) return fail(begin.error());
+    rules.torn_from = std::max(*begin, rules.written_until);
+    return rules;
+  }
+
   Result<> scan(std::uint32_t index) {
     Segment& segment = *log_.segments_[index];
-    // Every batch but the last of the log was synced before something was written behind it.
-    const bool last = index == order_.back();
+    const auto rules = rules_for(segment, index == order_.back());
+    if (!rules) return fail(rules.error());
     std::vector<Damage> torn;
     IndexPieces pieces;
     bool damaged = false;
@@ -164,11 +230,16 @@ class Recovery {
       take_record(index, header, offset, head);
     };
     visit.damage = [&](const Damage& damage) {
-      set_aside(segment, damage);
-      if (last && !damage.unreadable) torn.push_back(damage);
-      damaged = damaged || !last || damage.unreadable;
+      const bool may_be_torn = damage.offset >= rules->torn_from && !damage.unreadable;
+      set_aside(segment, damage,
+                may_be_torn
+                    ? "; it was being written when the daemon stopped, and nobody was told "
+                      "that it is safe"
+                    : "; it was safe on the disk once, so this is damage: look at the disk");
+      if (may_be_torn) torn.push_back(damage);
+      damaged = damaged || !may_be_torn;
     };
-    const auto octets = scan_segment(*segment.file, segment.header, last, visit);
+    const auto octets = scan_segment(*segment.file, segment.header, *rules, visit);
     if (!octets) return fail(octets.error());
     report_.octets_read += *octets;
     if (auto blotted = blot_out(segment, torn); !blotted) return blotted;
@@ -197,10 +268,10 @@ class Recovery {
     return segment.file->sync_data();
   }
 
-  void set_aside(Segment& segment, const Damage& damage) {
+  void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {}) {
     const std::string name = segment_name(segment.number);
-    report_.set_aside.push_back("segment " + name + " offset " + std::to_string(damage.offset) +
-                                ": " + damage.why);
+    tell(segment.number,
+         " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning));
     constexpr std::uint64_t kMost = 16ull * 1024 * 1024;
     std::string bytes(std::min(damage.octets, kMost), '\0');
     const auto got = segment.file->read_at(damage.offset, {bytes.data(), bytes.size()});
@@ -216,7 +287,10 @@ class Recovery {
 
   void take_record(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,
                    std::string_view head) {
-    log_.newest_written_ = std::max(log_.newest_written_, log_.segments_[index]->header.sequence);
+    Segment& segment = *log_.segments_[index];
+    log_.newest_written_ = std::max(log_.newest_written_, segment.header.sequence);
+    segment.known_until =
+        std::max(segment.known_until, round_up(offset + record_span(header), kPage));
     if (header.type == RecordType::settle) {
       for (const Entry& entry : decode_entries(head)) {
         report_.highest_id = std::max(report_.highest_id, QueueId{entry.id});
@@ -364,6 +438,8 @@ class Recovery {
   std::vector<std::uint32_t> order_;
   std::vector<Entry> early_entries_;
   std::set<Reference> references_;
+  SegmentList list_;              // as it was written last; empty: there was none
+  std::set<std::uint32_t> seen_;  // numbers of the files that are there
   std::uint64_t top_stamp_ = 0;
   std::uint64_t unknown_sequences_ = 0;
 };

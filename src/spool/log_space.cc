@@ -12,6 +12,8 @@ constexpr std::size_t kEvacuateBelow = 4;  // sealed segments: fewer are never w
 constexpr std::uint64_t kMoveStep = 1024 * 1024;
 constexpr std::uint32_t kSlotsPerStep = 4096;
 constexpr auto kShortageLasts = std::chrono::seconds(2);
+constexpr Duration kSparePatience = std::chrono::seconds(1);  // after one that could not be made
+constexpr Duration kSpareLongest = std::chrono::seconds(30);
 
 /// Unlike damage, and a message that is too large for the segments of today.
 bool may_pass(const Error& error) {
@@ -53,6 +55,8 @@ void Log::count_segments() {
 void Log::seal_active() {
   if (active_ == nullptr) return;
   active_->state = Segment::State::sealed;
+  active_->known_until = active_->write_at;
+  list_changed_ = true;
   unindexed_.emplace_back(active_, active_->header.sequence);
   look_for_free_ = true;
   active_ = nullptr;
@@ -65,6 +69,7 @@ void Log::activate(Segment& segment) {
   segment.seed = checksum_seed(segment.header);
   segment.write_at = 0;
   segment.dirty_until = 0;
+  segment.known_until = 0;
   segment.live_octets = 0;
   segment.live_pieces = 0;
   segment.unmovable = false;
@@ -107,9 +112,30 @@ Result<> Log::ensure_active(std::uint64_t octets) {
   return {};
 }
 
+/// Content that streams in takes no new file below the limit; what is complete may.
+Result<> Log::ensure_active_for(const WaitingRequest& request) {
+  const std::uint64_t octets = octets_of(request);
+  if (request.kind == Request::Kind::chunk && segments_spare() == 0 && !fits(Batch{}, octets)) {
+    const auto free = disk_.free_octets(options_.directory);
+    if (free && *free < options_.minimum_free_octets + options_.segment_octets) {
+      return fail(ErrorKind::exhausted, "too little free space for the spool");
+    }
+  }
+  auto ready = ensure_active(octets);
+  if (!ready) note_failure(ready.error());
+  return ready;
+}
+
 std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
   std::vector<std::uint32_t> orders;
   const std::uint32_t spare = spares_ordered_ + segments_spare();
+  if (std::exchange(spare_failed_, false)) {
+    spare_patience_ = std::clamp<Duration>(2 * spare_patience_, kSparePatience, kSpareLongest);
+    no_spares_before_ = now + spare_patience_;
+  } else if (spares_ordered_ == 0 && segments_spare() > 0) {
+    spare_patience_ = {};
+  }
+  if (no_spares_before_ && now < *no_spares_before_) return orders;
   if (read_only() || spare >= options_.spare_segments) {
     spares_short_since_.reset();
     return orders;
@@ -146,13 +172,13 @@ bool Log::free_if_possible(Segment& segment) {
   sequences_.erase(segment.header.sequence);
   segment.mark = segment.header.sequence;
   segment.state = Segment::State::spare;
+  list_changed_ = true;
   segment.write_at = 0;
   segment.records.clear();
   if (segment.header.segment_octets != options_.segment_octets ||
       segments_spare() >= std::max<std::uint32_t>(options_.spare_segments, 1) * 4) {
-    // Nothing here is needed; if the removal is lost in a crash, the mark still says so.
-    (void)disk_.remove(path(segment.number));
-    (void)disk_.remove(index_path(segment.number));
+    // Nothing here is needed; until it has gone, the mark says so.
+    removals_.push_back(segment.number);
     segment.file.reset();
   }
   return true;
@@ -268,6 +294,7 @@ Result<std::vector<Extent>> Log::move_extents(const std::vector<Extent>& extents
     Batch batch;
     RecordHeader header;
     header.type = RecordType::chunk;
+    header.flags = batch_flag(batch);
     header.sequence = active_->header.sequence;
     header.content_octets = bytes->size();
     header.content_crc = crc32c(active_->seed, *bytes);
@@ -334,7 +361,8 @@ Log::Moved Log::move_message(Batch& batch, std::uint32_t number, Segment& victim
   if (!content) return Moved::never;
   RecordHeader fresh = *header;
   fresh.sequence = active_->header.sequence;
-  fresh.flags = static_cast<std::uint8_t>(kFlagCopy | (copy.held != 0 ? kFlagHeld : 0));
+  fresh.flags =
+      static_cast<std::uint8_t>(kFlagCopy | (copy.held != 0 ? kFlagHeld : 0) | batch_flag(batch));
   fresh.generation = copy.generation + 1;
   fresh.from_sequence = home.header.sequence;
   fresh.content_crc = crc32c(active_->seed, *content);

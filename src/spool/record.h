@@ -29,8 +29,9 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
 }
 
 enum class RecordType : std::uint8_t { message = 1, chunk = 2, settle = 3 };
-inline constexpr std::uint8_t kFlagCopy = 1;  // state block present: written by a move
-inline constexpr std::uint8_t kFlagHeld = 2;  // held when it was copied
+inline constexpr std::uint8_t kFlagCopy = 1;   // state block present: written by a move
+inline constexpr std::uint8_t kFlagHeld = 2;   // held when it was copied
+inline constexpr std::uint8_t kFlagBatch = 4;  // a batch begins here: all before it was synced
 
 struct RecordHeader {
   std::uint32_t magic = kRecordMagic;

@@ -1,5 +1,7 @@
 #include "spool/scan.h"
 
+#include "waypost/base/queue_id.h"
+
 #include "spool/crc32c.h"
 
 #include <algorithm>
@@ -85,16 +87,17 @@ class Window {
 };
 
 bool all_zero(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == '\0'; });
+  return bytes.empty() ||
+         (bytes[0] == '\0' && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 class Scan {
  public:
-  Scan(File& file, const SegmentHeader& segment, bool check_content, const ScanVisitor& visit)
+  Scan(File& file, const SegmentHeader& segment, const ScanRules& rules, const ScanVisitor& visit)
       : window_(file),
         segment_(segment),
         seed_(checksum_seed(segment)),
-        check_content_(check_content),
+        rules_(rules),
         visit_(visit) {}
 
   Result<std::uint64_t> run(std::uint64_t size) {
@@ -136,13 +139,31 @@ class Scan {
   void deliver(const RecordHeader& header, std::uint64_t at) {
     const std::uint64_t head_at = at + sizeof(RecordHeader);
     const std::uint64_t content_at = head_at + header.head_octets;
-    const bool sound = !check_content_ || content_is_sound(header, content_at);
+    const bool sound = !rules_.check_content || content_is_sound(header, content_at);
     // What can't be read now may have been acknowledged: its message stays.
     if (!sound && !window_.lost(content_at, content_at + header.content_octets)) {
-      visit_.damage({at, record_span(header), "content does not match its checksum"});
-      return;
+      visit_.damage({at, record_span(header), content_of(header) + " does not match its checksum"});
+      if (at >= rules_.torn_from) return;
     }
     visit_.record(header, at, window_.at(head_at, header.head_octets));
+  }
+
+  static std::string content_of(const RecordHeader& header) {
+    if (header.type == RecordType::chunk) return "a piece of a large message";
+    return "the content of message " + QueueId{header.id}.to_string();
+  }
+
+  /// Of what stands where a record should: enough to find it in the tracking log.
+  std::string guess_at(std::uint64_t at) {
+    const auto bytes = window_.at(at, sizeof(RecordHeader));
+    RecordHeader header;
+    if (bytes.size() < sizeof header) return {};
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.magic != kRecordMagic && header.sequence != segment_.sequence) return {};
+    if (header.type == RecordType::chunk) return " (it looks like a piece of a large message)";
+    if (header.type == RecordType::settle) return " (it looks like ends of recipients)";
+    if (header.type != RecordType::message || header.id == 0) return {};
+    return " (it looks like message " + QueueId{header.id}.to_string() + ")";
   }
 
   bool content_is_sound(const RecordHeader& header, std::uint64_t at) {
@@ -170,7 +191,7 @@ class Scan {
       if (magic != kRecordMagic) continue;
       if (at != start && sound_at(at)) {
         if (!zero_between(start, at)) {
-          damage({start, at - start, "no sound record here"});
+          damage({start, at - start, "no sound record here" + guess_at(start)});
         }
         return at;
       }
@@ -179,7 +200,13 @@ class Scan {
       if (bytes.size() >= 16) std::memcpy(&sequence, bytes.data() + 8, 8);
       if (sequence == segment_.sequence && !torn) torn = at;
     }
-    if (torn) damage({*torn, size_ - *torn, "torn at the end of what was written"});
+    if (torn) {
+      damage({*torn, size_ - *torn,
+              "no sound record here" + guess_at(*torn) + ", and none behind it"});
+    } else if (start < rules_.written_until && !zero_between(start, rules_.written_until)) {
+      damage({start, rules_.written_until - start,
+              "no sound record here" + guess_at(start) + ", and none behind it"});
+    }
     return std::nullopt;
   }
 
@@ -200,7 +227,7 @@ class Scan {
   Window window_;
   SegmentHeader segment_;
   std::uint32_t seed_;
-  bool check_content_;
+  ScanRules rules_;
   const ScanVisitor& visit_;
   std::uint64_t size_ = 0;
   // Hostile lengths in a damaged region must not make resynchronising quadratic.
@@ -209,11 +236,26 @@ class Scan {
 
 }  // namespace
 
-Result<std::uint64_t> scan_segment(File& file, const SegmentHeader& segment, bool check_content,
+Result<std::uint64_t> scan_segment(File& file, const SegmentHeader& segment, const ScanRules& rules,
                                    const ScanVisitor& visit) {
   const auto size = file.size();
   if (!size) return fail(size.error());
-  return Scan(file, segment, check_content, visit).run(*size);
+  return Scan(file, segment, rules, visit).run(*size);
+}
+
+Result<std::uint64_t> last_batch_of(File& file, const SegmentHeader& segment) {
+  std::uint64_t flagged = 0;
+  std::uint64_t aligned = 0;  // earlier versions did not say where a batch begins
+  ScanVisitor visit;
+  visit.record = [&](const RecordHeader& header, std::uint64_t offset, std::string_view) {
+    if (offset % kPage != 0) return;
+    aligned = offset;
+    if ((header.flags & kFlagBatch) != 0) flagged = offset;
+  };
+  visit.damage = [](const Damage&) {};
+  const auto read = scan_segment(file, segment, {}, visit);
+  if (!read) return fail(read.error());
+  return std::max(kPage, flagged != 0 ? flagged : aligned);
 }
 
 Result<SegmentBlock> read_segment_block(File& file) {
@@ -221,6 +263,47 @@ Result<SegmentBlock> read_segment_block(File& file) {
   const auto got = file.read_at(0, {block.data(), block.size()});
   if (!got) return fail(got.error());
   return decode_segment_block(block);
+}
+
+Result<Headless> judge_headless(File& file, std::uint64_t mark) {
+  const auto size = file.size();
+  if (!size) return fail(size.error());
+  Headless found;
+  std::uint64_t first = *size;
+  bool newer = false;  // than the use of the file that was freed last
+  Window window(file);
+  for (std::uint64_t at = 0; at < *size; at += kPage) {
+    const auto page = window.at(at, std::min(kPage, *size - at));
+    if (page.empty() || all_zero(page)) continue;
+    first = std::min(first, at);
+    found.octets = at + page.size() - first;
+    for (std::size_t i = 0; at != 0 && i + sizeof(RecordHeader) <= page.size(); i += 8) {
+      RecordHeader header;
+      std::memcpy(&header, page.data() + i, sizeof header);
+      if (header.magic != kRecordMagic || header.sequence <= mark) continue;
+      newer = true;
+      if (header.type == RecordType::message && header.id != 0) ++found.messages;
+    }
+  }
+  if (!window.lost().empty()) return fail(ErrorKind::io, window.why());
+  // A torn activation of a freed file may have spoilt the header too; then nothing behind it is
+  // new.
+  found.lost = found.octets != 0 && (mark == 0 || newer);
+  return found;
+}
+
+std::string octets_in_words(std::uint64_t octets) {
+  const bool small = octets < 1024 * 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %s",
+                static_cast<double>(octets) / (small ? 1024 : 1024 * 1024), small ? "KiB" : "MiB");
+  return text;
+}
+
+std::string describe(const Headless& what) {
+  if (what.octets == 0) return "nothing";
+  return octets_in_words(what.octets) + " that look like " + std::to_string(what.messages) +
+         (what.messages == 1 ? " message" : " messages");
 }
 
 std::string segment_name(std::uint32_t number) {

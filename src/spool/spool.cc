@@ -52,11 +52,19 @@ class Arriving final : public IncomingMessage {
         threshold_(std::min(threshold, log.record_limit())),
         executor_(std::move(executor)),
         content_(&budget) {}
-  ~Arriving() override { abandon(); }
+  ~Arriving() override {
+    count(-counted_);
+    abandon();
+  }
   Arriving(const Arriving&) = delete;
   Arriving& operator=(const Arriving&) = delete;
 
-  void append(std::string_view bytes) override { content_.append(bytes); }
+  void append(std::string_view bytes) override {
+    content_.append(bytes);
+    // Small mail is not worth a count.
+    const auto size = static_cast<std::int64_t>(content_.size());
+    if (size - counted_ >= static_cast<std::int64_t>(kCountFrom)) count(size - counted_);
+  }
   std::uint64_t octets() const override { return streamed_ + content_.size(); }
   bool wants_flush() const override {
     return content_.size() > threshold_ || (content_.size() >= kBlockSize && budget_.exhausted());
@@ -65,12 +73,19 @@ class Arriving final : public IncomingMessage {
   net::Task<Result<>> flush() override {
     const auto working = boost::asio::make_work_guard(executor_);
     while (!content_.empty()) {
+      if (!committer_.has_room()) {
+        content_.clear();
+        count(-counted_);
+        abandon();  // at once: others may need the room
+        co_return fail(ErrorKind::exhausted, "too little free space for the spool");
+      }
       if (extents_.size() >= kMostExtents) {
         co_return fail(ErrorKind::exhausted, "the message came in too many pieces");
       }
       ChunkRequest request(executor_);
       request.content = take_piece();
       co_await submitted(&committer_, &request);
+      count(static_cast<std::int64_t>(content_.size()) - counted_);
       if (request.error) co_return fail(std::move(*request.error));
       streamed_ += request.extent.octets;
       extents_.push_back(request.extent);
@@ -95,12 +110,20 @@ class Arriving final : public IncomingMessage {
     request.content = std::move(content_);
     request.extents = extents_;
     co_await submitted(&committer_, &request);
+    count(-counted_);
     if (request.error) co_return fail(std::move(*request.error));
     extents_.clear();
     co_return request.ref;
   }
 
  private:
+  static constexpr std::size_t kCountFrom = 64 * 1024;
+  void count(std::int64_t octets) {
+    if (octets == 0) return;
+    counted_ += octets;
+    committer_.count_arriving(octets);
+  }
+
   BlockChain take_piece() {
     if (content_.size() <= log_.record_limit()) {
       BlockChain all = std::move(content_);
@@ -132,6 +155,7 @@ class Arriving final : public IncomingMessage {
   BlockChain content_;
   std::vector<Extent> extents_;
   std::uint64_t streamed_ = 0;
+  std::int64_t counted_ = 0;  // of content_, as the committer knows it
 };
 
 class SegmentSpool final : public Spool {
@@ -218,6 +242,8 @@ class SegmentSpool final : public Spool {
     health.read_only = log_.read_only();
     health.stuck = committer_->stuck();
     health.reason = log_.read_only_reason();
+    health.failing = committer_->failing();
+    health.room = has_room();
     health.free_octets = committer_->free_octets();
     health.used_octets = log_.used_octets();
     health.messages = const_cast<Log&>(log_).slots().used();

@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <cstdlib>
+
 namespace waypost {
 namespace {
 
@@ -210,6 +214,22 @@ TEST_F(Durable, AReplacedFileAcceptsNothingAfterAFailedSync) {
   EXPECT_TRUE(disk.paths().empty()) << "nothing is left beside it";
   EXPECT_TRUE(file.replace("two"));
   EXPECT_EQ(content(), "two");
+}
+
+TEST(SystemDiskLock, HoldsThoughItsFileIsRemoved) {
+  std::string folder = ::testing::TempDir() + "lock-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/lock";
+  {
+    const auto held = Disk::system().lock(path);
+    ASSERT_TRUE(held) << held.error().message;
+    EXPECT_FALSE(Disk::system().lock(path));
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    const auto second = Disk::system().lock(path);
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("another waypost uses this spool"), std::string::npos);
+  }
+  EXPECT_TRUE(Disk::system().lock(path)) << "it goes with its holder";
 }
 
 }  // namespace

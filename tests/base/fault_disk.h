@@ -54,6 +54,12 @@ class FaultDisk final : public Disk {
     const std::lock_guard lock(mutex_);
     full_ = full;
   }
+  /// While it lasts every write, or every read, fails, as of a disk that has died.
+  void set_dead(bool writes, bool reads) {
+    const std::lock_guard lock(mutex_);
+    dead_writes_ = writes;
+    dead_reads_ = reads;
+  }
   /// From now on reads that touch these octets of a file fail, as of a bad sector.
   void fail_reads(const std::string& path, std::uint64_t offset, std::uint64_t octets) {
     const std::lock_guard lock(mutex_);
@@ -105,6 +111,11 @@ class FaultDisk final : public Disk {
     fault_ = Fault::none;
   }
 
+  /// What was changed through bytes() is on the disk.
+  void keep_changes() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [path, node] : nodes_) node->durable = node->seen;
+  }
   std::string* bytes(const std::string& path) {
     const std::lock_guard lock(mutex_);
     const auto found = nodes_.find(path);
@@ -204,8 +215,9 @@ class FaultDisk final : public Disk {
       for (const iovec& piece : from) {
         all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
       }
-      const auto turn = disk_.step(true);
+      auto turn = disk_.step(true);
       if (disk_.stopped()) return turn;
+      if (disk_.dead_writes_) return fail(ErrorKind::io, "the disk is dead");
       if (!turn) all.resize(all.size() / 2);  // a failed write may have written some of it
       if (node_->seen.size() < offset + all.size()) node_->seen.resize(offset + all.size(), '\0');
       std::copy(all.begin(), all.end(), node_->seen.begin() + static_cast<std::ptrdiff_t>(offset));
@@ -214,6 +226,7 @@ class FaultDisk final : public Disk {
     }
     Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
       const std::lock_guard lock(disk_.mutex_);
+      if (disk_.dead_reads_) return fail(ErrorKind::io, "the disk is dead");
       for (const auto& [bad, octets] : node_->unreadable) {
         if (bad < offset + into.size() && offset < bad + octets) {
           return fail(ErrorKind::io, "bad sector");
@@ -308,6 +321,7 @@ class FaultDisk final : public Disk {
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;
   Fault fault_ = Fault::none;
   bool full_ = false;
+  bool dead_writes_ = false, dead_reads_ = false;
   std::uint64_t free_ = std::uint64_t{1} << 40;
 };
 

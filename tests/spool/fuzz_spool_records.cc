@@ -4,9 +4,9 @@
 #include "waypost/base/clock.h"
 #include "waypost/spool/spool.h"
 
+#include "base/fault_disk.h"
 #include "spool/content_reader.h"
 #include "spool/crc32c.h"
-#include "base/fault_disk.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>

@@ -1,8 +1,8 @@
 // The log against a model, driven by one seed on one thread: crash at any operation, lose any
 // unsynced octets, recover, compare. WAYPOST_SPOOL_ROUNDS makes it longer; a failing seed replays.
+#include "base/fault_disk.h"
 #include "spool/content_reader.h"
 #include "spool/crc32c.h"
-#include "base/fault_disk.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>
@@ -99,6 +99,9 @@ class Model {
     if (const auto order = log_->take_index_order(random_() % 4 == 0)) {
       (void)write_index(disk_, *order, random_() % 2 == 0);
     }
+    if (const auto order = log_->take_list_order(); order && !log_->carry_out(*order))
+      log_->keep_for_later(*order);
+    if (random_() % 8 == 0) log_->prove_last_batch();
     switch (random_() % 4) {
       case 0:
       case 1:
@@ -364,6 +367,7 @@ TEST(LogModel, FlippedBitsLoseOnlyTheRecordsTheyHit) {
       std::string& bytes = *model.disk().bytes(paths[model.random()() % paths.size()]);
       if (!bytes.empty()) bytes[model.random()() % bytes.size()] ^= 4;
     }
+    model.disk().keep_changes();
     std::size_t before = 0;
     for (const auto& [id, known] : model.known()) {
       before += std::find(known.states.begin(), known.states.end(), 0) != known.states.end();

@@ -25,6 +25,12 @@ def test_below_the_limit_the_body_is_not_read(world):
     gateway.config["spool"]["minimum_free"] = "1000000 GiB"
     gateway.start(ready=False)
     wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    why = str(gateway.get("/readyz")[1])
+    assert " MiB free in " in why and "spool.minimum_free is " in why, why
+    assert gateway.log_file.read_text().count("error spool: no mail is taken: ") == 1, "said once"
+    assert gateway.metric("waypost_spool_has_room") == 0
+    checked = gateway.run("check")
+    assert checked.returncode == 0 and "warning: no mail is taken: " in checked.stdout, checked
     exchange = world.exchange()
     for words in ("MAIL FROM:<ann@ext.example>", "RCPT TO:<bob@corp.example>"):
         answer = exchange.command(words)

@@ -12,11 +12,11 @@
 #pragma once
 
 #include "waypost/base/block_chain.h"
+#include "waypost/base/disk.h"
 #include "waypost/base/queue_id.h"
 #include "waypost/base/result.h"
 #include "waypost/net/task.h"
 #include "waypost/ops/metrics.h"
-#include "waypost/base/disk.h"
 
 #include <atomic>
 #include <cstdint>
@@ -80,8 +80,8 @@ class Spool;
 
 /// A message that is arriving. Bytes collect in blocks; above Options::stream_threshold, or when
 /// the memory budget is used up, wants_flush() turns true and flush() writes them out and frees the
-/// blocks. Destroying it before commit forgets the message; what was streamed is dead and its space
-/// is reclaimed.
+/// blocks; ErrorKind::exhausted when that would go below Options::minimum_free_octets. Destroying
+/// it before commit forgets the message; what was streamed is dead and its space is reclaimed.
 class IncomingMessage {
  public:
   virtual ~IncomingMessage() = default;
@@ -101,13 +101,16 @@ struct RecoveryReport {
   /// by id, so a new id must lie above it even when the wall clock has gone back.
   QueueId highest_id;
   std::vector<std::string>
-      set_aside;  // what was torn or corrupt: "segment 00000012.log offset 40960: ..."
+      set_aside;  // what was torn, corrupt or missing: "segment 00000012.log offset 40960: ..."
 };
 
 struct SpoolHealth {
   bool read_only = false;
   bool stuck = false;  // see Spool::stuck()
   std::string reason;  // why read-only
+  /// Nothing could be written (or read) for ten seconds, and why; the next success ends it.
+  std::string failing;
+  bool room = true;  // see Spool::has_room()
   std::uint64_t free_octets = 0, used_octets = 0;
   std::uint64_t messages = 0;
   std::uint32_t segments_live = 0, segments_spare = 0;

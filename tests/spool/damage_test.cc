@@ -1,0 +1,427 @@
+// Disks that flip, cut, lose and refuse: what was acknowledged is kept or told of, and nothing
+// else.
+#include "waypost/spool/spool.h"
+
+#include "base/fault_disk.h"
+#include "spool/scan.h"
+#include "spool/segment_list.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <gmock/gmock.h>
+
+namespace waypost::spool {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::uint64_t kSegment = 1024 * 1024;
+
+net::Task<> store(Spool* spool, net::Executor executor, std::uint64_t id, std::string content,
+                  std::optional<Result<MessageRef>>* out) {
+  auto message = spool->begin(executor);
+  for (std::size_t at = 0; at < content.size(); at += 5000) {
+    message->append(std::string_view(content).substr(at, 5000));
+    if (!message->wants_flush()) continue;
+    auto flushed = co_await message->flush();
+    if (!flushed) {
+      *out = fail(std::move(flushed).error());
+      co_return;
+    }
+  }
+  std::string envelope = "envelope of " + std::to_string(id);
+  *out = co_await message->commit(QueueId{id}, std::move(envelope), 1);
+}
+
+/// A spool without threads, so that every octet on its disk is known.
+class Damage : public testing::Test {
+ protected:
+  void open() {
+    options_.directory = "/spool";
+    options_.segment_octets = kSegment;
+    options_.stream_threshold = 64 * 1024;
+    options_.minimum_free_octets = 64 * 1024 * 1024;
+    options_.own_threads = false;
+    options_.salt = 4711;
+    report_ = {};
+    found_.clear();
+    disk_.keep_changes();
+    auto opened = Spool::open(
+        options_, disk_, clock_, budget_, metrics_,
+        [this](StoredMessage m) { found_.push_back(std::move(m)); }, report_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    spool_ = std::move(*opened);
+    spool_->step();
+  }
+  /// kill -9: what was written stays.
+  void die() {
+    disk_.stop_at(1);
+    spool_.reset();
+    disk_.restart_counting();
+  }
+  void pass(Duration time) {
+    for (const SteadyTime end = clock_.steady_now() + time; clock_.steady_now() < end;) {
+      clock_.advance(std::chrono::milliseconds(500));
+      spool_->step();
+    }
+  }
+  Result<MessageRef> commit(std::uint64_t id, const std::string& content) {
+    std::optional<Result<MessageRef>> out;
+    io_.restart();
+    boost::asio::co_spawn(io_.get_executor(),
+                          store(spool_.get(), io_.get_executor(), id, content, &out),
+                          boost::asio::detached);
+    for (int turns = 0; turns < 1000 && !out; ++turns) {
+      io_.poll();
+      io_.restart();
+      if (!out) spool_->step();
+    }
+    return out ? std::move(*out) : fail(ErrorKind::timeout, "no answer");
+  }
+  static std::string content(std::uint64_t id) {
+    return "content of " + std::to_string(id) + " " + std::string(3000, 'x');
+  }
+  /// Five messages, each in a batch of its own, none of them delivered; then kill -9.
+  void five_and_die(bool rest) {
+    disk_.forget();
+    open();
+    for (std::uint64_t id = 16; id <= 80; id += 16) ASSERT_TRUE(commit(id, content(id)));
+    if (rest) pass(std::chrono::seconds(3));
+    die();
+  }
+  Result<std::string> read_back(const MessageRef& ref) {
+    auto reader = spool_->read(ref);
+    if (!reader) return fail(reader.error());
+    std::string all;
+    while (true) {
+      const auto piece = (*reader)->next();
+      if (!piece) return fail(piece.error());
+      if (piece->empty()) return all;
+      all.append(*piece);
+    }
+  }
+  std::vector<std::uint64_t> ids() const {
+    std::vector<std::uint64_t> all;
+    for (const auto& one : found_) all.push_back(one.ref.id.value);
+    return all;
+  }
+  std::string told() const {
+    std::string all;
+    for (const auto& line : report_.set_aside) all += line + "\n";
+    return all;
+  }
+  /// What verify says; empty: sound.
+  std::string complaints() {
+    std::string all;
+    const auto sound =
+        verify("/spool", disk_, [&](const std::string& line) { all += line + "\n"; });
+    EXPECT_TRUE(sound);
+    return sound && *sound ? std::string() : all;
+  }
+  std::string& bytes(const std::string& path) { return *disk_.bytes(path); }
+  /// The oldest segment that holds mail.
+  std::string used() {
+    const auto list = decode_segment_list(bytes("/spool/segments"));
+    if (list && !list->segments.empty())
+      return "/spool/" + segment_name(list->segments.front().number);
+    ADD_FAILURE() << "no segment holds mail";
+    return "";
+  }
+
+  Options options_;
+  FaultDisk disk_;
+  ManualClock clock_;
+  MemoryBudget budget_{0};
+  ops::Metrics metrics_;
+  RecoveryReport report_;
+  std::vector<StoredMessage> found_;
+  boost::asio::io_context io_;
+  std::unique_ptr<Spool> spool_;
+};
+
+TEST_F(Damage, OfTheContentKeepsTheMessageAsOneThatCanNotBeRead) {
+  for (std::uint64_t id = 16; id <= 80; id += 16) {
+    for (const int flips : {1, 2, 7}) {
+      five_and_die(true);
+      auto& segment = bytes(used());
+      const auto at = segment.find(content(id).substr(0, 14));
+      for (int i = 0; i < flips; ++i) segment[at + 20 + static_cast<std::size_t>(i) * 300] ^= 4;
+      EXPECT_THAT(complaints(), HasSubstr("the content of message " + QueueId{id}.to_string()));
+      open();
+      EXPECT_EQ(ids(), (std::vector<std::uint64_t>{16, 32, 48, 64, 80})) << id;
+      EXPECT_THAT(told(), HasSubstr("the content of message " + QueueId{id}.to_string() +
+                                    " does not match its checksum"));
+      EXPECT_THAT(told(), HasSubstr("this is damage"));
+      for (const auto& one : found_) {
+        const auto back = read_back(one.ref);
+        EXPECT_EQ(back.has_value(), one.ref.id.value != id);
+        if (back) EXPECT_EQ(*back, content(one.ref.id.value));
+      }
+      die();
+      EXPECT_THAT(complaints(), Not(IsEmpty())) << "a start does not make it sound";
+    }
+  }
+}
+
+TEST_F(Damage, OfAHeadIsToldOfWithTheNameOfItsMessageAndStays) {
+  for (std::uint64_t id = 16; id <= 80; id += 16) {
+    // In the envelope; in the record's header: its magic, its id, its checksum.
+    for (const int at : {9, -64, -64 + 17, -3}) {
+      five_and_die(true);
+      auto& segment = bytes(used());
+      segment[segment.find("envelope of " + std::to_string(id)) + static_cast<std::size_t>(at)] ^=
+          1;
+      const std::string before = segment;
+      EXPECT_THAT(complaints(), Not(IsEmpty())) << id << " " << at;
+      open();
+      EXPECT_THAT(found_, SizeIs(4)) << id << " " << at;
+      EXPECT_THAT(told(), HasSubstr("it looks like message"));
+      EXPECT_THAT(told(), HasSubstr("this is damage"));
+      EXPECT_EQ(bytes(used()), before) << "nothing is blotted out";
+      die();
+    }
+  }
+}
+
+TEST_F(Damage, OfASettlementIsToldOfAndTheMessageComesAgain) {
+  disk_.forget();
+  open();
+  const auto ref = commit(16, content(16));
+  ASSERT_TRUE(ref);
+  spool_->settle(*ref, 0, Settlement::delivered);
+  pass(std::chrono::seconds(3));
+  ASSERT_TRUE(commit(32, content(32)));
+  pass(std::chrono::seconds(3));
+  die();
+  auto& segment = bytes(used());
+  // The batch behind the message's own: 64 octets of header, then the entry.
+  const auto at = (segment.find("content of 16") + 3000) / kPage * kPage + kPage;
+  ASSERT_EQ(segment.substr(at, 4), "WYPR");
+  segment[at + 64 + 2] ^= 1;
+  EXPECT_THAT(complaints(), HasSubstr("it looks like ends of recipients"));
+  open();
+  EXPECT_EQ(ids(), (std::vector<std::uint64_t>{16, 32}));
+  EXPECT_THAT(told(), HasSubstr("it looks like ends of recipients"));
+}
+
+TEST_F(Damage, OfTheLastBatchMayBeAWriteThatWasNotFinished) {
+  five_and_die(false);  // nothing was written behind the last message
+  auto& segment = bytes(used());
+  segment[segment.find("content of 80") + 100] ^= 1;
+  EXPECT_THAT(complaints(), HasSubstr("perhaps only a write that was not finished"));
+  open();
+  EXPECT_EQ(ids(), (std::vector<std::uint64_t>{16, 32, 48, 64}));
+  EXPECT_THAT(told(), HasSubstr("nobody was told that it is safe"));
+  die();
+  EXPECT_THAT(complaints(), IsEmpty());
+}
+
+TEST_F(Damage, AKilledDaemonLeavesASoundSpool) {
+  for (const bool rest : {false, true}) {
+    five_and_die(rest);
+    EXPECT_EQ(complaints(), "");
+    open();
+    EXPECT_THAT(found_, SizeIs(5));
+    EXPECT_EQ(told(), "");
+    die();
+  }
+}
+
+TEST_F(Damage, OfAHeaderBlockIsNoSpareAndToldOf) {
+  const auto fill = [](std::string& segment, std::size_t octets, std::string_view with) {
+    for (std::size_t i = 0; i < octets; ++i) segment[i] = with[i % with.size()];
+  };
+  for (const std::size_t octets : {kPage, std::uint64_t{2100}, 5 * kPage / 4}) {
+    for (const std::string_view with : {std::string_view("\0", 1), std::string_view("a log\n")}) {
+      for (const bool listed : {true, false}) {
+        five_and_die(true);
+        const std::string path = used();
+        fill(bytes(path), octets, with);
+        if (!listed) ASSERT_TRUE(disk_.remove("/spool/segments"));
+        EXPECT_THAT(complaints(), HasSubstr("no sound header, and behind it"));
+        open();
+        EXPECT_THAT(found_, IsEmpty());
+        EXPECT_THAT(told(), HasSubstr("its header can't be read"));
+        EXPECT_THAT(told(), HasSubstr("mail that it held is not delivered"));
+        EXPECT_THAT(told(), HasSubstr("messages"));
+        EXPECT_EQ(disk_.bytes(path), nullptr);
+        EXPECT_NE(disk_.bytes("/spool/set-aside/" + path.substr(7)), nullptr);
+        ASSERT_TRUE(commit(160, "new mail goes on"));
+        die();
+      }
+    }
+  }
+}
+
+TEST_F(Damage, OneCopyOfTheHeaderIsEnough) {
+  for (const std::size_t at : {std::size_t{9}, std::size_t{2048 + 17}}) {
+    five_and_die(true);
+    bytes(used())[at] ^= 1;
+    open();
+    EXPECT_THAT(found_, SizeIs(5));
+    die();
+  }
+}
+
+TEST_F(Damage, AMissingACutAndAnEmptyFileAreToldOf) {
+  for (const char* what : {"missing", "empty", "cut to its header", "cut in the middle", "zeros"}) {
+    five_and_die(true);
+    const std::string path = used();
+    const std::string name = path.substr(7);
+    if (what == std::string("missing")) ASSERT_TRUE(disk_.remove(path));
+    if (what == std::string("empty")) bytes(path).clear();
+    if (what == std::string("cut to its header")) bytes(path).resize(kPage);
+    if (what == std::string("cut in the middle")) bytes(path).resize(3 * kPage);
+    if (what == std::string("zeros")) bytes(path).assign(kSegment, '\0');
+    EXPECT_THAT(complaints(), HasSubstr(name + ": ")) << what;
+    open();
+    EXPECT_THAT(told(), HasSubstr("segment " + name + ": ")) << what;
+    EXPECT_THAT(told(), HasSubstr("not delivered")) << what;
+    EXPECT_LT(found_.size(), 5u);
+    ASSERT_TRUE(commit(160, "new mail goes on"));
+    die();
+    open();
+    EXPECT_FALSE(found_.empty());
+    die();
+  }
+}
+
+TEST_F(Damage, AMissingFileAmongSeveralIsToldOfAndWhatWasFreedIsNot) {
+  disk_.forget();
+  open();
+  std::vector<MessageRef> refs;
+  for (std::uint64_t id = 16; id < 16 * 60; id += 16) {
+    auto ref = commit(id, content(id) + std::string(50'000, 'y'));
+    ASSERT_TRUE(ref);
+    refs.push_back(*ref);
+  }
+  for (std::size_t i = 0; i < 30; ++i) spool_->settle(refs[i], 0, Settlement::delivered);
+  pass(std::chrono::seconds(20));
+  die();
+  EXPECT_EQ(complaints(), "");
+  open();
+  EXPECT_EQ(told(), "") << "freed, used again and removed files are no gap";
+  pass(std::chrono::seconds(5));
+  die();
+  const std::string path = used();
+  ASSERT_TRUE(disk_.remove(path));
+  EXPECT_THAT(complaints(), HasSubstr(path.substr(7) + ": the file is missing"));
+  open();
+  EXPECT_THAT(told(), HasSubstr("the file is missing; mail that it held is not delivered"));
+}
+
+TEST_F(Damage, ADamagedListIsToldOfAndWrittenAnew) {
+  five_and_die(true);
+  bytes("/spool/segments")[70] ^= 1;
+  EXPECT_THAT(complaints(), HasSubstr("/spool/segments: its checksum is wrong"));
+  open();
+  EXPECT_THAT(found_, SizeIs(5));
+  EXPECT_THAT(told(), HasSubstr("/spool/segments: its checksum is wrong"));
+  die();
+  EXPECT_EQ(complaints(), "");
+}
+
+TEST_F(Damage, AMessageWhoseSyncFailedDoesNotComeBackWithARestart) {
+  for (const bool first : {true, false}) {
+    disk_.forget();
+    disk_.restart_counting();
+    open();
+    if (!first) ASSERT_TRUE(commit(16, content(16)));
+    pass(std::chrono::seconds(5));
+    disk_.fail_operation(disk_.operations() + 2, FaultDisk::Fault::io);  // write, sync
+    const auto refused = commit(32, content(32));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::read_only);
+    die();
+    open();
+    EXPECT_THAT(found_, SizeIs(first ? 0 : 1));
+    EXPECT_EQ(told(), "");
+    die();
+  }
+}
+
+TEST_F(Damage, AFullDiskIsNotAskedForSparesWithoutEnd) {
+  open();
+  disk_.set_full(true);
+  pass(std::chrono::seconds(1));
+  const auto before = disk_.operations();
+  pass(std::chrono::minutes(10));
+  EXPECT_LT(disk_.operations() - before, 400u);
+  disk_.set_full(false);
+  pass(std::chrono::minutes(2));
+  EXPECT_EQ(spool_->health().segments_spare, options_.spare_segments);
+}
+
+TEST_F(Damage, ADiskThatTakesNoWriteIsToldOfAfterTenSecondsAndPasses) {
+  open();
+  ASSERT_TRUE(commit(16, content(16)));
+  disk_.set_dead(true, false);
+  EXPECT_FALSE(commit(32, content(32)));
+  pass(std::chrono::seconds(5));
+  EXPECT_EQ(spool_->health().failing, "") << "one bad moment";
+  pass(std::chrono::seconds(7));  // without any mail
+  EXPECT_THAT(spool_->health().failing, HasSubstr("nothing can be written: the disk is dead"));
+  pass(std::chrono::minutes(5));
+  EXPECT_NE(spool_->health().failing, "");
+  disk_.set_dead(false, false);
+  pass(std::chrono::seconds(2));
+  EXPECT_EQ(spool_->health().failing, "");
+  EXPECT_TRUE(commit(48, content(48)));
+}
+
+TEST_F(Damage, AFullDiskIsNoDeadDisk) {
+  open();
+  ASSERT_TRUE(commit(16, content(16)));
+  disk_.set_full(true);
+  EXPECT_FALSE(commit(32, content(32)));
+  pass(std::chrono::minutes(1));
+  EXPECT_EQ(spool_->health().failing, "");
+}
+
+TEST_F(Damage, ADiskThatNothingCanBeReadFromIsToldOfAndABadSectorIsNot) {
+  for (const bool dead : {true, false}) {
+    disk_.forget();
+    open();
+    const auto ref = commit(16, content(16));
+    ASSERT_TRUE(ref);
+    const std::string path = used();
+    if (dead) {
+      disk_.set_dead(false, true);
+    } else {
+      disk_.fail_reads(path, kPage, kPage);
+    }
+    EXPECT_FALSE(read_back(*ref));
+    pass(std::chrono::seconds(13));
+    EXPECT_EQ(spool_->health().failing != "", dead);
+    disk_.set_dead(false, false);
+    pass(std::chrono::seconds(2));
+    EXPECT_EQ(spool_->health().failing, "");
+    die();
+  }
+}
+
+TEST_F(Damage, ContentThatStreamsInKeepsTheFreeSpaceLimit) {
+  open();
+  pass(std::chrono::seconds(5));
+  disk_.set_free(options_.minimum_free_octets + 10 * kSegment);
+  pass(std::chrono::seconds(2));
+  ASSERT_TRUE(spool_->has_room());
+  EXPECT_TRUE(commit(16, std::string(200'000, 'a')));
+  disk_.set_free(options_.minimum_free_octets - 1);
+  pass(std::chrono::seconds(2));
+  const auto before = spool_->health().used_octets;
+  const auto refused = commit(32, std::string(900'000, 'b'));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::exhausted);
+  EXPECT_EQ(spool_->health().used_octets, before) << "not a piece of it was written";
+  disk_.set_free(options_.minimum_free_octets + kSegment / 2);  // no room for one file more
+  pass(std::chrono::seconds(2));
+  std::uint64_t segments = spool_->health().segments_live + spool_->health().segments_spare;
+  for (std::uint64_t id = 48; id < 400; id += 16) (void)commit(id, std::string(400'000, 'c'));
+  EXPECT_LE(spool_->health().segments_live + spool_->health().segments_spare, segments);
+}
+
+}  // namespace
+}  // namespace waypost::spool
