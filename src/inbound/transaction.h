@@ -6,11 +6,13 @@
 #pragma once
 
 #include "waypost/mail/header.h"
+#include "waypost/mail/utf8_header_scan.h"
 #include "waypost/smtp/server_dialogue.h"
 
 #include "inbound/shard_door.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,6 +83,7 @@ class Transaction {
   std::vector<Reason> reasons_;  // per recipient, copies too
   std::uint32_t copies_ = 0;     // recipients that the client has not named
   mail::HeaderScan header_;
+  std::optional<mail::Utf8HeaderScan> utf8_header_;  // only where SMTPUTF8 was declared
   std::unique_ptr<spool::IncomingMessage> content_;
   std::uint64_t flushed_ = 0;  // octets of content_ that are on disk
   spool::MessageRef message_;
