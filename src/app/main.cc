@@ -1,4 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
+#include "waypost/base/standard_descriptors.h"
+
 #include "app/commands.h"
 #include "app/directory_commands.h"
 #include "app/queue_commands.h"
@@ -120,6 +122,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  waypost::hold_standard_descriptors();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
