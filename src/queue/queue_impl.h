@@ -251,6 +251,8 @@ class QueueImpl final : public Queue {
   std::uint32_t active_ = 0;                          // attempts and reports that run
   std::deque<std::pair<Index, std::uint32_t>> warm_;  // submitted last: message and generation
   std::uint64_t held_ = 0;                            // messages with a held recipient
+  std::uint64_t unreturned_ = 0;  // recipients of mail without sender that nobody was told of yet
+  SteadyTime unreturned_said_at_{};
   bool stopping_ = false;
   bool dispatching_ = false;
   ops::Counter &reports_sent_, &reports_lost_, &reports_failed_, &expired_, &delay_notices_;

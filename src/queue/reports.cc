@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::chrono::seconds kCollect{10};  // how long failures of one message are collected
 constexpr std::chrono::minutes kReportRetry{1};
+constexpr std::chrono::minutes kSayUnreturned{1};  // at most one such line in that time
 constexpr std::size_t kMaxHeader = 64 * 1024;
 
 /// The header with its empty line; the whole text if there is no empty line.
@@ -202,10 +203,19 @@ void QueueImpl::note_unreturnable(const mail::Envelope& envelope, std::uint32_t 
     reports_failed_.add();
     ops::log().error("message {}: the report to {} can't be delivered: {}; {}",
                      envelope.id.to_string(), ended.original.to_string(), reply, next);
-  } else if (!told) {
-    ops::log().warn("message {}: it has no sender and can't be delivered to {}: {}; {}",
-                    envelope.id.to_string(), ended.original.to_string(), reply, next);
+    return;
   }
+  // A million of them may expire together: the tracking log has each, this log tells that there are.
+  if (told) return;
+  ++unreturned_;
+  if (unreturned_said_at_ != SteadyTime{} && now() - unreturned_said_at_ < kSayUnreturned) return;
+  unreturned_said_at_ = now();
+  ops::log().warn("message {}: it has no sender and can't be delivered to {}: {}; {}{}",
+                  envelope.id.to_string(), ended.original.to_string(), reply, next,
+                  unreturned_ == 1 ? std::string()
+                                   : " (" + std::to_string(unreturned_) +
+                                         " such recipients since the last line of this kind)");
+  unreturned_ = 0;
 }
 
 /// Puts whoever is told into the report's envelope; nullopt: nobody can be. Whoever only can't be
