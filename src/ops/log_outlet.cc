@@ -1,5 +1,6 @@
 #include "ops/log_outlet.h"
 
+#include "waypost/base/clock.h"
 #include "waypost/ops/log.h"
 
 #include <climits>
@@ -135,13 +136,13 @@ bool LogOutlet::write_all(const Batch& batch, std::string_view lines) {
 /// Looked at again and again, so that a reader who stalls does not keep lines from another place
 /// for long. A regular file always has room, and may hang in its write.
 bool LogOutlet::wait_for_room(int fd) {
-  const auto begin = std::chrono::steady_clock::now();
+  const SteadyTime begin = Clock::system().steady_now();
   for (;;) {
     pollfd out{fd, POLLOUT, 0};
     const int ready = ::poll(&out, 1, static_cast<int>(kLook.count()));
     if (ready != 0 && !(ready < 0 && errno == EINTR)) return true;  // or write() says what is wrong
     if (moved_on_.load(std::memory_order_relaxed) &&
-        std::chrono::steady_clock::now() - begin > kOldPlace)
+        Clock::system().steady_now() - begin > kOldPlace)
       return false;
   }
 }
