@@ -103,6 +103,8 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   }
   auto tracking = ops::TrackingLog::open_file(loaded.config.tracking);
   if (!tracking) return refuse(std::move(report), tracking.error().message);
+  auto log_file = ops::open_log(loaded.config.log);
+  if (!log_file) return refuse(std::move(report), log_file.error().message);
   if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded)
     return refuse(std::move(report), reloaded.error().message);
 
@@ -122,7 +124,7 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
     shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));
   }
-  ops::configure_log(loaded.config.log);
+  ops::use_log(loaded.config.log, std::move(*log_file));
   tracking_->use(std::move(*tracking));
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;

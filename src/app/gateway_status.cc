@@ -227,6 +227,15 @@ bool Gateway::flush_tracking() {
 }
 
 void Gateway::refresh_gauges(const QueueSurvey& survey) {
+  const auto count_up = [](ops::Counter& counter, std::uint64_t now) {
+    counter.add(now - std::min(now, counter.value()));
+  };
+  count_up(metrics_.counter("waypost_log_lines_dropped_total",
+                            "Lines of the service log that nobody could be given"),
+           ops::log_lines_dropped());
+  count_up(metrics_.counter("waypost_tracking_lines_lost_total",
+                            "Lines of the tracking log that could not be written"),
+           tracking_->lines_lost());
   const auto spool = spool_->health();
   metrics_.gauge("waypost_spool_read_only", "1 after a failed sync").set(spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_stuck", "1 while the spool's disk does not answer")

@@ -1,4 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
+#include "waypost/base/standard_descriptors.h"
+
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/directory_commands.h"
@@ -124,6 +126,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  waypost::hold_standard_descriptors();
   const waypost::app::PrintableOutput out(std::cout), errors(std::cerr);
   try {
     return run(argc, argv);

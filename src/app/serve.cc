@@ -12,7 +12,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <iostream>
 
 namespace waypost::app {
 namespace {
@@ -26,6 +25,7 @@ constexpr std::chrono::seconds kPhaseOne{25};  // systemd's TimeoutStopSec in ou
 constexpr std::chrono::seconds kPhaseTwo{10};
 constexpr std::chrono::milliseconds kLookEvery{20};
 constexpr std::chrono::seconds kBeatEvery{2};
+constexpr std::chrono::seconds kLastWords{2};
 
 /// The main thread after start: signals, heartbeats, the watchdog and the two phases of the
 /// shutdown.
@@ -118,18 +118,36 @@ class MainLoop {
   SteadyTime deadline_{};
 };
 
+/// What is buffered at the end is written, if it can be.
+struct LastWords {
+  LastWords() = default;
+  LastWords(const LastWords&) = delete;
+  LastWords& operator=(const LastWords&) = delete;
+  ~LastWords() { ops::flush_log(kLastWords); }
+};
+
+void begin_log(const ops::LogOptions& options) {
+  auto file = ops::open_log(options);
+  if (file) return ops::use_log(options, std::move(*file));
+  // A gateway without its log file is better than none.
+  ops::use_log(options, nullptr);
+  ops::log().error("{}; lines go to standard error", file.error().message);
+}
+
 }  // namespace
 
 int serve(const std::string& config_file) {
   std::signal(SIGPIPE, SIG_IGN);
+  const LastWords last_words;
+  ops::use_log({}, nullptr);  // from here on nothing waits for standard error
   config::Loaded loaded = config::load_file(config_file);
-  for (const auto& diagnostic : loaded.diagnostics) std::cerr << diagnostic.to_string() << "\n";
+  for (const auto& diagnostic : loaded.diagnostics) ops::say_plainly(diagnostic.to_string());
   if (!loaded.usable()) {
-    std::cerr << "waypost: not started: " << config_file << " has errors; 'waypost check --config "
-              << config_file << "' shows them again\n";
+    ops::say_plainly("waypost: not started: " + config_file +
+                     " has errors; 'waypost check --config " + config_file + "' shows them again");
     return kExitConfig;
   }
-  ops::configure_log(loaded.config.log);
+  begin_log(loaded.config.log);
   ops::log().info("waypost {} starts with {}", kVersion, config_file);
   asio::io_context io(1);
   auto gateway = Gateway::start(std::move(loaded.config), io);
@@ -140,6 +158,7 @@ int serve(const std::string& config_file) {
   MainLoop(io, **gateway).run();
   if (!(*gateway)->close()) {
     ops::log().error("threads did not end in time; leaving them behind");
+    ops::flush_log(kLastWords);
     std::_Exit(kExitSoftware);
   }
   ops::log().info("stopped");

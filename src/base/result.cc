@@ -1,5 +1,8 @@
 #include "waypost/base/result.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <system_error>
@@ -46,6 +49,9 @@ std::string describe_errno(int errno_value) {
 }
 
 void invariant_failed(const char* expression, const char* file, int line) {
+  // A reader of standard error that stalls must not keep a broken process alive.
+  pollfd out{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&out, 1, 1000) != 1) std::abort();
   std::fprintf(stderr, "waypost: bug: %s:%d: invariant '%s' does not hold; aborting\n", file, line,
                expression);
   std::abort();

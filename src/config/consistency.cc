@@ -26,6 +26,7 @@ class Consistency {
     check_directories();
     check_srs();
     check_times();
+    check_logs();
   }
 
  private:
@@ -49,6 +50,17 @@ class Consistency {
                   "' is not a full host name; other servers may refuse it in EHLO; write "
                   "it with its domain, such as " +
                   name + ".corp.example");
+  }
+
+  /// Files that nobody could write to without waiting for somebody.
+  void check_logs() {
+    const std::pair<std::string, const std::string*> files[] = {
+        {"log.file", &config_.log.path}, {"tracking.file", &config_.tracking.path}};
+    for (const auto& [key, path] : files) {
+      if (path->empty()) continue;
+      if (const auto fit = ops::LineFile::examine(*path, key); !fit)
+        error(key, fit.error().message);
+    }
   }
 
   /// IPv6 sockets do not cover IPv4, so the two wildcards get along.

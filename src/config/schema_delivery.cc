@@ -154,9 +154,11 @@ void read_queue(Section& section, queue::Options& options) {
       options.report_next_hop);
   section.size({"report_full_limit", "a failure report returns at most this much of the message"},
                options.report_full_limit, {0, 64ull << 20});
-  section.text({"undeliverable_to",
-                "address that is told of failed mail with a null sender; empty: it is only logged"},
-               options.undeliverable_to);
+  section.text(
+      {"undeliverable_to",
+       "address that is told of failed mail that nobody else can be told of; empty: it is only "
+       "logged"},
+      options.undeliverable_to);
   if (section.describing()) return;
   for (const auto& [key, address] : {std::pair{"postmaster", &options.postmaster},
                                      std::pair{"undeliverable_to", &options.undeliverable_to}}) {

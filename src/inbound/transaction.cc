@@ -67,6 +67,7 @@ Transaction::Transaction(ShardDoor& door, const Limits& limits, const std::strin
   envelope_->envid = std::move(mail.envid);
   envelope_->body = mail.body;
   envelope_->smtputf8 = mail.smtputf8;
+  if (mail.smtputf8) utf8_header_.emplace();
 }
 
 smtp::Reply Transaction::add_recipient(const smtp::RcptCommand& command,
@@ -187,6 +188,7 @@ std::optional<smtp::Reply> Transaction::take_content(std::string_view bytes,
     }
   }
   content_->append(bytes);
+  if (utf8_header_) utf8_header_->feed(bytes);
   if (header_judged_) return std::nullopt;
   header_.feed(bytes);
   const std::string loop = loop_in_header();
@@ -291,6 +293,8 @@ smtp::Reply Transaction::spool_trouble(const Error& error, const ClientFacts& cl
 
 net::Task<smtp::Reply> Transaction::commit(ClientFacts client, bool bare_newlines) {
   envelope_->has_bare_newline = bare_newlines;
+  if (utf8_header_)
+    envelope_->header = utf8_header_->found() ? mail::HeaderText::utf8 : mail::HeaderText::ascii;
   envelope_->message_id = header_.message_id();
   envelope_->client = client.to_string();
   envelope_->content_size = content_->octets();

@@ -6,11 +6,13 @@
 #pragma once
 
 #include "waypost/mail/header.h"
+#include "waypost/mail/utf8_header_scan.h"
 #include "waypost/smtp/server_dialogue.h"
 
 #include "inbound/shard_door.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -88,6 +90,7 @@ class Transaction {
   std::uint32_t copies_ = 0;     // recipients that the client has not named
   std::unordered_map<std::string, std::uint32_t> copied_;  // their addresses, and where they stand
   mail::HeaderScan header_;
+  std::optional<mail::Utf8HeaderScan> utf8_header_;  // only where SMTPUTF8 was declared
   std::unique_ptr<spool::IncomingMessage> content_;
   std::uint64_t flushed_ = 0;  // octets of content_ that are on disk
   spool::MessageRef message_;

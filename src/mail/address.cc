@@ -146,9 +146,13 @@ Result<> skip_source_route(std::string_view& input, bool allow_utf8) {
   return bad("the source route is not @domain,@domain:mailbox");
 }
 
+/// Whatever is no Dot-string (RFC 5321 §4.1.2). Exchange and others write double and trailing dots
+/// without quotes; what came so goes out in quotes, for a strict server refuses it otherwise.
 bool needs_quotes(const std::string& local) {
-  if (local.empty()) return true;
-  for (const char ch : local) {
+  if (local.empty() || local.front() == '.' || local.back() == '.') return true;
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    const char ch = local[i];
+    if (ch == '.' && local[i + 1] == '.') return true;
     const auto c = static_cast<unsigned char>(ch);
     if (c < 0x80 && c != '.' && !is_atext(c)) return true;
   }

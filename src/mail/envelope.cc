@@ -13,7 +13,7 @@ constexpr std::uint64_t kMaxNotify = kNotifyNever | kNotifySuccess | kNotifyFail
 
 // Flags of the envelope.
 constexpr std::uint64_t kNullReversePath = 1, kSmtputf8 = 2, kBareNewline = 4, kReport = 8,
-                        kHasCopies = 16, kSharesCopies = 32;
+                        kHasCopies = 16, kAsciiHeader = 32, kUtf8Header = 64, kSharesCopies = 128;
 // Flags of a recipient: fields that are the same as before are left out.
 constexpr std::uint64_t kSameNextHop = 1, kSameOriginalDomain = 2, kSameTargetDomain = 4,
                         kSameLocalPart = 8;
@@ -175,6 +175,8 @@ std::string encode(const Envelope& envelope) {
   std::uint64_t flags = 0;
   if (!envelope.reverse_path) flags |= kNullReversePath;
   if (envelope.smtputf8) flags |= kSmtputf8;
+  if (envelope.header == HeaderText::ascii) flags |= kAsciiHeader;
+  if (envelope.header == HeaderText::utf8) flags |= kUtf8Header;
   if (envelope.has_bare_newline) flags |= kBareNewline;
   if (envelope.is_report) flags |= kReport;
   const auto copies = static_cast<std::size_t>(
@@ -216,6 +218,8 @@ Result<Envelope> decode_envelope(std::string_view bytes) {
   Envelope envelope;
   const std::uint64_t flags = in.number();
   envelope.smtputf8 = (flags & kSmtputf8) != 0;
+  if ((flags & kAsciiHeader) != 0) envelope.header = HeaderText::ascii;
+  if ((flags & kUtf8Header) != 0) envelope.header = HeaderText::utf8;
   envelope.has_bare_newline = (flags & kBareNewline) != 0;
   envelope.is_report = (flags & kReport) != 0;
   envelope.id.value = in.number();

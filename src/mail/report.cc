@@ -1,6 +1,7 @@
 #include "waypost/mail/report.h"
 
 #include "waypost/mail/header.h"
+#include "waypost/mail/utf8_header_scan.h"
 #include "waypost/mail/xtext.h"
 
 #include "mail/text.h"
@@ -124,6 +125,40 @@ void append_wrapped(std::string& out, std::string_view indent, std::string_view 
 
 std::string original_address(const Recipient& recipient) { return recipient.original.to_string(); }
 
+/// RFC 2045 §6.7. `text` has CRLF line ends.
+std::string quoted_printable(std::string_view text) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  constexpr std::size_t most = 75;  // in a line, and then the "=" of the soft line break
+  std::string out;
+  std::size_t column = 0;
+  while (!text.empty()) {
+    if (text.starts_with("\r\n")) {
+      out += "\r\n";
+      column = 0;
+      text.remove_prefix(2);
+      continue;
+    }
+    const char c = text.front();
+    text.remove_prefix(1);
+    const bool ends_line = text.empty() || text.starts_with("\r\n");
+    const bool literal = (c >= '!' && c <= '~' && c != '=') || (c == ' ' && !ends_line);
+    const std::size_t width = literal ? 1 : 3;
+    if (column + width > most) {
+      out += "=\r\n";
+      column = 0;
+    }
+    column += width;
+    if (literal) {
+      out += c;
+    } else {
+      out += '=';
+      out += hex[static_cast<unsigned char>(c) >> 4];
+      out += hex[static_cast<unsigned char>(c) & 15];
+    }
+  }
+  return out;
+}
+
 class ReportWriter {
  public:
   ReportWriter(const ReportInput& input)
@@ -131,11 +166,9 @@ class ReportWriter {
 
   std::string write() {
     header();
-    open_part(utf8_ ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", "Notification",
-              utf8_);
     human_part();
     open_part(utf8_ ? "message/global-delivery-status" : "message/delivery-status",
-              "Delivery report", utf8_);
+              "Delivery report", utf8_ ? "8bit" : "");
     status_part();
     original_part();
     out_ += "\r\n--" + boundary_ + "--\r\n";
@@ -146,12 +179,8 @@ class ReportWriter {
   static Mailbox addressee_of(const ReportInput& input) {
     return input.addressee ? *input.addressee : input.envelope.reverse_path.value_or(Mailbox{});
   }
-  static bool needs_utf8(const ReportInput& input) {
-    if (input.envelope.smtputf8) return true;
-    if (addressee_of(input).needs_smtputf8()) return true;
-    return std::any_of(input.recipients.begin(), input.recipients.end(),
-                       [](const auto& r) { return r.recipient.original.needs_smtputf8(); });
-  }
+  /// Only its addressee decides: what it tells of has a form in ASCII, too (RFC 6533 §3).
+  static bool needs_utf8(const ReportInput& input) { return addressee_of(input).needs_smtputf8(); }
 
   /// Cannot occur in the returned content: it is made longer until it does not.
   static std::string make_boundary(const ReportInput& input) {
@@ -181,65 +210,78 @@ class ReportWriter {
     out_ += "\r\nThis is a delivery report in MIME format.\r\n";
   }
 
-  void open_part(std::string_view type, std::string_view description, bool eight_bit) {
+  /// `encoding` empty: 7bit.
+  void open_part(std::string_view type, std::string_view description, std::string_view encoding) {
     out_ += "\r\n--" + boundary_ + "\r\n";
     append_field(out_, "Content-Type", type);
     append_field(out_, "Content-Description", description);
-    if (eight_bit) append_field(out_, "Content-Transfer-Encoding", "8bit");
+    if (!encoding.empty()) append_field(out_, "Content-Transfer-Encoding", encoding);
     out_ += "\r\n";
   }
 
+  /// What a person reads: it shows each address as it is written, encoded where only 7 bits travel.
   void human_part() {
+    const std::string text = human_text();
+    const bool ascii = is_ascii(text);
+    const std::string_view encoded = ascii ? "" : "quoted-printable";
+    open_part(ascii && !utf8_ ? "text/plain; charset=us-ascii" : "text/plain; charset=utf-8",
+              "Notification", utf8_ ? "8bit" : encoded);
+    out_ += ascii || utf8_ ? text : quoted_printable(text);
+  }
+
+  std::string human_text() const {
+    std::string out;
     const std::string own = line_text(in_.own_name, false, 255);
-    append_wrapped(out_, "", "This is the mail gateway at " + own + ".");
-    out_ += "\r\n";
+    append_wrapped(out, "", "This is the mail gateway at " + own + ".");
+    out += "\r\n";
     switch (in_.action) {
       case ReportAction::failed:
         append_wrapped(
-            out_, "",
+            out, "",
             "Your message could not be delivered to the people below. It will not be tried again.");
         break;
       case ReportAction::delayed:
-        append_wrapped(out_, "",
+        append_wrapped(out, "",
                        "Your message has not been delivered yet to the people below. It is still "
                        "being tried; you need not do anything now.");
         break;
       case ReportAction::relayed:
-        append_wrapped(out_, "",
+        append_wrapped(out, "",
                        "Your message was passed on to a mail system that does not send reports of "
                        "success. No further report will come from it.");
         break;
     }
     for (const ReportedRecipient& reported : in_.recipients) {
-      out_ += "\r\n";
-      append_wrapped(out_, "  ", line_text(original_address(reported.recipient), utf8_));
-      const std::string reply = line_text(reported.outcome.reply, utf8_);
+      out += "\r\n";
+      append_wrapped(out, "  ", line_text(original_address(reported.recipient), true));
+      const std::string reply = line_text(reported.outcome.reply, true);
       if (reported.outcome.from_remote) {
         std::string said = "The mail server ";
         if (!reported.outcome.remote_mta.empty())
           said += line_text(reported.outcome.remote_mta, false, 255) + " ";
-        append_wrapped(out_, "    ", said + "said: " + reply);
+        append_wrapped(out, "    ", said + "said: " + reply);
       } else if (!reply.empty()) {
-        append_wrapped(out_, "    ", "Reason: " + reply);
+        append_wrapped(out, "    ", "Reason: " + reply);
       }
       if (in_.action == ReportAction::failed)
-        append_wrapped(out_, "    ", advice(reported.outcome.status));
+        append_wrapped(out, "    ", advice(reported.outcome.status));
       if (in_.action == ReportAction::delayed && reported.will_retry_until != WallTime{}) {
-        append_wrapped(out_, "    ",
+        append_wrapped(out, "    ",
                        "It is tried until " + format_date(reported.will_retry_until) + ".");
       }
     }
-    out_ += "\r\n";
-    append_wrapped(out_, "",
+    out += "\r\n";
+    append_wrapped(out, "",
                    "Reference: " + in_.envelope.id.to_string() +
                        ". Questions: " + line_text(in_.postmaster, false, 320));
+    return out;
   }
 
   // RFC 3464 §2.
   void status_part() {
     append_field(out_, "Reporting-MTA", "dns; " + line_text(in_.own_name, false, 255));
     if (!in_.envelope.envid.empty()) {
-      append_field(out_, "Original-Envelope-Id", encode_xtext(in_.envelope.envid));
+      append_field(out_, "Original-Envelope-Id", envelope_id(in_.envelope.envid));
     }
     append_field(out_, "Arrival-Date", format_date(in_.envelope.accepted_at));
     for (const ReportedRecipient& reported : in_.recipients) recipient_fields(reported);
@@ -247,14 +289,11 @@ class ReportWriter {
 
   void recipient_fields(const ReportedRecipient& reported) {
     const Recipient& recipient = reported.recipient;
-    const bool wide = recipient.original.needs_smtputf8();
     out_ += "\r\n";
     if (!recipient.orcpt.empty()) {
       append_field(out_, "Original-Recipient", orcpt_field(recipient.orcpt));
     }
-    append_field(
-        out_, "Final-Recipient",
-        (wide ? "utf-8; " : "rfc822; ") + line_text(original_address(recipient), wide && utf8_));
+    append_field(out_, "Final-Recipient", recipient_field(recipient.original));
     append_field(out_, "Action", action_word(in_.action));
     const EnhancedStatus status =
         reported.outcome.status ? reported.outcome.status : fallback_status();
@@ -281,6 +320,24 @@ class ReportWriter {
     return in_.action == ReportAction::delayed ? EnhancedStatus{4, 0, 0} : status::ok;
   }
 
+  /// RFC 3461 §6.3 (a): decoded. What ASCII can't show stays in the form in which it came.
+  std::string envelope_id(const std::string& envid) const {
+    return utf8_ || is_ascii(envid) ? line_text(envid, utf8_) : encode_xtext(envid);
+  }
+
+  std::string recipient_field(const Mailbox& mailbox) const {
+    const std::string address = mailbox.to_string();
+    return mailbox.needs_smtputf8() ? "utf-8; " + utf8_address(address)
+                                    : "rfc822; " + line_text(address, false);
+  }
+
+  /// RFC 6533 §3: as it is where UTF-8 may stand (but not where it would be read as encoded), else
+  /// with each such character as \x{HEX}. Encoded, never cleaned: it must lead back to the address.
+  std::string utf8_address(std::string_view address) const {
+    if (utf8_ && address.find('\\') == std::string_view::npos) return std::string(address);
+    return encode_utf8_address(address, utf8_);
+  }
+
   /// "rfc822; address" from the decoded "type;address".
   std::string orcpt_field(std::string_view orcpt) const {
     const auto semicolon = orcpt.find(';');
@@ -288,21 +345,31 @@ class ReportWriter {
         semicolon == std::string_view::npos ? "rfc822" : orcpt.substr(0, semicolon);
     const std::string_view address =
         semicolon == std::string_view::npos ? orcpt : orcpt.substr(semicolon + 1);
-    const bool wide = ascii_lower(type) == "utf-8";
-    if (wide) return "utf-8; " + line_text(address, utf8_);
-    std::string plain = line_text(address, false);
-    return line_text(type, false, 64) + "; " + plain;
+    if (ascii_lower(type) == "utf-8") return "utf-8; " + utf8_address(address);
+    // Other types have no form for what is not ASCII but the xtext in which it came.
+    return line_text(type, false, 64) + "; " +
+           (utf8_ || is_ascii(address) ? line_text(address, utf8_) : encode_xtext(address));
   }
 
   // RFC 3462 §2, RFC 6533 §4: the third part.
   void original_part() {
     const bool eight_bit = !is_ascii(in_.original_content);
+    const bool global = utf8_ || (in_.content_is_full && original_is_global());
     std::string_view type = in_.content_is_full ? "message/rfc822" : "text/rfc822-headers";
-    if (utf8_) type = in_.content_is_full ? "message/global" : "message/global-headers";
+    if (global) type = in_.content_is_full ? "message/global" : "message/global-headers";
     const bool escape = eight_bit && !utf8_ && !in_.content_is_full;
     open_part(type, in_.content_is_full ? "Undelivered message" : "Undelivered message headers",
-              eight_bit && !escape);
+              eight_bit && !escape ? "8bit" : "");
     append_content(escape);
+  }
+
+  /// An internationalised message keeps its name as an attachment, which 8BITMIME carries
+  /// (RFC 6532 §3.7).
+  bool original_is_global() const {
+    if (!in_.envelope.smtputf8) return false;
+    Utf8HeaderScan scan;
+    scan.feed(in_.original_content);
+    return scan.found();
   }
 
   /// CRLF line ends; lines of 998 octets at most; 8-bit octets become '?' where the part must be 7

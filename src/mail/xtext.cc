@@ -164,8 +164,14 @@ std::string encode_orcpt(std::string_view decoded, bool smtputf8) {
   if (!is_utf8_type(type) && stands_for_itself(address)) return std::string(decoded);
   std::string out(type);
   out += ';';
-  if (!is_utf8_type(type)) return out + encode_xtext(address);
+  return out +
+         (is_utf8_type(type) ? encode_utf8_address(address, smtputf8) : encode_xtext(address));
+}
+
+std::string encode_utf8_address(std::string_view address, bool smtputf8) {
   constexpr std::string_view special = "\\+= ";
+  std::string out;
+  out.reserve(address.size() + 16);
   for (std::size_t i = 0; i < address.size();) {
     const std::size_t length = std::max<std::size_t>(utf8_length(address.substr(i)), 1);
     if (length == 1) {

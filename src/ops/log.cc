@@ -1,10 +1,9 @@
 #include "waypost/ops/log.h"
 
 #include "ops/json_text.h"
+#include "ops/log_outlet.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/dist_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/pattern_formatter.h>
 
 #include <cstdlib>
 
@@ -63,41 +62,45 @@ class JournalFormatter final : public spdlog::formatter {
   }
 };
 
-/// One logger for the life of the process, because any thread may be inside it; what changes is the
-/// sink behind this one, under its lock.
-const std::shared_ptr<spdlog::sinks::dist_sink_mt>& outlet() {
-  static const auto sink = std::make_shared<spdlog::sinks::dist_sink_mt>(
-      std::vector<spdlog::sink_ptr>{std::make_shared<spdlog::sinks::stderr_sink_mt>()});
+/// One logger for the life of the process, because any thread may be inside it; what changes is
+/// what the outlet does. Neither ever dies: a thread that hangs in a write may outlive main().
+const std::shared_ptr<LogOutlet>& outlet() {
+  static const auto& sink = *new std::shared_ptr<LogOutlet>(std::make_shared<LogOutlet>());
   return sink;
 }
 
 }  // namespace
 
-void configure_log(const LogOptions& options) {
-  spdlog::sink_ptr sink;
-  if (options.target == LogTarget::file) {
-    try {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.path);
-    } catch (const spdlog::spdlog_ex& error) {
-      log().error("log file {}: {}; lines go to standard error", options.path, error.what());
-    }
-  }
-  const bool to_stderr = sink == nullptr;
-  if (to_stderr) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+Result<std::shared_ptr<LineFile>> open_log(const LogOptions& options) {
+  if (options.target != LogTarget::file) return std::shared_ptr<LineFile>();
+  return LineFile::open(options.path, "log.file");
+}
+
+void use_log(const LogOptions& options, std::shared_ptr<LineFile> file) {
+  std::unique_ptr<spdlog::formatter> formatter;
   if (options.format == LogFormat::json) {
-    sink->set_formatter(std::make_unique<JsonFormatter>());
-  } else if (to_stderr && std::getenv("JOURNAL_STREAM") != nullptr) {
-    sink->set_formatter(std::make_unique<JournalFormatter>());
+    formatter = std::make_unique<JsonFormatter>();
+  } else if (!file && std::getenv("JOURNAL_STREAM") != nullptr) {
+    formatter = std::make_unique<JournalFormatter>();
   } else {
-    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    formatter = std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   }
-  outlet()->set_sinks({sink});  // closes the file that was in use
+  outlet()->use(std::move(file), std::move(formatter));
   log().set_level(options.level);
-  log().flush_on(spdlog::level::info);
+}
+
+bool flush_log(std::chrono::milliseconds at_most) { return outlet()->flush_all(at_most); }
+
+std::uint64_t log_lines_dropped() { return outlet()->dropped(); }
+
+void say_plainly(std::string_view line) {
+  std::string whole(line);
+  whole += '\n';
+  outlet()->append(whole);
 }
 
 spdlog::logger& log() {
-  static spdlog::logger logger("waypost", outlet());
+  static auto& logger = *new spdlog::logger("waypost", outlet());
   return logger;
 }
 

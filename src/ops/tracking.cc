@@ -2,7 +2,7 @@
 
 #include "waypost/ops/log.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,19 +12,6 @@
 #include <thread>
 
 namespace waypost::ops {
-
-class TrackingFile {
- public:
-  TrackingFile(std::string file_path, int descriptor)
-      : path(std::move(file_path)), fd(descriptor) {}
-  ~TrackingFile() {
-    if (fd >= 0) ::close(fd);
-  }
-  TrackingFile(const TrackingFile&) = delete;
-  TrackingFile& operator=(const TrackingFile&) = delete;
-  const std::string path;
-  const int fd;  // -1: nothing is written
-};
 
 namespace {
 
@@ -42,8 +29,8 @@ class NoTrackingLog final : public TrackingLog {
 /// than the mail.
 class FileTrackingLog final : public TrackingLog {
  public:
-  explicit FileTrackingLog(std::shared_ptr<TrackingFile> file)
-      : file_(std::move(file)), on_(file_->fd >= 0), writer_([this] { run(); }) {}
+  explicit FileTrackingLog(std::shared_ptr<LineFile> file)
+      : file_(std::move(file)), on_(file_->fd() >= 0), writer_([this] { run(); }) {}
   ~FileTrackingLog() override {
     {
       const std::lock_guard lock(mutex_);
@@ -73,10 +60,10 @@ class FileTrackingLog final : public TrackingLog {
     if (wake) work_.notify_one();
   }
 
-  void use(std::shared_ptr<TrackingFile> file) override {
+  void use(std::shared_ptr<LineFile> file) override {
     {
       const std::lock_guard lock(mutex_);
-      on_.store(file->fd >= 0, std::memory_order_relaxed);
+      on_.store(file->fd() >= 0, std::memory_order_relaxed);
       next_ = std::move(file);
     }
     work_.notify_one();
@@ -87,6 +74,11 @@ class FileTrackingLog final : public TrackingLog {
     const auto goal = ++flush_wanted_;
     work_.notify_one();
     return flushed_.wait_for(lock, at_most, [&] { return flush_done_ >= goal; });
+  }
+
+  std::uint64_t lines_lost() override {
+    const std::lock_guard lock(mutex_);
+    return lost_at_all_.load(std::memory_order_relaxed) + dropped_;
   }
 
  private:
@@ -118,10 +110,13 @@ class FileTrackingLog final : public TrackingLog {
   }
 
   void write_lines(std::string_view lines) {
-    while (!lines.empty() && file_->fd >= 0) {
-      const ssize_t n = ::write(file_->fd, lines.data(), lines.size());
+    while (!lines.empty() && file_->fd() >= 0) {
+      const ssize_t n = ::write(file_->fd(), lines.data(), lines.size());
       if (n > 0) {
         lines.remove_prefix(static_cast<std::size_t>(n));
+      } else if (errno == EAGAIN) {  // a standard stream that somebody else made so
+        pollfd out{file_->fd(), POLLOUT, 0};
+        ::poll(&out, 1, -1);
       } else if (errno != EINTR) {
         const auto lost = static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
         complain(describe_errno(errno), lost);
@@ -133,39 +128,34 @@ class FileTrackingLog final : public TrackingLog {
   /// Once a minute, with what was lost since.
   void complain(const std::string& reason, std::uint64_t lost) {
     lost_ += lost;
+    lost_at_all_.fetch_add(lost, std::memory_order_relaxed);
     const auto now = Clock::system().steady_now();
     if (complained_at_ != SteadyTime{} && now - complained_at_ < std::chrono::minutes(1)) return;
     complained_at_ = now;
-    log().error("tracking log {}: {} lines lost: {}; mail goes on", file_->path,
+    log().error("tracking log {}: {} lines lost: {}; mail goes on", file_->path(),
                 std::exchange(lost_, 0), reason);
   }
 
-  std::shared_ptr<TrackingFile> file_;  // writer thread only
+  std::shared_ptr<LineFile> file_;  // writer thread only
   std::atomic<bool> on_;
-  std::uint64_t lost_ = 0;
+  std::uint64_t lost_ = 0;  // that nobody was told of yet; writer thread only
+  std::atomic<std::uint64_t> lost_at_all_{0};
   SteadyTime complained_at_{};
 
   std::mutex mutex_;
   std::condition_variable work_, flushed_;
   std::string buffer_;
   std::uint64_t dropped_ = 0, flush_wanted_ = 0, flush_done_ = 0;
-  std::shared_ptr<TrackingFile> next_;
+  std::shared_ptr<LineFile> next_;
   bool stopping_ = false;
   std::thread writer_;  // last: it uses everything above
 };
 
 }  // namespace
 
-Result<std::shared_ptr<TrackingFile>> TrackingLog::open_file(const TrackingOptions& options) {
-  if (options.path.empty()) return std::make_shared<TrackingFile>(std::string(), -1);
-  const int fd = ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-  if (fd < 0) {
-    return fail(
-        ErrorKind::io,
-        "tracking log " + options.path + ": cannot be opened: " + describe_errno(errno) +
-            "; create its directory and let Waypost's user write there, or change tracking.file");
-  }
-  return std::make_shared<TrackingFile>(options.path, fd);
+Result<std::shared_ptr<LineFile>> TrackingLog::open_file(const TrackingOptions& options) {
+  if (options.path.empty()) return std::make_shared<LineFile>(std::string(), -1);
+  return LineFile::open(options.path, "tracking.file");
 }
 
 Result<std::unique_ptr<TrackingLog>> TrackingLog::open(const TrackingOptions& options) {

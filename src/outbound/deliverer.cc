@@ -1,4 +1,5 @@
 #include "waypost/base/text_file.h"
+#include "waypost/mail/utf8_header_scan.h"
 #include "waypost/ops/log.h"
 
 #include "outbound/classify.h"
@@ -38,6 +39,23 @@ std::span<const std::size_t> next_part(const AttemptInput& input, std::span<cons
     if (domains.size() > server.rcpt_domain_max) break;
   }
   return rest.first(size);
+}
+
+/// Where the header's need is known to be none, or the client has not declared any, there is none.
+/// What was declared and not looked at yet (an older version stored it) counts as a need.
+bool header_needs_smtputf8(const mail::Envelope& envelope) {
+  return envelope.smtputf8 && envelope.header != mail::HeaderText::ascii;
+}
+
+/// Why this recipient can't go without SMTPUTF8 (RFC 6531 §3.4: a need, not a declaration); empty:
+/// it can.
+std::string_view need_of_smtputf8(const mail::ReversePath& sender, const AttemptRecipient& to,
+                                  bool header) {
+  if (header) return "its header is not ASCII";
+  const auto& rewritten = to.rewritten_sender;
+  if (rewritten ? rewritten->needs_smtputf8() : sender && sender->needs_smtputf8())
+    return "its sender's address is not ASCII";
+  return to.target.needs_smtputf8() ? "the address of the recipient is not ASCII" : "";
 }
 
 Outcome cancelled() {
@@ -101,6 +119,8 @@ net::Task<void> SmtpDeliverer::deliver_group(const AttemptInput& input, Group gr
       put_back(opened.connection);
       co_return settle_rest(*lacking);
     }
+    if (!connection.dialogue().capabilities().smtputf8) refuse_utf8(input, group, result);
+    if (group.done == group.members.size()) co_return put_back(opened.connection);
     const bool trouble_before = result.site_trouble;
     busy_.push_back(&connection);
     const bool silent = co_await run_transactions(input, group, connection, result);
@@ -251,10 +271,6 @@ net::Task<SmtpDeliverer::Ran> SmtpDeliverer::run_transaction(const AttemptInput&
 /// What the server can't do for this message, by the book.
 std::optional<Outcome> SmtpDeliverer::unable(const mail::Envelope& envelope,
                                              const smtp::Capabilities& offered) const {
-  if (envelope.smtputf8 && !offered.smtputf8) {  // RFC 6531 §3.2
-    return failed_because(mail::status::non_ascii_not_permitted,
-                          "the message needs SMTPUTF8, which the next hop does not offer");
-  }
   std::uint64_t limit = offered.max_size;
   if (options_.max_message_size != 0)
     limit = limit == 0 ? options_.max_message_size : std::min(limit, options_.max_message_size);
@@ -264,6 +280,36 @@ std::optional<Outcome> SmtpDeliverer::unable(const mail::Envelope& envelope,
                               " octets; the next hop takes at most " + std::to_string(limit));
   }
   return std::nullopt;
+}
+
+/// RFC 6531 §3.2: those that need SMTPUTF8 fail where it is not offered; the others go.
+void SmtpDeliverer::refuse_utf8(const AttemptInput& input, Group& group, AttemptResult& result) {
+  const mail::Envelope& envelope = *input.envelope;
+  bool header = header_needs_smtputf8(envelope);
+  if (header && envelope.header == mail::HeaderText::unknown) header = find_utf8_header(input);
+  const auto first = group.members.begin() + static_cast<std::ptrdiff_t>(group.done);
+  const auto left = std::stable_partition(first, group.members.end(), [&](std::size_t i) {
+    return !need_of_smtputf8(envelope.reverse_path, input.recipients[i], header).empty();
+  });
+  for (auto i = first; i != left; ++i, ++group.done) {
+    const std::string why(need_of_smtputf8(envelope.reverse_path, input.recipients[*i], header));
+    result.outcomes[*i] =
+        failed_because(mail::status::non_ascii_not_permitted,
+                       "the message needs SMTPUTF8, which the next hop does not offer: " + why);
+  }
+}
+
+/// Content that was stored before the header was looked at. What can't be read is no reason to fail
+/// for good: the transaction will meet the same trouble, and the message waits.
+bool SmtpDeliverer::find_utf8_header(const AttemptInput& input) const {
+  auto content = context_.spool.read(input.message);
+  mail::Utf8HeaderScan scan;
+  while (content && !scan.found()) {
+    const auto piece = (*content)->next();
+    if (!piece || piece->empty()) break;
+    scan.feed(*piece);
+  }
+  return scan.found();
 }
 
 smtp::ClientTransaction SmtpDeliverer::make_transaction(const AttemptInput& input,
@@ -276,7 +322,10 @@ smtp::ClientTransaction SmtpDeliverer::make_transaction(const AttemptInput& inpu
   transaction.body = envelope.body;
   transaction.ret = envelope.ret;
   transaction.envid = envelope.envid;
-  transaction.smtputf8 = envelope.smtputf8;
+  const bool header = header_needs_smtputf8(envelope);
+  transaction.smtputf8 = std::any_of(part.begin(), part.end(), [&](std::size_t i) {
+    return !need_of_smtputf8(envelope.reverse_path, input.recipients[i], header).empty();
+  });
   transaction.recipients.reserve(part.size());
   for (const std::size_t i : part) {
     const mail::Recipient& recipient = envelope.recipients[input.recipients[i].index];

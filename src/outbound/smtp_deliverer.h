@@ -96,6 +96,8 @@ class SmtpDeliverer final : public Deliverer {
                           const smtp::TransactionOutcome& transaction, const AttemptResult& result);
   std::optional<Outcome> unable(const mail::Envelope& envelope,
                                 const smtp::Capabilities& offered) const;
+  void refuse_utf8(const AttemptInput& input, Group& group, AttemptResult& result);
+  bool find_utf8_header(const AttemptInput& input) const;
   smtp::ClientTransaction make_transaction(const AttemptInput& input,
                                            std::span<const std::size_t> part) const;
   void count(const AttemptInput& input, const AttemptResult& result);

@@ -82,6 +82,7 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
           target, hops_[hop].name, outcome, attempts, &result, {});
     const bool wants_success = (envelope->recipients[i].notify & mail::kNotifySuccess) != 0;
     if (!delivered) {
+      note_unreturnable(*envelope, i, outcome);
       end_recipient(message, {i, outcome, clock().now(), mail::ReportAction::failed});
     } else if (wants_success && !outcome.remote_has_dsn && envelope->reverse_path) {
       end_recipient(message,
@@ -175,6 +176,7 @@ void QueueImpl::fail_recipient(Index message, const mail::Envelope& envelope,
                                std::uint32_t recipient, const std::string& hop,
                                const mail::Outcome& outcome, std::uint32_t attempts) {
   track(ops::TrackingKind::failed, envelope, recipient, "", hop, outcome, attempts, nullptr, {});
+  note_unreturnable(envelope, recipient, outcome);
   end_recipient(message, {recipient, outcome, clock().now(), mail::ReportAction::failed});
 }
 

@@ -47,6 +47,8 @@ QueueImpl::QueueImpl(Options options, Context context)
       reports_lost_(context_.metrics.counter("waypost_queue_reports_total",
                                              "Delivery status notifications",
                                              {{"result", "undeliverable"}})),
+      reports_failed_(context_.metrics.counter(
+          "waypost_queue_reports_total", "Delivery status notifications", {{"result", "failed"}})),
       expired_(context_.metrics.counter("waypost_queue_expired_recipients_total",
                                         "Recipients given up because of age")),
       delay_notices_(context_.metrics.counter("waypost_queue_delay_notices_total",

@@ -245,11 +245,16 @@ class QueueImpl final : public Queue {
   net::Task<Result<>> send_report(std::shared_ptr<const mail::Envelope> about,
                                   spool::MessageRef about_ref, mail::ReportAction action,
                                   std::vector<mail::ReportedRecipient> recipients);
+  std::optional<routing::Decision> choose_addressee(mail::Envelope& report,
+                                                    const mail::Envelope& about,
+                                                    mail::ReportAction action);
   std::string original_content(const mail::Envelope& about, const spool::MessageRef& ref,
                                mail::ReportAction action, bool& full);
   void settle_ended(Index message, const std::vector<EndedRecipient>& ended, bool reported);
   mail::Mailbox addressee(const mail::Envelope& envelope) const;
   bool wants_report(const mail::Envelope& envelope, const mail::Recipient& recipient) const;
+  void note_unreturnable(const mail::Envelope& envelope, std::uint32_t recipient,
+                         const mail::Outcome& outcome);
   void report_lost(const std::string& about, const std::string& addressee,
                    const routing::Decision& decision);
 
@@ -313,9 +318,11 @@ class QueueImpl final : public Queue {
   std::uint32_t active_ = 0;                          // attempts and reports that run
   std::deque<std::pair<Index, std::uint32_t>> warm_;  // submitted last: message and generation
   std::uint64_t held_ = 0;                            // messages with a held recipient
+  std::uint64_t unreturned_ = 0;  // recipients of mail without sender that nobody was told of yet
+  SteadyTime unreturned_said_at_{};
   bool stopping_ = false;
   bool dispatching_ = false;
-  ops::Counter &reports_sent_, &reports_lost_, &expired_, &delay_notices_;
+  ops::Counter &reports_sent_, &reports_lost_, &reports_failed_, &expired_, &delay_notices_;
 };
 
 }  // namespace waypost::queue

@@ -1,3 +1,4 @@
+#include "waypost/mail/xtext.h"
 #include "waypost/ops/log.h"
 
 #include "queue/queue_impl.h"
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::chrono::seconds kCollect{10};  // how long failures of one message are collected
 constexpr std::chrono::minutes kReportRetry{1};
+constexpr std::chrono::minutes kSayUnreturned{1};  // at most one such line in that time
 constexpr std::size_t kMaxHeader = 64 * 1024;
 
 /// The header with its empty line; the whole text if there is no empty line.
@@ -186,6 +188,59 @@ void QueueImpl::report_lost(const std::string& about, const std::string& address
   context_.tracking.write(event);
 }
 
+/// Mail without a sender that ends here: nobody waits for it, so the log says that somebody was not
+/// told. One of our own reports is the worse of the two.
+void QueueImpl::note_unreturnable(const mail::Envelope& envelope, std::uint32_t recipient,
+                                  const mail::Outcome& outcome) {
+  const mail::Recipient& ended = envelope.recipients[recipient];
+  if (envelope.reverse_path || ended.copy > 0) return;
+  const bool told = wants_report(envelope, ended);
+  const std::string next =
+      told ? "queue.undeliverable_to is told"
+      : options_.undeliverable_to.empty()
+          ? "nobody else is told; set queue.undeliverable_to to an address that somebody reads"
+          : "nobody else is told, for it was queue.undeliverable_to itself that did not get it";
+  const std::string reply = mail::printable(outcome.reply, 300);
+  if (envelope.is_report) {
+    reports_failed_.add();
+    ops::log().error("message {}: the report to {} can't be delivered: {}; {}",
+                     envelope.id.to_string(), ended.original.to_string(), reply, next);
+    return;
+  }
+  // A million of them may expire together: the tracking log has each, this log tells that there are.
+  if (told) return;
+  ++unreturned_;
+  if (unreturned_said_at_ != SteadyTime{} && now() - unreturned_said_at_ < kSayUnreturned) return;
+  unreturned_said_at_ = now();
+  ops::log().warn("message {}: it has no sender and can't be delivered to {}: {}; {}{}",
+                  envelope.id.to_string(), ended.original.to_string(), reply, next,
+                  unreturned_ == 1 ? std::string()
+                                   : " (" + std::to_string(unreturned_) +
+                                         " such recipients since the last line of this kind)");
+  unreturned_ = 0;
+}
+
+/// Puts whoever is told into the report's envelope; nullopt: nobody can be. Whoever only can't be
+/// decided now (the table is lost, the entry waits) is told later: the report waits in the queue
+/// like any mail. A failure that can't be told to its sender is told to whom nobody else's mail
+/// goes.
+std::optional<routing::Decision> QueueImpl::choose_addressee(mail::Envelope& report,
+                                                             const mail::Envelope& about,
+                                                             mail::ReportAction action) {
+  std::vector<mail::Mailbox> choices{addressee(about)};
+  const bool other = about.reverse_path && action == mail::ReportAction::failed;
+  if (other && !options_.undeliverable_to.empty())
+    choices.push_back(mailbox_of(options_.undeliverable_to));
+  for (const mail::Mailbox& choice : choices) {
+    report.recipients.assign(1, {});
+    report.recipients.front().original = choice;
+    routing::Decision decision = decide(report, 0);
+    if (decision.verdict != routing::Verdict::refuse) return decision;
+    report_lost(about.id.to_string(), choice.to_string(), decision);
+  }
+  return std::nullopt;
+}
+
 /// On success the report is durable, and only then may the recipients count as told.
 net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope> about,
                                            spool::MessageRef about_ref, mail::ReportAction action,
@@ -196,21 +251,16 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
   envelope->is_report = true;
   envelope->client = "report by " + context_.own_name;
   envelope->message_id = "<" + envelope->id.to_string() + "@" + context_.own_name + ">";
-  mail::Recipient sender;
-  sender.original = addressee(*about);
-  envelope->recipients.push_back(sender);
-  const routing::Decision decision = decide(*envelope, 0);
-  const std::string sender_text = sender.original.to_string();
   const std::string about_id = about->id.to_string();
-  // Whoever only can't be decided now (the table is lost, the entry waits) is told later: the
-  // report waits in the queue like any mail.
-  if (decision.verdict == routing::Verdict::refuse) {
-    report_lost(about_id, sender_text, decision);
-    co_return Result<>();
-  }
+  const auto reached = choose_addressee(*envelope, *about, action);
+  if (!reached) co_return Result<>();
+  const routing::Decision& decision = *reached;
+  const mail::Mailbox told = envelope->recipients.front().original;
+  const std::string told_text = told.to_string();
   envelope->recipients.front().target = decision.target;
   envelope->recipients.front().next_hop = decision.next_hop;
-  envelope->smtputf8 = about->smtputf8 || sender.original.needs_smtputf8();
+  envelope->smtputf8 = told.needs_smtputf8();  // never what it tells of
+  envelope->header = envelope->smtputf8 ? mail::HeaderText::utf8 : mail::HeaderText::ascii;
   bool full = false;
   const std::string original = original_content(*about, about_ref, action, full);
   const mail::ReportInput input{action,
@@ -222,7 +272,7 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
                                 envelope->id,
                                 original,
                                 full,
-                                addressee(*about)};
+                                told};
   const std::string content = mail::build_report(input);
   envelope->content_size = content.size();
   const bool eight_bit = std::any_of(content.begin(), content.end(),
@@ -239,7 +289,7 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
   event.at = envelope->accepted_at;
   event.queue_id = envelope->id;
   event.original_queue_id = about_id;
-  event.recipient = sender_text;
+  event.recipient = told_text;
   event.target = target;
   event.next_hop = decision.next_hop;
   event.size = content.size();

@@ -52,6 +52,26 @@ TEST_F(SessionFixture, MessageIsStoredHandedOverAndTracked) {
   EXPECT_TRUE(client.ended());
 }
 
+TEST_F(SessionFixture, WhatTheHeaderNeedsIsLookedAtWhereSmtputf8WasDeclared) {  // RFC 6531 §3.4
+  using mail::HeaderText;
+  const std::string mixed =
+      "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nj\xC3\xBC\r\n--b\r\nX: ";
+  const std::tuple<std::string, std::string, HeaderText> cases[] = {
+      {"", "Subject: j\xC3\xBC\r\n\r\n", HeaderText::unknown},
+      {" SMTPUTF8", "Subject: ju\r\n\r\nj\xC3\xBC\r\n", HeaderText::ascii},
+      {" SMTPUTF8", "Subject: j\xC3\xBC\r\n\r\n", HeaderText::utf8},
+      {" SMTPUTF8", mixed + "y\r\n\r\n--b--\r\n", HeaderText::ascii},
+      {" SMTPUTF8", mixed + "\xC3\xBC\r\n\r\n--b--\r\n", HeaderText::utf8}};
+  Client client = enter();
+  for (const auto& [parameter, content, expected] : cases) {
+    client.say("MAIL FROM:<ann@ext.example>" + parameter + "\r\nRCPT TO:<bob@corp.example>\r\n");
+    EXPECT_TRUE(client.say(bdat(content)).starts_with("250 2.6.0 ")) << content;
+    const auto envelope = mail::decode_envelope(spool.stored.back().envelope);
+    ASSERT_TRUE(envelope);
+    EXPECT_EQ(envelope->header, expected) << content;
+  }
+}
+
 TEST_F(SessionFixture, AHungDiskRefusesNewMailAndLetsGoWhoWaits) {
   net::Timers::Sleeper sleeper(shard.timers);
   spool.waiting = &sleeper;

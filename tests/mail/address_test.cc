@@ -15,6 +15,12 @@ TEST(Mailbox, PrintsWhatItRead) {
     EXPECT_EQ(mailbox->to_string(), text);
   }
   EXPECT_EQ(parse_mailbox("\"bob\"@x")->to_string(), "bob@x");
+  // What is no Dot-string is quoted, also if it came without quotes (RFC 5321 §4.1.2).
+  for (const char* local : {"a..b", ".a", "a.", ".", "..", "j\xC3\xBC..x", "x.\xC3\xBC."}) {
+    const std::string quoted = "\"" + std::string(local) + "\"@x";
+    EXPECT_EQ(parse_mailbox(quoted)->to_string(), quoted);
+    EXPECT_EQ(parse_mailbox(std::string(local) + "@x")->to_string(), quoted);
+  }
   EXPECT_EQ(parse_mailbox("bob@corp.example.")->domain, "corp.example");
 }
 

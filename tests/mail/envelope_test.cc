@@ -48,6 +48,14 @@ TEST(Envelope, ComesBackAsItWasStored) {
   }
 }
 
+TEST(Envelope, KnowsWhetherItsHeaderWasLookedAt) {
+  for (const HeaderText header : {HeaderText::unknown, HeaderText::ascii, HeaderText::utf8}) {
+    Envelope e = sample();
+    e.header = header;
+    EXPECT_EQ(decode_envelope(encode(e))->header, header);
+  }
+}
+
 Envelope with_copies() {
   Envelope e = sample();
   Recipient copy = e.recipients[1];

@@ -1,5 +1,7 @@
 #include "waypost/ops/tracking.h"
 
+#include "stalled_stderr.h"
+
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
@@ -164,19 +166,50 @@ TEST_F(TrackingFileTest, AnotherFileAndNoneAtAll) {
 }
 
 TEST_F(TrackingFileTest, FlushingWaitsForAHungDiskOnlySoLong) {
-  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-  const int reader = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  ASSERT_GE(reader, 0);
-  auto log = TrackingLog::open({path_.string()});
+  StalledStderr stalled;
+  auto log = TrackingLog::open({"/dev/stderr"});
   ASSERT_TRUE(log);
   for (int i = 0; i < 4000; ++i) (*log)->write({});  // more than the pipe holds
   EXPECT_FALSE((*log)->flush(milliseconds(100)));
-  char octets[4096];
-  while (!(*log)->flush(milliseconds(1))) {
-    while (::read(reader, octets, sizeof octets) > 0) {
-    }
+  while (!(*log)->flush(milliseconds(1))) stalled.read_some();
+}
+
+TEST_F(TrackingFileTest, SpecialFilesAreRefusedWithoutWaiting) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  for (const auto& path : {path_, directory_}) {
+    const auto log = TrackingLog::open({path.string()});
+    ASSERT_FALSE(log);
+    EXPECT_EQ(log.error().kind, ErrorKind::invalid);
+    EXPECT_NE(log.error().message.find("tracking.file: " + path.string() + " is a "),
+              std::string::npos)
+        << log.error().message;
+    EXPECT_FALSE(LineFile::examine(path.string(), "tracking.file"));
   }
+  // With a reader, too: it may stop reading.
+  const int reader = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_FALSE(TrackingLog::open({path_.string()}));
   ::close(reader);
+  std::filesystem::create_symlink(path_, directory_ / "link");
+  EXPECT_FALSE(TrackingLog::open({(directory_ / "link").string()}));
+}
+
+TEST_F(TrackingFileTest, NullAndStandardStreamsAreTakenWhateverTheyAre) {
+  const StalledStderr pipe;
+  std::filesystem::create_symlink("/dev/stderr", directory_ / "link");
+  for (const std::string& path :
+       {std::string("/dev/null"), std::string("/dev/full"), std::string("/dev/stderr"),
+        std::string("/proc/self/fd/2"), (directory_ / "link").string()}) {
+    EXPECT_TRUE(LineFile::examine(path, "tracking.file")) << path;
+    EXPECT_TRUE(TrackingLog::open({path})) << path;
+  }
+}
+
+TEST_F(TrackingFileTest, LinesThatAreLostAreCounted) {
+  auto log = TrackingLog::open({"/dev/full"});
+  ASSERT_TRUE(log);
+  for (int i = 0; i < 3; ++i) (*log)->write({});
+  ASSERT_TRUE((*log)->flush(seconds(20)));
+  EXPECT_EQ((*log)->lines_lost(), 3u);
 }
 
 TEST_F(TrackingFileTest, AMissingDirectoryIsAnErrorThatNamesThePath) {

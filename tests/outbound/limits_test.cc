@@ -12,6 +12,8 @@ class LimitsTest : public DelivererTest {
   mail::Envelope wanted;
   void change(mail::Envelope& envelope) override {
     envelope.smtputf8 = wanted.smtputf8;
+    envelope.header = wanted.header;
+    if (wanted.reverse_path) envelope.reverse_path = wanted.reverse_path;
     envelope.body = wanted.body;
     envelope.ret = wanted.ret;
     envelope.envid = wanted.envid;
@@ -122,18 +124,57 @@ TEST_F(LimitsTest, CancelEndsTheWaitForATurn) {
 
 TEST_F(LimitsTest, Smtputf8ThatIsNeededAndNotOfferedFails) {  // RFC 6531 §3.2
   wanted.smtputf8 = true;
+  wanted.header = mail::HeaderText::utf8;
   const auto result = attempt();
   EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::failed);
   EXPECT_EQ(result.outcomes.at(0).status.to_string(), "5.6.7");
+  EXPECT_NE(result.outcomes.at(0).reply.find("its header is not ASCII"), std::string::npos);
   EXPECT_FALSE(result.site_trouble);
+  wanted.header = mail::HeaderText::ascii;
+  wanted.reverse_path = mail::Mailbox{"zo\xC3\xAB", "outside.example"};
+  EXPECT_EQ(attempt().outcomes.at(0).status.to_string(), "5.6.7");
   EXPECT_EQ(said("MAIL"), 0u);
 }
 
-TEST_F(LimitsTest, Smtputf8IsSentWhereItIsOffered) {
+TEST_F(LimitsTest, Smtputf8ThatWasOnlyDeclaredStopsNothing) {  // RFC 6531 §3.4
   wanted.smtputf8 = true;
-  offer("250-8BITMIME\r\n250 SMTPUTF8\r\n");
+  wanted.header = mail::HeaderText::ascii;
   EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
-  EXPECT_EQ(said("MAIL FROM:<sender@outside.example> SMTPUTF8"), 1u);
+  deliverer.reset();
+  offer("250 SMTPUTF8\r\n");
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+  EXPECT_EQ(said("MAIL FROM:<sender@outside.example>"), 2u);
+  EXPECT_EQ(said("MAIL FROM:<sender@outside.example> SMTPUTF8"), 0u);
+}
+
+TEST_F(LimitsTest, AHeaderThatNobodyLookedAtIsLookedAtBeforeTheMessageFails) {
+  wanted.smtputf8 = true;  // as an older version has stored it
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+  spool.content = "Subject: \xC3\xBC\r\n\r\nbody\r\n";
+  EXPECT_EQ(attempt().outcomes.at(0).status.to_string(), "5.6.7");
+  spool.content = "Subject: x\r\n\r\n";
+  spool.unreadable = true;
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::deferred);
+}
+
+TEST_F(LimitsTest, OnlyTheRecipientsThatNeedSmtputf8FailWithoutIt) {
+  const auto result = attempt({"a@t.example", "j\xC3\xBC@t.example", "b@t.example"});
+  EXPECT_EQ(result.outcomes.at(0).fate, mail::Fate::delivered);
+  EXPECT_EQ(result.outcomes.at(1).status.to_string(), "5.6.7");
+  EXPECT_EQ(result.outcomes.at(2).fate, mail::Fate::delivered);
+  EXPECT_EQ(said("RCPT"), 2u);
+}
+
+TEST_F(LimitsTest, Smtputf8IsSentWhereItIsNeededAndOffered) {
+  offer("250-8BITMIME\r\n250 SMTPUTF8\r\n");
+  wanted.smtputf8 = true;
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);  // perhaps: nobody has looked
+  wanted.header = mail::HeaderText::utf8;
+  EXPECT_EQ(attempt().outcomes.at(0).fate, mail::Fate::delivered);
+  EXPECT_EQ(said("MAIL FROM:<sender@outside.example> SMTPUTF8"), 2u);
+  wanted.smtputf8 = false;  // routing has put a target there that the client did not know of
+  EXPECT_EQ(attempt({"j\xC3\xBC@t.example"}).outcomes.at(0).fate, mail::Fate::delivered);
+  EXPECT_EQ(said("MAIL FROM:<sender@outside.example> SMTPUTF8"), 3u);
 }
 
 TEST_F(LimitsTest, AMessageLargerThanSizeFailsBeforeItIsSent) {  // RFC 1870 §6.1

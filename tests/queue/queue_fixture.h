@@ -357,6 +357,11 @@ class QueueTest : public ::testing::Test {
   const std::string& report(std::size_t n = 0) const {
     return spool.kept.at(spool.committed.at(n)).content;
   }
+  mail::Envelope kept_envelope(std::size_t n) const {
+    const auto kept = mail::decode_envelope(spool.kept.at(spool.committed.at(n)).stored.envelope);
+    EXPECT_TRUE(kept);
+    return kept.value_or(mail::Envelope{});
+  }
   NextHopState hop(const std::string& name) const {
     for (const auto& one : queue->stats().next_hops)
       if (one.name == name) return one;

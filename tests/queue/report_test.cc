@@ -1,8 +1,35 @@
 // Who is told what, and when a recipient may count as told.
+#include "waypost/ops/log.h"
+
 #include "queue_fixture.h"
+
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <sstream>
 
 namespace waypost::queue::testing {
 namespace {
+
+/// What the service log says while this lives.
+class Logged {
+ public:
+  Logged() { ops::log().sinks().push_back(sink_); }
+  ~Logged() { std::erase(ops::log().sinks(), sink_); }
+  Logged(const Logged&) = delete;
+  Logged& operator=(const Logged&) = delete;
+  bool has_error(const std::string& words) const {
+    std::istringstream lines(text_.str());
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("error") != std::string::npos && line.find(words) != std::string::npos)
+        return true;
+    }
+    return false;
+  }
+
+ private:
+  std::ostringstream text_;
+  spdlog::sink_ptr sink_ = std::make_shared<spdlog::sinks::ostream_sink_st>(text_);
+};
 
 mail::Outcome refuse_all(const std::string&) { return failed(); }
 
@@ -76,6 +103,71 @@ TEST_F(QueueTest, NeverAReportAboutAReport) {
   ASSERT_EQ(spool.committed.size(), 1u);
   EXPECT_EQ(state(spool.committed[0]), spool::Settlement::failed);
   EXPECT_EQ(queue->stats().messages, 0u);
+}
+
+TEST_F(QueueTest, AReportNeedsSmtputf8OnlyForItsAddressee) {  // RFC 6531 §3.4
+  h0.judge = refuse_all;
+  start();
+  auto what = envelope({0});
+  what.smtputf8 = true;
+  what.header = mail::HeaderText::utf8;
+  what.recipients[0].original.local_part = "u0";
+  what.recipients[0].orcpt = "utf-8;j\xC3\xBC@corp.example";
+  submit(what);
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_FALSE(kept_envelope(0).smtputf8);
+  EXPECT_NE(report(0).find("Original-Recipient: utf-8; j\\x{FC}@corp.example"), std::string::npos);
+  what = envelope({0});
+  what.reverse_path = mail::Mailbox{"zo\xC3\xAB", "outside.example"};
+  submit(what);
+  ASSERT_EQ(spool.committed.size(), 2u);
+  EXPECT_TRUE(kept_envelope(1).smtputf8);
+  EXPECT_NE(report(1).find("message/global-delivery-status"), std::string::npos);
+}
+
+TEST_F(QueueTest, AReportThatFailsIsSaidAloudAndToldToWhomItIsLeft) {
+  const Logged logged;
+  options.undeliverable_to = "u1@corp.example";
+  h0.judge = refuse_all;
+  reports.judge = [](const std::string&) { return failed("550 5.6.7 no SMTPUTF8 here"); };
+  start();
+  auto what = envelope({0});
+  what.reverse_path = mail::Mailbox{"zo\xC3\xAB", "outside.example"};
+  submit(what);
+  advance(minutes(1));
+  ASSERT_EQ(spool.committed.size(), 2u);  // the report, and what tells that it failed
+  EXPECT_NE(metrics.serialize().find("waypost_queue_reports_total{result=\"failed\"} 1"),
+            std::string::npos);
+  EXPECT_EQ(h1.seen.back().targets, std::vector<std::string>{"u1@t1.example"});
+  EXPECT_FALSE(kept_envelope(1).smtputf8);
+  EXPECT_NE(report(1).find("Final-Recipient: utf-8; zo\\x{EB}@outside.example"), std::string::npos);
+  EXPECT_TRUE(logged.has_error(
+      "can't be delivered: 550 5.6.7 no SMTPUTF8 here; queue.undeliverable_to is told"));
+}
+
+TEST_F(QueueTest, WhatReachesNobodyAtAllIsAnErrorInTheLog) {
+  const Logged logged;
+  options.undeliverable_to = "u1@corp.example";
+  h0.judge = h1.judge = reports.judge = refuse_all;
+  start();
+  submit(envelope({0}));
+  advance(minutes(1));
+  EXPECT_EQ(spool.committed.size(), 2u);
+  EXPECT_TRUE(logged.has_error("it was queue.undeliverable_to itself that did not get it"));
+}
+
+TEST_F(QueueTest, WhoseSenderRoutingRefusesIsToldToWhomItIsLeft) {
+  const Logged logged;
+  options.report_next_hop.clear();
+  options.undeliverable_to = "u1@corp.example";
+  h0.judge = refuse_all;
+  start();
+  const auto id = submit(envelope({0}));
+  EXPECT_EQ(state(id), spool::Settlement::reported);
+  EXPECT_EQ(tracking.count("not sent"), 1u);
+  EXPECT_TRUE(logged.has_error("sender@outside.example can't be told that delivery failed"));
+  ASSERT_EQ(spool.committed.size(), 1u);
+  EXPECT_EQ(h1.seen.back().targets, std::vector<std::string>{"u1@t1.example"});
 }
 
 TEST_F(QueueTest, WithoutAWayBackTheLossIsTracked) {

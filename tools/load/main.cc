@@ -1,5 +1,7 @@
 // waypost-load: rehearses a wave. Sends as Exchange does, receives as WorkMail does, and accounts
 // for every message.
+#include "waypost/base/standard_descriptors.h"
+
 #include "app/command_line.h"
 #include "app/version.h"
 #include "load/cli_run.h"
@@ -14,6 +16,7 @@
 namespace load = waypost::load;
 
 int main(int argc, char** argv) {
+  waypost::hold_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("waypost-load: sends, receives and accounts for mail, to rehearse and to measure.");
   app.require_subcommand(1);

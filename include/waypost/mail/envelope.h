@@ -51,13 +51,20 @@ struct SharedCopy {
   std::uint32_t copy = 0, of = 0;
 };
 
+/// What the header, and the header of each MIME part, is made of. Looked at only where the client
+/// has said SMTPUTF8: without it UTF-8 in a header is no reason to ask for it either.
+enum class HeaderText : std::uint8_t { unknown, ascii, utf8 };
+
 struct Envelope {
   QueueId id;
   WallTime accepted_at{};
   ReversePath reverse_path;
   Ret ret = Ret::unset;
   BodyType body = BodyType::unset;
+  /// Declared with MAIL. Whether the message *needs* it when it goes on is asked anew each time
+  /// (RFC 6531 §3.4): that depends on the addresses as they are sent.
   bool smtputf8 = false;
+  HeaderText header = HeaderText::unknown;
   bool has_bare_newline =
       false;  // a CR or LF alone is in the content: sent as is by BDAT, repaired for DATA
   bool is_report = false;          // we wrote it: a DSN

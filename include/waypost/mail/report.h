@@ -1,7 +1,8 @@
 // Delivery status notifications: RFC 3461, 3462 (multipart/report), 3464, 6533 (internationalised).
 //
-// build_report is pure: same input, same bytes. It writes 7-bit CRLF text, except where SMTPUTF8
-// forces message/global-*.
+// build_report is pure: same input, same bytes. It writes CRLF text whose header is ASCII, so that
+// it can travel anywhere, unless its addressee's own address is not ASCII: then, and only then, the
+// report needs SMTPUTF8 and has the parts message/global-*. What it tells of never decides.
 #pragma once
 
 #include "waypost/base/clock.h"

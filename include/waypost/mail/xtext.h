@@ -17,6 +17,10 @@ std::string encode_xtext(std::string_view plain);
 /// "type;address" decoded.
 Result<std::string> decode_orcpt(std::string_view parameter, bool smtputf8);
 std::string encode_orcpt(std::string_view decoded, bool smtputf8);
+/// What stands behind "utf-8;" in ORCPT and in the fields of a report (RFC 6533 §3):
+/// utf-8-addr-xtext, which is ASCII, or with `smtputf8` utf-8-addr-unitext. decode_orcpt() gives
+/// the address again.
+std::string encode_utf8_address(std::string_view address, bool smtputf8);
 
 /// For logs, reports and headers: control characters become '?', invalid UTF-8 becomes '?', cut at
 /// `max_octets`.

@@ -9,6 +9,7 @@
 #include "waypost/base/clock.h"
 #include "waypost/base/queue_id.h"
 #include "waypost/base/result.h"
+#include "waypost/ops/line_file.h"
 
 #include <chrono>
 #include <cstdint>
@@ -73,21 +74,20 @@ struct TrackingOptions {
   std::string path;  // empty: no tracking log
 };
 
-/// An open tracking file, or none.
-class TrackingFile;
-
 class TrackingLog {
  public:
   static Result<std::unique_ptr<TrackingLog>> open(const TrackingOptions& options);
   /// For use(): what can fail, before anything is changed.
-  static Result<std::shared_ptr<TrackingFile>> open_file(const TrackingOptions& options);
+  static Result<std::shared_ptr<LineFile>> open_file(const TrackingOptions& options);
   virtual ~TrackingLog() = default;
   virtual void write(const TrackingEvent& event) = 0;
   /// Later lines go to this file: the same name once more (log rotation), another one, or none.
-  virtual void use(std::shared_ptr<TrackingFile> /*file*/) {}
+  virtual void use(std::shared_ptr<LineFile> /*file*/) {}
   /// Returns when everything written so far is in the file (not synced). False if that takes longer
   /// than `at_most`: its disk hangs.
   virtual bool flush(std::chrono::milliseconds /*at_most*/) { return true; }
+  /// Since the start: the disk was full or did not answer.
+  virtual std::uint64_t lines_lost() { return 0; }
 
   /// Swallows everything; for tests and tools.
   static TrackingLog& none();

@@ -1,0 +1,20 @@
+#include "waypost/base/standard_descriptors.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace waypost {
+
+void hold_standard_descriptors() {
+  constexpr int kExitOsError = 71;
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is this one: those below it are open by now. Not O_CLOEXEC, as is
+    // usual for these three.
+    if (::open("/dev/null", O_RDWR) != fd) ::_exit(kExitOsError);  // nowhere to say why
+  }
+}
+
+}  // namespace waypost
