@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <list>
 #include <optional>
 #include <variant>
@@ -36,6 +37,7 @@ using local = asio::local::stream_protocol;
 
 constexpr std::chrono::seconds kRequestTime{10};
 constexpr std::chrono::seconds kAcceptPause{1};
+constexpr std::size_t kMostDropped = 2 * 1024 * 1024;  // octets that come behind a refusal
 constexpr std::chrono::minutes kLongestAnswer{11};
 
 using Timer =
@@ -269,8 +271,16 @@ Task<void> serve_connection(BasicStream<Protocol> stream, std::shared_ptr<Door<P
   while (more) {
     more = co_await serve_request<Protocol>(stream, *door, visit, buffer, uid);
   }
-  error_code ignored;
-  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  error_code error;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  if (door->over_tcp) co_return;
+  // Who was refused by his head is still sending: he shall hear the answer, not a broken pipe.
+  std::array<char, 4096> nothing;
+  stream.expires_after(kRequestTime);
+  for (std::size_t dropped = 0; !error && dropped < kMostDropped;) {
+    dropped += co_await stream.async_read_some(asio::buffer(nothing),
+                                               asio::redirect_error(use_task, error));
+  }
 }
 
 template <class Protocol>

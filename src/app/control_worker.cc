@@ -52,7 +52,9 @@ struct ControlWorker::Job {
 ControlWorker::ControlWorker(asio::io_context& main_io, std::function<void()> after)
     : main_io_(main_io), after_(std::move(after)), work_(io_.get_executor()) {}
 
-ControlWorker::~ControlWorker() {
+ControlWorker::~ControlWorker() { halt(); }
+
+void ControlWorker::halt() {
   io_.stop();
   if (thread_.joinable()) thread_.join();
 }

@@ -49,6 +49,8 @@ class ControlWorker {
   /// Runs `last` behind what has been posted, and ends. False if it has not come to that by then:
   /// the thread is left alone. Also if it never started.
   bool finish_by(SteadyTime deadline, std::function<void()> last);
+  /// Ends after what it is at; what is posted from now on is never done.
+  void halt();
 
  private:
   struct Job;

@@ -70,7 +70,7 @@ Gateway::Gateway(config::Config config, boost::asio::io_context& main_io)
       control_(std::make_unique<ControlWorker>(main_io, [this] { publish(); })) {}
 
 Gateway::~Gateway() {
-  control_.reset();
+  control_->halt();  // the watch and the loader still speak to it
   directory_watch_.reset();
   if (loader_.joinable()) loader_.join();
 }

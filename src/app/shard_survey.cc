@@ -52,7 +52,7 @@ QueueSurvey survey_queues_now(const std::vector<std::unique_ptr<GatewayShard>>& 
     shard->tell_queue(
         [promise = promises.back()](queue::Queue& queue) { promise->set_value(queue.stats()); });
   }
-  const auto until = std::chrono::steady_clock::now() + patience;
+  const auto until = Clock::system().steady_now() + patience;
   QueueSurvey answers(shards.size());
   for (std::size_t i = 0; i < shards.size(); ++i)
     if (coming[i].wait_until(until) == std::future_status::ready) answers[i] = coming[i].get();
