@@ -320,6 +320,8 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   auto* const command = &std::get<routing::WaveCommand>(checked);
   const auto before = router_.get();
+  if (!wave_journal_->damage().empty())
+    return refuse_call(503, "nothing changed: " + before->waves().trouble());
   const auto* wave = before->waves().find(command->wave);
   const auto state_before =
       wave != nullptr ? wave->state_at(command->said_at) : routing::EntryState::pending;

@@ -39,7 +39,7 @@ def cut_the_end(path):
 @pytest.mark.parametrize("damage", [cut_the_middle, change_one_letter, change_the_wave, cut_the_end,
                                     lambda path: path.unlink(), lambda path: path.write_text("")],
                          ids=["cut", "letter", "wave", "end", "removed", "emptied"])
-def test_a_damaged_journal_routes_nobody_of_a_wave_until_the_operator_speaks(world, damage):
+def test_damage_routes_nobody_of_a_wave(world, damage):
     gateway, workmail, old = start(world, [*rows(), ("joe2@corp.example", "joe2@orgname.awsapps.com", "", "")])
     for verb in ["activate", "rollback", "hold"]:
         wave(gateway, verb, "wave-3")
@@ -54,7 +54,7 @@ def test_a_damaged_journal_routes_nobody_of_a_wave_until_the_operator_speaks(wor
     assert sent.recipients["bob@corp.example"].code == 451, sent
     workmail.wait_messages(1)  # who is of no wave is not concerned
     assert workmail.addresses() == ["joe2@orgname.awsapps.com"] and not old.records()
-    assert "accept-journal" in wave(gateway, "activate", "wave-3", code=64)
+    assert "accept-journal" in wave(gateway, "activate", "wave-3", code=74)
     assert "waves.journal" in wave(gateway, "list")
     assert "waves.journal" in gateway.run("check").stdout
 
@@ -123,7 +123,7 @@ def test_a_journal_of_the_old_form_is_taken_over(world):
     assert ready(gateway)[0] == 200
 
 
-def test_what_fell_due_while_the_daemon_was_down_is_told_at_the_start(world):
+def test_what_fell_due_meanwhile_is_told_at_the_start(world):
     gateway, _, _ = start(world, rows())
     wave(gateway, "activate", "wave-3", "--at", "+2s")
     gateway.stop()
