@@ -66,7 +66,8 @@ def test_damage_routes_nobody_of_a_wave(world, damage):
     said = wave(gateway, "accept-journal")
     assert "are taken for all that was said" in said, said
     assert ready(gateway)[0] == 200
-    wave(gateway, "rollback", "wave-3")
+    # Without its end the last word that can be read is the rollback already.
+    wave(gateway, "rollback", "wave-3", code=1 if damage is cut_the_end else 0)
     send(world, "bob")
     old.wait_messages(1)
     gateway.kill()
