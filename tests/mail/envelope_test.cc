@@ -150,5 +150,24 @@ TEST(Envelope, DoesNotBelieveAForgedCount) {
   EXPECT_FALSE(decode_envelope(std::string("E\1\1\0\0\0\0\0\0\0\0", 11) + "\xFF\xFF\xFF\x7F"));
 }
 
+TEST(Envelope, SharedCopiesComeBackAndNonsenseIsRefused) {
+  Envelope envelope = with_copies();
+  const std::string before = encode(envelope);
+  EXPECT_TRUE(decode_envelope(before)->shared_copies.empty());
+  envelope.shared_copies = {{2, 4}, {3, 0}};
+  const std::string stored = encode(envelope);
+  const auto back = decode_envelope(stored);
+  ASSERT_TRUE(back) << back.error().message;
+  ASSERT_EQ(back->shared_copies.size(), 2u);
+  EXPECT_EQ(back->shared_copies[0].copy, 2u);
+  EXPECT_EQ(back->shared_copies[0].of, 4u);
+  for (const SharedCopy wrong : {SharedCopy{2, 3}, SharedCopy{0, 4}, SharedCopy{9, 0}}) {
+    envelope.shared_copies = {wrong};
+    EXPECT_FALSE(decode_envelope(encode(envelope))) << wrong.copy << " " << wrong.of;
+  }
+  for (std::size_t size = before.size(); size < stored.size(); ++size)
+    EXPECT_FALSE(decode_envelope(stored.substr(0, size))) << size;
+}
+
 }  // namespace
 }  // namespace waypost::mail
