@@ -239,8 +239,7 @@ TEST_F(Control, HoldsSuspensionsAndWaysSurviveARestart) {
   finish();
   std::ofstream(path, std::ios::app) << "{\"verb\":\"hold\",\"sel";  // torn by a crash
   std::size_t complaints = 0;
-  auto journal =
-      Journal::open(Disk::system(), path, [&](const std::string&) { ++complaints; });
+  auto journal = Journal::open(Disk::system(), path, [&](const std::string&) { ++complaints; });
   ASSERT_TRUE(journal);
   EXPECT_EQ(complaints, 1u);
   ASSERT_TRUE((*journal)->compact([&](std::uint64_t id) { return id == held || id == rerouted; }));
