@@ -1,6 +1,4 @@
 // Certificates against their keys, names and dates, before the daemon has to refuse to start.
-#include "waypost/base/text_file.h"
-
 #include "config/schema.h"
 
 #include <openssl/err.h>
@@ -9,6 +7,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <cstdio>
 #include <ctime>
 #include <memory>
 
@@ -28,9 +27,10 @@ using PrivateKey = std::unique_ptr<EVP_PKEY, Freed<&EVP_PKEY_free>>;
 
 constexpr std::time_t kSoon = 14 * 86'400;
 
-/// REQUIRES: `text` outlives it.
-Bio over(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+bool readable(const std::string& file) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(std::fopen(file.c_str(), "re"),
+                                                               &std::fclose);
+  return opened != nullptr;
 }
 
 std::string date_of(const ASN1_TIME* time) {
@@ -51,18 +51,11 @@ class Checker {
   void check(const std::string& chain, const std::string& key, Place chain_place, Place key_place,
              const std::string& own_name) {
     // Files that are missing were reported when they were read.
-    if (chain.empty() || key.empty()) return;
-    const auto chain_text = read_text_file(chain);
-    const auto key_text = read_text_file(key);
-    if (!chain_text && chain_text.error().kind == ErrorKind::invalid)
-      reading_.error(chain_place, chain_text.error().message);
-    if (!key_text && key_text.error().kind == ErrorKind::invalid)
-      reading_.error(key_place, key_text.error().message);
-    if (!chain_text || !key_text) return;
-    const Bio chain_bio = over(*chain_text);
+    if (chain.empty() || key.empty() || !readable(chain) || !readable(key)) return;
+    const Bio chain_bio(BIO_new_file(chain.c_str(), "r"));
     const Certificate certificate(
         chain_bio ? PEM_read_bio_X509(chain_bio.get(), nullptr, &no_passphrase, nullptr) : nullptr);
-    const Bio key_bio = over(*key_text);
+    const Bio key_bio(BIO_new_file(key.c_str(), "r"));
     const PrivateKey private_key(
         key_bio ? PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &no_passphrase, nullptr)
                 : nullptr);

@@ -1,10 +1,13 @@
 #include "net/tls_context.h"
 
-#include "net/pem_files.h"
-
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <ctime>
 
 namespace waypost::net {
@@ -22,6 +25,15 @@ constexpr const char* kCiphersTls13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 std::unexpected<Error> problem(std::string text) { return fail(ErrorKind::tls, std::move(text)); }
+
+/// A file that can't be opened is an error of its own; OpenSSL's words for it are no help.
+Result<> check_readable(const std::string& what, const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0 || ::access(path.c_str(), R_OK) != 0)
+    return fail(ErrorKind::io, what + " " + path + ": " + describe_errno(errno));
+  if (S_ISDIR(about.st_mode)) return fail(ErrorKind::io, what + " " + path + " is a folder");
+  return {};
+}
 
 void apply_basics(SSL_CTX* context, TlsMinimum minimum, bool old_ciphers) {
   ::SSL_CTX_set_min_proto_version(context,
@@ -43,6 +55,27 @@ std::optional<WallTime> expiry_of(X509* certificate) {
   std::tm parts{};
   if (::ASN1_TIME_to_tm(::X509_get0_notAfter(certificate), &parts) != 1) return std::nullopt;
   return WallTime(std::chrono::seconds(::timegm(&parts)));
+}
+
+Result<> load_pair(SSL_CTX* context, const std::string& chain, const std::string& key) {
+  if (auto readable = check_readable("certificate", chain); !readable) return readable;
+  if (auto readable = check_readable("key", key); !readable) return readable;
+  if (::SSL_CTX_use_certificate_chain_file(context, chain.c_str()) != 1) {
+    return problem("certificate " + chain + ": " + openssl_reason() +
+                   "; it must be PEM, leaf certificate first");
+  }
+  if (::SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    const std::string reason = openssl_reason();
+    if (reason.find("mismatch") != std::string::npos) {
+      return problem("key " + key + " does not belong to certificate " + chain);
+    }
+    return problem("key " + key + ": " + reason + "; it must be PEM without a passphrase");
+  }
+  if (::SSL_CTX_check_private_key(context) != 1) {
+    openssl_reason();
+    return problem("key " + key + " does not belong to certificate " + chain);
+  }
+  return {};
 }
 
 int accept_any_certificate(int, X509_STORE_CTX*) { return 1; }
@@ -117,15 +150,19 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::for_server(const ServerTls
   if (options.certificates.empty()) return problem("no certificate is configured");
   std::optional<WallTime> expiry;
   for (const auto& pair : options.certificates) {
-    if (auto loaded = use_pair(raw.get(), pair.chain_file, pair.key_file); !loaded)
+    if (auto loaded = load_pair(raw.get(), pair.chain_file, pair.key_file); !loaded)
       return fail(loaded.error());
     const auto until = expiry_of(::SSL_CTX_get0_certificate(raw.get()));
     if (until && (!expiry || *until < *expiry)) expiry = until;
   }
   if (!options.client_ca_file.empty()) {
-    if (auto trusted = trust_cas(raw.get(), "client CA file", options.client_ca_file, true);
-        !trusted)
-      return fail(trusted.error());
+    if (auto readable = check_readable("client CA file", options.client_ca_file); !readable)
+      return fail(readable.error());
+    if (::SSL_CTX_load_verify_locations(raw.get(), options.client_ca_file.c_str(), nullptr) != 1) {
+      return problem("client CA file " + options.client_ca_file + ": " + openssl_reason());
+    }
+    ::SSL_CTX_set_client_CA_list(raw.get(),
+                                 ::SSL_load_client_CA_file(options.client_ca_file.c_str()));
     // The session decides about the result: a client without a good certificate may still have a
     // good address.
     ::SSL_CTX_set_verify(raw.get(), SSL_VERIFY_PEER, &accept_any_certificate);
@@ -142,11 +179,15 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::for_client(const ClientTls
   apply_basics(raw.get(), options.minimum, options.old_ciphers);
   if (options.ca_file.empty()) {
     ::SSL_CTX_set_default_verify_paths(raw.get());
-  } else if (auto trusted = trust_cas(raw.get(), "CA file", options.ca_file, false); !trusted) {
-    return fail(trusted.error());
+  } else {
+    if (auto readable = check_readable("CA file", options.ca_file); !readable)
+      return fail(readable.error());
+    if (::SSL_CTX_load_verify_locations(raw.get(), options.ca_file.c_str(), nullptr) != 1) {
+      return problem("CA file " + options.ca_file + ": " + openssl_reason());
+    }
   }
   if (!options.client_chain_file.empty()) {
-    auto loaded = use_pair(raw.get(), options.client_chain_file, options.client_key_file);
+    auto loaded = load_pair(raw.get(), options.client_chain_file, options.client_key_file);
     if (!loaded) return fail(loaded.error());
   }
   // Verified after the handshake and before any octet of ours, so that the message can say what is

@@ -1,4 +1,4 @@
-// Small text files that people edit: passwords, secrets, certificates.
+// Small text files that people edit: passwords and secrets.
 //
 // One way to read them for the daemon and for what checks them before, and one that bears what
 // Windows editors do: a byte order mark is skipped. Any thread; reads the disk, so not a shard's.
