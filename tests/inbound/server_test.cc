@@ -1,8 +1,8 @@
 // The whole server on loopback: real sockets, real threads, the real spool on a disk in memory.
 #include "waypost/inbound/server.h"
 
-#include "inbound/fakes.h"
 #include "base/fault_disk.h"
+#include "inbound/fakes.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
