@@ -28,7 +28,7 @@ class Descriptor {
 };
 
 std::unexpected<Error> unreadable(const std::string& path, int trouble) {
-  return fail(ErrorKind::io, path + ": can't be read: " + describe_errno(trouble));
+  return fail(ErrorKind::io, path + ": cannot be read: " + describe_errno(trouble));
 }
 
 }  // namespace
@@ -38,9 +38,9 @@ Result<std::string> read_text_file(const std::string& path) {
   if (file.get() < 0) return unreadable(path, errno);
   struct stat about{};
   if (::fstat(file.get(), &about) != 0) return unreadable(path, errno);
-  if (S_ISDIR(about.st_mode)) return fail(ErrorKind::io, path + ": can't be read: it is a folder");
+  if (S_ISDIR(about.st_mode)) return fail(ErrorKind::io, path + ": cannot be read: it is a folder");
   if (!S_ISREG(about.st_mode))
-    return fail(ErrorKind::io, path + ": can't be read: it is not a regular file");
+    return fail(ErrorKind::io, path + ": cannot be read: it is not a regular file");
   std::string text;
   char block[16'384];
   for (;;) {

@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-from rig.processes import RigError
 from rig.programs import program
 from rig.sink import Certificates
 
@@ -71,8 +70,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_is_good_starts(world, name):
+def plain(name):
+    """It names the test's folder."""
+    return name.replace(" ", "-").replace("'", "")
+
+
+@pytest.mark.parametrize("name", GOOD, ids=plain)
+def test_starts(world, name):
     stage = Stage(world)
     GOOD[name](stage)
     checked = stage.check()
@@ -81,8 +85,8 @@ def test_what_is_good_starts(world, name):
     stage.gateway.start()
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_what_would_not_start_is_found(world, name):
+@pytest.mark.parametrize("name", WRONG, ids=plain)
+def test_found(world, name):
     stage = Stage(world)
     change, words = WRONG[name]
     change(stage)
@@ -90,5 +94,5 @@ def test_what_would_not_start_is_found(world, name):
     assert checked.returncode == 1, checked.stdout + checked.stderr
     errors = [line for line in checked.stdout.splitlines() if ": error: " in line]
     assert len(errors) == 1 and words in errors[0] and "waypost.yaml:" in errors[0], checked.stdout
-    with pytest.raises(RigError):
-        stage.gateway.start(seconds=20)
+    started = stage.gateway.run("serve")
+    assert started.returncode in (69, 78), started.stderr
