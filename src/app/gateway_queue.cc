@@ -187,7 +187,8 @@ std::string Gateway::unknown_in(const queue::Selector& selector) {
   if (known.contains(selector.next_hop)) return {};
   // One that has left the configuration may still have mail.
   for (auto& shard : shards_) {
-    const auto stats = shard->queue_stats(kShardPatience);
+    const auto stats = shard->ask_queue<queue::QueueStats>(
+        kShardPatience, [](queue::Queue& queue) { return queue.stats(); });
     if (!stats) return {};
     for (const auto& hop : stats->next_hops) {
       if (hop.ready + hop.waiting + hop.active > 0) known.insert(hop.name);

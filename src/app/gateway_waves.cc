@@ -413,8 +413,9 @@ json::object Gateway::apply_waves(const std::set<std::string>& waves) {
     suspended += moves->suspended;
     held += moves->held;
   }
-  return {{"let_go", let_go},       {"in_delivery", in_delivery}, {"rerouted", rerouted},
-          {"suspended", suspended}, {"held", held},               {"all", all}};
+  return {{"let_go", let_go},     {"in_delivery", in_delivery},
+          {"rerouted", rerouted}, {"suspended", suspended},
+          {"held", held},         {"all", all}};
 }
 
 /// Into the service log and the tracking log.

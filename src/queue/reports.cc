@@ -207,7 +207,8 @@ void QueueImpl::note_unreturnable(const mail::Envelope& envelope, std::uint32_t 
                      envelope.id.to_string(), ended.original.to_string(), reply, next);
     return;
   }
-  // A million of them may expire together: the tracking log has each, this log tells that there are.
+  // A million of them may expire together: the tracking log has each, this log tells that there
+  // are.
   if (told) return;
   ++unreturned_;
   if (unreturned_said_at_ != SteadyTime{} && now() - unreturned_said_at_ < kSayUnreturned) return;

@@ -32,9 +32,9 @@ enum class Ret : std::uint8_t { unset, full, headers };
 enum class BodyType : std::uint8_t { unset, seven_bit, eight_bit_mime };
 
 struct Recipient {
-  Mailbox original;      // what RCPT TO said
-  Mailbox target;        // where routing sent it on acceptance: the address it stands for as long as
-                         // its entry has it; asked again at every attempt
+  Mailbox original;  // what RCPT TO said
+  Mailbox target;    // where routing sent it on acceptance: the address it stands for as long as
+                     // its entry has it; asked again at every attempt
   std::string next_hop;  // configured name, as decided on acceptance
   std::string orcpt;     // decoded "rfc822;robert@corp.example"; empty: absent
   std::uint8_t notify = kNotifyUnset;
