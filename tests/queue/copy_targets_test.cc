@@ -150,9 +150,9 @@ INSTANTIATE_TEST_SUITE_P(
             Variant{"all_new", {"c1", "c2"}, {"c2"}, {"c8", "c9"}, {{"c1", 1}}},
             Variant{"spelt_otherwise", {"c1", "c2"}, {"c2"}, {"C2", "c1"}, {{"c1", 1}, {"C2", 1}}}),
         ::testing::Bool()),
-    [](const auto& info) {
-      return std::string(std::get<0>(info.param).name) +
-             (std::get<1>(info.param) ? "_over_a_restart" : "");
+    [](const auto& chosen) {
+      return std::string(std::get<0>(chosen.param).name) +
+             (std::get<1>(chosen.param) ? "_over_a_restart" : "");
     });
 
 TEST_F(CopyTargets, TheRecipientWaitsForTheCopyAtItsNewAddressInWhateverState) {

@@ -30,7 +30,7 @@ class JournalTest : public ::testing::Test {
     return made;
   }
   static Result<> hold(Journal& journal, std::uint64_t id, const std::string& reason = "") {
-    return journal.append(command(Verb::hold, reason), {{QueueId{id}, {0}}});
+    return journal.append(command(Verb::hold, reason), {{QueueId{id}, {0}, {}}});
   }
   static bool everything(std::uint64_t) { return true; }
   std::vector<std::uint64_t> held(const Journal& journal) {
@@ -120,7 +120,8 @@ TEST_F(JournalTest, AfterAFailedSyncNothingMoreIsPromised) {
   EXPECT_NE(journal->usable().error().message.find("restart"), std::string::npos);
   EXPECT_FALSE(hold(*journal, 48));
   EXPECT_FALSE(journal->append(command(Verb::suspend), {}));
-  EXPECT_TRUE(journal->append(command(Verb::remove), {{QueueId{16}, {0}}}));  // need not survive
+  EXPECT_TRUE(
+      journal->append(command(Verb::remove), {{QueueId{16}, {0}, {}}}));  // need not survive
   EXPECT_EQ(held(*journal), std::vector<std::uint64_t>{16});
   // What was told to have failed is not done by the restart that mends it.
   EXPECT_EQ(held(*open()), std::vector<std::uint64_t>{16});

@@ -157,7 +157,9 @@ TEST_F(Damage, OfTheContentKeepsTheMessageAsOneThatCanNotBeRead) {
       for (const auto& one : found_) {
         const auto back = read_back(one.ref);
         EXPECT_EQ(back.has_value(), one.ref.id.value != id);
-        if (back) EXPECT_EQ(*back, content(one.ref.id.value));
+        if (back) {
+          EXPECT_EQ(*back, content(one.ref.id.value));
+        }
       }
       die();
       EXPECT_THAT(complaints(), Not(IsEmpty())) << "a start does not make it sound";

@@ -127,6 +127,7 @@ void exercise(FaultDisk& disk) {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   using namespace waypost::spool;
+  using waypost::FaultDisk;
   if (size < 2) return 0;
   const unsigned how = data[0];
   std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);

@@ -110,7 +110,7 @@ int main(int count, char** words) {
   const auto start = steady_clock::now();
   std::uint64_t envelopes = 0;
   auto opened = spool::Spool::open(
-      options, Disk::system(), waypost::Clock::system(), budget, metrics,
+      options, waypost::Disk::system(), waypost::Clock::system(), budget, metrics,
       [&](const spool::StoredMessage& message) { envelopes += message.envelope.size(); }, report);
   if (!opened) {
     std::fprintf(stderr, "%s\n", opened.error().message.c_str());

@@ -92,7 +92,7 @@ int main(int count, char** words) {
   waypost::ops::Metrics metrics;
   spool::RecoveryReport report;
   auto opened = spool::Spool::open(
-      options, Disk::system(), waypost::Clock::system(), budget, metrics,
+      options, waypost::Disk::system(), waypost::Clock::system(), budget, metrics,
       [](spool::StoredMessage) {}, report);
   if (!opened) {
     std::fprintf(stderr, "%s\n", opened.error().message.c_str());
