@@ -241,7 +241,9 @@ TEST_F(Damage, OfAHeaderBlockIsNoSpareAndToldOf) {
         five_and_die(true);
         const std::string path = used();
         fill(bytes(path), octets, with);
-        if (!listed) ASSERT_TRUE(disk_.remove("/spool/segments"));
+        if (!listed) {
+          ASSERT_TRUE(disk_.remove("/spool/segments"));
+        }
         EXPECT_THAT(complaints(), HasSubstr("no sound header, and behind it"));
         open();
         EXPECT_THAT(found_, IsEmpty());
@@ -272,7 +274,9 @@ TEST_F(Damage, AMissingACutAndAnEmptyFileAreToldOf) {
     five_and_die(true);
     const std::string path = used();
     const std::string name = path.substr(7);
-    if (what == std::string("missing")) ASSERT_TRUE(disk_.remove(path));
+    if (what == std::string("missing")) {
+      ASSERT_TRUE(disk_.remove(path));
+    }
     if (what == std::string("empty")) bytes(path).clear();
     if (what == std::string("cut to its header")) bytes(path).resize(kPage);
     if (what == std::string("cut in the middle")) bytes(path).resize(3 * kPage);
@@ -330,7 +334,9 @@ TEST_F(Damage, AMessageWhoseSyncFailedDoesNotComeBackWithARestart) {
     disk_.forget();
     disk_.restart_counting();
     open();
-    if (!first) ASSERT_TRUE(commit(16, content(16)));
+    if (!first) {
+      ASSERT_TRUE(commit(16, content(16)));
+    }
     pass(std::chrono::seconds(5));
     disk_.fail_operation(disk_.operations() + 2, FaultDisk::Fault::io);  // write, sync
     const auto refused = commit(32, content(32));

@@ -174,8 +174,9 @@ TEST_F(SpoolTest, AMessageWhoseWriteFailedDoesNotComeBack) {
   options_.spare_segments = 0;
   open();
   ASSERT_TRUE(commit(16, "kept"));
-  disk_.fail_operation(disk_.operations() + 1, FaultDisk::Fault::full);
+  disk_.set_full(true);  // not the next operation: that may be the proof that the first was safe
   const auto refused = commit(32, std::string(20'000, 'y'));
+  disk_.set_full(false);
   ASSERT_FALSE(refused);
   EXPECT_FALSE(spool_->read_only());
   spool_.reset();
@@ -220,7 +221,9 @@ TEST_F(SpoolTest, WhatIsBehindAnUnreadablePageIsFound) {
     ASSERT_TRUE(commit(32, "second " + std::string(20'000, 'b')));
     ASSERT_TRUE(commit(48, "third " + std::string(20'000, 'c')));
     spool_.reset();
-    if (!indexed) ASSERT_TRUE(disk_.remove("/spool/00000001.idx"));
+    if (!indexed) {
+      ASSERT_TRUE(disk_.remove("/spool/00000001.idx"));
+    }
     disk_.fail_reads(kFirst, page_of("second "), kPage);
     open();
     ASSERT_EQ(found_.size(), indexed ? 3u : 2u);
