@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -163,6 +164,10 @@ int run(const ReconcileArguments& arguments) {
   if (arguments.format == "json") {
     std::cout << as_json(result);
   } else if (arguments.format == "csv") {
+    // The mark tells a spreadsheet that it is UTF-8; what std::cout is given is escaped, this is
+    // not.
+    std::cout.flush();
+    std::fputs("\xEF\xBB\xBF", stdout);
     std::cout << as_csv(result);
     std::cerr << summarise(result) << "\n";
   } else {

@@ -106,8 +106,7 @@ std::string as_table(const Reconciliation& result) {
 }
 
 std::string as_csv(const Reconciliation& result) {
-  // The mark tells a spreadsheet that it is UTF-8.
-  std::string out = "\xEF\xBB\xBFkind,person,details,places,where,line,caution\r\n";
+  std::string out = "kind,person,details,places,where,line,caution\r\n";
   for (const auto& finding : result.findings) {
     const std::array<std::string, 7> fields = {std::string(to_string(finding.kind)),
                                                finding.person,

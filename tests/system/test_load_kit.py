@@ -1,6 +1,7 @@
 """waypost-load against the gateway: it says that all is well when it is, and what is wrong when it is not."""
 
 import json
+import pathlib
 import re
 import subprocess
 
@@ -98,7 +99,7 @@ def test_what_is_still_queued_is_asked_from_the_gateway(kit):
     assert verified.returncode == 1, verified.stdout
     found = figures(verified.stdout)
     assert found["still queued"] > 0 and found["lost"] == 0
-    unasked = kit.verify("--wait", "0s")
+    unasked = load("verify", "--sent", kit.send_log, "--received", kit.sink_log, "--wait", "0s")
     assert unasked.returncode == 1 and figures(unasked.stdout)["lost"] == 0, unasked.stdout
     assert figures(unasked.stdout)["not judged, perhaps queued"] > 0 and "--admin-socket" in unasked.stdout
     kit.sink.rules()

@@ -112,7 +112,7 @@ def test_a_partial_suspension_catches_what_comes_later_and_survives_a_restart(wo
     sink.wait_messages(1)
     assert sink.addresses() == [f"eve@{TARGET_DOMAIN}"]
     assert [r["state"] for r in listed(gateway)[0]["open"]] == ["held"]
-    assert "1 recipients" in queue(gateway, "resume", "--sender", "mallory@*")
+    assert "1 recipient has waited" in queue(gateway, "resume", "--sender", "mallory@*")
     gateway.wait_empty()
     assert sink.addresses() == [f"eve@{TARGET_DOMAIN}", f"bob@{TARGET_DOMAIN}"]
 

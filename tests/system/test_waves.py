@@ -150,7 +150,7 @@ def test_shadow_mode_logs_the_new_route_and_uses_the_old_one(world):
 
 def test_mistakes_are_named(world):
     gateway, _, _ = start(world, rows())
-    assert "did you mean 'wave-3'" in wave(gateway, "activate", "wav-3", code=64)
+    assert "there is no wave 'wav-3'; there are: wave-3" in wave(gateway, "activate", "wav-3", code=64)
     assert "is over" in wave(gateway, "activate", "wave-3", "--at", "2001-01-01T00:00:00Z", code=64)
     wave(gateway, "activate", "wave-3", "--at", "soon", code=64)
     assert gateway.explain("bob@corp.example")["state"] == "pending"
