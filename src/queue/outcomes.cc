@@ -162,9 +162,10 @@ void QueueImpl::pause_hop(Index at, const mail::Outcome* why) {
     kept.reply = mail::printable(why->reply, kKeptReply);
     hop.last_reply = ReplyRef(new Reply(std::move(kept)));
   }
-  ops::log().warn("next hop {}: {}; trying again in {} s with one connection ({} times in a row)",
-                  hop.name, hop.last_reply ? hop.last_reply->text() : "trouble",
-                  pause.count() / 1'000'000, hop.site.troubles());
+  const auto times = hop.site.troubles();
+  ops::log().warn("next hop {}: {}; trying again in {} s with one connection{}", hop.name,
+                  hop.last_reply ? hop.last_reply->text() : "trouble", pause.count() / 1'000'000,
+                  times > 1 ? " (" + std::to_string(times) + " times in a row)" : std::string());
 }
 
 /// The recipient goes no further; what remains is to tell the sender, or not.
