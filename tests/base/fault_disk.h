@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 
 namespace waypost {
 
@@ -45,9 +46,13 @@ class FaultDisk final : public Disk {
     hang_ = hang;
     hanging_.notify_all();
   }
-  void wait_for_hanging_sync() {
+  /// Of this file; others, such as lists that a worker writes, may hang beside it.
+  void wait_for_hanging_sync(const std::string& path) {
     std::unique_lock lock(mutex_);
-    hanging_.wait(lock, [this] { return waiting_syncs_ > 0; });
+    hanging_.wait(lock, [&] {
+      const auto node = nodes_.find(path);
+      return node != nodes_.end() && waiting_syncs_.contains(node->second.get());
+    });
   }
   /// While it lasts, whatever takes space fails; syncs succeed.
   void set_full(bool full) {
@@ -238,10 +243,10 @@ class FaultDisk final : public Disk {
     /// As on Linux: after a failed sync its octets count as written, and no later sync tries again.
     Result<> sync_data() override {
       std::unique_lock lock(disk_.mutex_);
-      ++disk_.waiting_syncs_;
+      disk_.waiting_syncs_.insert(node_.get());
       disk_.hanging_.notify_all();
       disk_.hanging_.wait(lock, [this] { return !disk_.hang_; });
-      --disk_.waiting_syncs_;
+      disk_.waiting_syncs_.erase(disk_.waiting_syncs_.find(node_.get()));
       const auto turn = disk_.step();
       if (disk_.stopped()) return turn;
       for (const auto& [offset, octets] : node_->unsynced) {
@@ -315,7 +320,7 @@ class FaultDisk final : public Disk {
   mutable std::mutex mutex_;
   std::condition_variable hanging_;
   bool hang_ = false;
-  unsigned waiting_syncs_ = 0;
+  std::multiset<const Node*> waiting_syncs_;
   std::map<std::string, std::shared_ptr<Node>> nodes_;
   std::vector<Change> changes_;
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;

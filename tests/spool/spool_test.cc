@@ -313,7 +313,7 @@ TEST_F(SpoolTest, ASyncThatHangsIsSeenAndPasses) {
                         commit_one(spool_.get(), io_.get_executor(), 32, "waits", 1, &out),
                         boost::asio::detached);
   io_.poll();
-  disk_.wait_for_hanging_sync();
+  disk_.wait_for_hanging_sync("/spool/00000001.log");
   clock.advance(std::chrono::seconds(30));
   EXPECT_FALSE(spool_->stuck());
   clock.advance(std::chrono::seconds(1));
