@@ -96,6 +96,7 @@ void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std
     letter->content = content;
     letter->fates.resize(1);
     letter->fates[0].original = envelope.recipients.at(0).original;
+    check_notice(content);
   } else {
     letter = by_sender(envelope.reverse_path);
     const std::string number = field(content, "X-Number");
@@ -164,22 +165,30 @@ void Ledger::commit_ends(QueueId id, const Error* error) {
   if (letter->is_report()) note_report(letter->content);
 }
 
-void Ledger::note_report(const std::string& content) {
-  const bool failure = content.find("\r\nAction: failed\r\n") != std::string::npos;
+Letter* Ledger::told_about(const std::string& report) {
+  const std::string reference = field(report, "References");
   Letter* about = nullptr;
-  const std::string reference = field(content, "References");
   for (Letter& letter : letters_) {
     if (!letter.is_report() && reference == "<" + std::to_string(letter.number) + "@sim>")
       about = &letter;
   }
-  if (about == nullptr) return accuse("a report about nothing: " + reference);
-  if (!failure) {
-    const Duration own = limits_.policy("workmail").delay_notice;
-    if (content.find("\r\nAction: delayed\r\n") != std::string::npos &&
-        !is_as_old_as(*about, std::min(own, limits_.delay_notice)))
-      accuse("letter " + std::to_string(about->number) + " is reported late too early");
-    return;
-  }
+  if (about == nullptr) accuse("a report about nothing: " + reference);
+  return about;
+}
+
+/// A notice is judged when it is written: a crash may come before anybody hears that it is stored,
+/// and the life that finds it knows less of the clock than the one that wrote it.
+void Ledger::check_notice(const std::string& report) {
+  if (report.find("\r\nAction: delayed\r\n") == std::string::npos) return;
+  const Letter* about = told_about(report);
+  const Duration own = limits_.policy("workmail").delay_notice;
+  if (about != nullptr && !is_as_old_as(*about, std::min(own, limits_.delay_notice)))
+    accuse("letter " + std::to_string(about->number) + " is reported late too early");
+}
+
+void Ledger::note_report(const std::string& content) {
+  Letter* about = told_about(content);
+  if (about == nullptr || content.find("\r\nAction: failed\r\n") == std::string::npos) return;
   for (Fate& fate : about->fates) {
     const std::string line = "Final-Recipient: rfc822; " + fate.original.to_string() + "\r\n";
     if (content.find(line) == std::string::npos) continue;

@@ -174,6 +174,8 @@ class Ledger {
   void note_found(Letter& letter);
   void check_found(Letter& letter, const spool::StoredMessage& stored);
   void check_missing(Letter& letter);
+  Letter* told_about(const std::string& report);
+  void check_notice(const std::string& report);
   void note_report(const std::string& content);
   std::string name(const Letter& letter, const Fate& fate) const;
   bool crash_may_lose(const Fate& fate) const;
