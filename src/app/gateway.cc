@@ -164,9 +164,8 @@ Result<> Gateway::open_doors() {
     queue::Queue* queue = &shard->queue();
     shards.push_back(
         {shard->shard(), shard->ids(),
-         [queue](spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope) {
-           queue->submit(message, std::move(envelope));
-         }});
+         [queue](spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope,
+                 SteadyTime decided) { queue->submit(message, std::move(envelope), decided); }});
   }
   auto server = inbound::Server::start(
       config_.inbound,

@@ -58,6 +58,7 @@ Transaction::Transaction(ShardDoor& door, const Limits& limits, const std::strin
     : door_(door),
       limits_(limits),
       own_name_(own_name),
+      began_(door.timers().now()),
       router_(door.server.router.get()),
       memory_(door.server.budget, door.clients.recipient_octets(), account.recipient_octets),
       envelope_(std::make_shared<mail::Envelope>()),
@@ -329,7 +330,7 @@ void Transaction::hand_over(const ClientFacts& client, Duration took) {
   event.took_us = took.count();
   door_.server.tracking.write(event);
   for (std::size_t i = 0; i < envelope_->recipients.size(); ++i) track_routed(i, event.at);
-  door_.context.on_committed(message_, envelope_);
+  door_.context.on_committed(message_, envelope_, began_);
 }
 
 void Transaction::track_routed(std::size_t recipient, WallTime at) {

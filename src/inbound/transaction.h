@@ -78,6 +78,7 @@ class Transaction {
   ShardDoor& door_;
   const Limits& limits_;
   const std::string& own_name_;
+  SteadyTime began_;  // before the routes were taken
   std::shared_ptr<const routing::Router> router_;
   RecipientMemory memory_;
   std::shared_ptr<mail::Envelope> envelope_;

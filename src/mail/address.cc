@@ -1,5 +1,7 @@
 #include "waypost/mail/address.h"
 
+#include "waypost/base/ascii.h"
+
 #include "mail/text.h"
 
 #include <arpa/inet.h>
@@ -189,11 +191,7 @@ std::string Mailbox::to_string() const {
   return text;
 }
 
-bool Mailbox::needs_smtputf8() const {
-  const auto wide = [](char c) { return static_cast<unsigned char>(c) > 127; };
-  return std::any_of(local_part.begin(), local_part.end(), wide) ||
-         std::any_of(domain.begin(), domain.end(), wide);
-}
+bool Mailbox::needs_smtputf8() const { return !is_ascii(local_part) || !is_ascii(domain); }
 
 std::string to_string(const ReversePath& path) { return path ? path->to_string() : "<>"; }
 

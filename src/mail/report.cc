@@ -1,5 +1,6 @@
 #include "waypost/mail/report.h"
 
+#include "waypost/base/ascii.h"
 #include "waypost/mail/header.h"
 #include "waypost/mail/utf8_header_scan.h"
 #include "waypost/mail/xtext.h"
@@ -35,11 +36,6 @@ std::string_view action_word(ReportAction action) {
       return "relayed";
   }
   return "failed";
-}
-
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 /// One line of text at most, without control characters; non-ASCII stays only where UTF-8 is

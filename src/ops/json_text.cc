@@ -112,11 +112,9 @@ void write_second(SecondText& into, std::int64_t second) {
   into.second = second;
 }
 
-}  // namespace
-
-char* write_json_string(char* at, std::string_view text) {
-  *at++ = '"';
-  for (std::size_t clean = 0; clean < text.size();) {  // start of the run that needs no change
+/// What is behind `clean` octets that need no change, up to the closing quote.
+[[gnu::noinline]] char* write_changed(char* at, std::string_view text, std::size_t clean) {
+  while (clean < text.size()) {  // start of the run that needs no change
     std::size_t i = plain_until(text, clean);
     std::size_t length = 0;
     while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80 &&
@@ -134,6 +132,16 @@ char* write_json_string(char* at, std::string_view text) {
     }
     clean = i + std::max<std::size_t>(length, 1);
   }
+  return at;
+}
+
+}  // namespace
+
+char* write_json_string(char* at, std::string_view text) {
+  *at++ = '"';
+  const std::size_t plain = plain_until(text, 0);
+  at = put(at, text.substr(0, plain));
+  if (plain < text.size()) at = write_changed(at, text, plain);
   *at++ = '"';
   return at;
 }

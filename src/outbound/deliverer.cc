@@ -64,7 +64,7 @@ Outcome cancelled() {
 
 }  // namespace
 
-net::Task<AttemptResult> SmtpDeliverer::attempt(AttemptInput input) {
+net::Task<AttemptResult> SmtpDeliverer::attempt(const AttemptInput& input) {
   ++active_;
   const SteadyTime begun = context_.shard.timers.now();
   metrics_.attempts.add();

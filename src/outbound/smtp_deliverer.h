@@ -56,7 +56,7 @@ class SmtpDeliverer final : public Deliverer {
         pace_(context_.pace ? context_.pace : std::make_shared<Pace>()) {}
   ~SmtpDeliverer() override { close_idle(); }
 
-  net::Task<AttemptResult> attempt(AttemptInput input) override;
+  net::Task<AttemptResult> attempt(const AttemptInput& input) override;
   const NextHopOptions& options() const override { return options_; }
   std::uint32_t recipients_at_once() const override;
   void close_idle() override {

@@ -114,23 +114,24 @@ void QueueImpl::begin_attempt(Index at) {
 
 net::Task<void> QueueImpl::attempt(Index job, outbound::Deliverer* deliverer,
                                    outbound::AttemptInput input) {
-  const outbound::AttemptInput kept = input;
   std::vector<std::size_t> rides_on;
-  if (kept.recipients.size() > 1) input = once_each(kept, rides_on);
+  std::optional<outbound::AttemptInput> fewer;
+  if (names_somebody_twice(input)) fewer = once_each(input, rides_on);
+  const outbound::AttemptInput& sent = fewer ? *fewer : input;
   const Began began{now(), changes_};
   const Index hop = jobs_[job].hop;
   std::string domain;
   if (deliverer->options().mx_of_recipient)
-    domain = mail::ascii_lower(kept.recipients.front().target.domain);
-  outbound::AttemptResult result = co_await deliverer->attempt(std::move(input));
-  if (!rides_on.empty()) {
+    domain = mail::ascii_lower(input.recipients.front().target.domain);
+  outbound::AttemptResult result = co_await deliverer->attempt(sent);
+  if (fewer) {
     const std::vector<mail::Outcome> said = std::move(result.outcomes);
     result.outcomes.clear();
     for (const std::size_t place : rides_on) result.outcomes.push_back(said[place]);
   }
   --active_;
   if (!domain.empty()) end_domain_turn(hop, domain);
-  apply(job, kept, result, began);
+  apply(job, input, result, began);
   if (stopping_ && active_ == 0) sleeper_.wake();
 }
 

@@ -11,6 +11,7 @@
 #include "queue/queue_impl.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace waypost::queue {
 namespace {
@@ -18,6 +19,26 @@ namespace {
 bool same_address(const mail::Mailbox& a, const mail::Mailbox& b) {
   return a == b || (mail::ascii_lower(a.domain) == mail::ascii_lower(b.domain) &&
                     mail::ascii_lower(a.local_part) == mail::ascii_lower(b.local_part));
+}
+
+/// The same for all spellings of same_address(), and seldom for others. Eight octets at once, each
+/// with the bit set that tells upper case from lower.
+std::uint64_t hash_of(const mail::Mailbox& address) {
+  constexpr std::uint64_t kLower = 0x2020'2020'2020'2020, kMix = 0x9E37'79B9'7F4A'7C15;
+  std::uint64_t hash = 0;
+  for (std::string_view part :
+       {std::string_view(address.local_part), std::string_view(address.domain)}) {
+    hash = (hash ^ part.size()) * kMix;
+    while (!part.empty()) {
+      std::uint64_t octets = 0;
+      const std::size_t taken = std::min(part.size(), sizeof octets);
+      std::memcpy(&octets, part.data(), taken);
+      hash = (hash ^ (octets | kLower)) * kMix;
+      hash ^= hash >> 32;
+      part.remove_prefix(taken);
+    }
+  }
+  return hash;
 }
 
 /// The recipient that the client has named, and its copies behind it: [first, end).
@@ -203,6 +224,18 @@ mail::Recipient QueueImpl::told_for(Index message, const mail::Envelope& envelop
   one.copy = 0;
   one.notify = envelope.recipients[named].notify;
   return one;
+}
+
+/// Whether once_each() has anything to do. By hashes, for it nearly never has: two addresses that
+/// share one by chance cost no more than its work.
+bool QueueImpl::names_somebody_twice(const outbound::AttemptInput& all) {
+  if (all.recipients.size() < 2) return false;
+  std::vector<std::uint64_t> hashes;
+  hashes.reserve(all.recipients.size());
+  for (const outbound::AttemptRecipient& one : all.recipients)
+    hashes.push_back(hash_of(one.target));
+  std::sort(hashes.begin(), hashes.end());
+  return std::adjacent_find(hashes.begin(), hashes.end()) != hashes.end();
 }
 
 /// One delivery for each address: who would be named beside another recipient with the same address

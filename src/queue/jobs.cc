@@ -3,16 +3,11 @@
 #include <algorithm>
 
 namespace waypost::queue {
-namespace {
-
-/// From the decision about a recipient to the message's commit.
-constexpr std::chrono::hours kLongestTransaction{2};
-
-}  // namespace
 
 QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
+  if (last_hop_ < hops_.size() && hops_[last_hop_].name == name) return last_hop_;
   const auto found = hop_index_.find(name);
-  if (found != hop_index_.end()) return found->second;
+  if (found != hop_index_.end()) return last_hop_ = found->second;
   const auto index = static_cast<Index>(hops_.size());
   hops_.emplace_back(name, options_.policy(name), jobs_);
   hop_index_[name] = index;
@@ -26,28 +21,26 @@ QueueImpl::Index QueueImpl::hop_of(const std::string& name) {
 /// Where it was to go when it was accepted, for the attempt asks routing anew; but in a lane that
 /// stands still, or is about to, it may wait long for an attempt. So routing is asked here when it
 /// may have changed since.
-std::string QueueImpl::first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
-                                 bool fresh) {
-  const std::string& accepted = envelope.recipients[recipient].next_hop;
-  const bool as_accepted =
-      fresh && !stands_still(hop_of(accepted)) && now() - changed_at_ > kLongestTransaction;
-  if (as_accepted) return accepted;
+QueueImpl::Index QueueImpl::first_hop(const mail::Envelope& envelope, std::uint32_t recipient,
+                                      SteadyTime decided) {
+  const Index accepted = hop_of(envelope.recipients[recipient].next_hop);
+  if (decided > changed_at_ && !stands_still(accepted)) return accepted;
   const routing::Decision decision = decide(envelope, recipient);
-  return decision.next_hop.empty() ? accepted : decision.next_hop;
+  return decision.next_hop.empty() ? accepted : hop_of(decision.next_hop);
 }
 
 /// Groups the recipients by next hop, in order of first appearance. No `delay_told`: after a
 /// restart; it must be known before a job begins, for from there it may be held.
 void QueueImpl::add_jobs(Index message, const mail::Envelope& envelope,
                          const std::vector<std::uint32_t>& recipients,
-                         std::optional<bool> delay_told, bool fresh) {
+                         std::optional<bool> delay_told, SteadyTime decided) {
   Groups groups;
   for (const std::uint32_t i : recipients) {
-    const std::string name = first_hop(envelope, i, fresh);
+    const Index hop = first_hop(envelope, i, decided);
     auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const auto& known) { return hops_[known.first].name == name; });
+                              [hop](const auto& known) { return known.first == hop; });
     if (group == groups.end()) {
-      groups.emplace_back(hop_of(name), std::vector<std::uint32_t>());
+      groups.emplace_back(hop, std::vector<std::uint32_t>());
       group = std::prev(groups.end());
     }
     group->second.push_back(i);

@@ -72,12 +72,13 @@ void QueueImpl::replace_options(Options options) {
   for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
 }
 
-void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope) {
+void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope,
+                       SteadyTime decided) {
   const Index message = add_message(ref, *envelope, ref.recipients);
   std::vector<std::uint32_t> all(envelope->recipients.size());
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
   messages_[message].need_live().envelope = envelope;
-  add_jobs(message, *envelope, all, false, true);
+  add_jobs(message, *envelope, all, false, decided);
   keep_warm(message);
 }
 

@@ -59,7 +59,8 @@ struct Hop {
 class QueueImpl final : public Queue {
  public:
   QueueImpl(Options options, Context context);
-  void submit(spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope) override;
+  void submit(spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope,
+              SteadyTime decided) override;
   void restore(spool::StoredMessage stored) override;
   void flush(const std::string& next_hop) override;
   void routes_changed() override;
@@ -109,10 +110,10 @@ class QueueImpl final : public Queue {
 
   // jobs.cc
   Index hop_of(const std::string& name);
-  std::string first_hop(const mail::Envelope& envelope, std::uint32_t recipient, bool fresh);
+  Index first_hop(const mail::Envelope& envelope, std::uint32_t recipient, SteadyTime decided);
   void add_jobs(Index message, const mail::Envelope& envelope,
                 const std::vector<std::uint32_t>& recipients, std::optional<bool> delay_told,
-                bool fresh = false);
+                SteadyTime decided = SteadyTime::min());
   Index add_job(Index message, Index hop, std::vector<std::uint32_t> recipients, bool delay_told);
   /// With what a part of a job that is sent later keeps of it.
   Index add_rest(const Job& whole, std::vector<std::uint32_t> recipients);
@@ -165,6 +166,7 @@ class QueueImpl final : public Queue {
   void end_as_copy(Index message, const mail::Envelope& envelope, std::uint32_t recipient,
                    const routing::Decision& decision);
   mail::Recipient told_for(Index message, const mail::Envelope& envelope, std::uint32_t recipient);
+  static bool names_somebody_twice(const outbound::AttemptInput& all);
   static outbound::AttemptInput once_each(const outbound::AttemptInput& all,
                                           std::vector<std::size_t>& rides_on);
 
@@ -298,6 +300,7 @@ class QueueImpl final : public Queue {
   Slab<Job> jobs_;
   std::deque<Hop> hops_;  // references stay good while hops are added
   std::map<std::string, Index> hop_index_;
+  Index last_hop_ = 0;               // that hop_of() found; mostly it is asked for the same again
   std::vector<Timer> timers_;        // a heap, the soonest first
   std::size_t timers_swept_at_ = 0;  // how many were left by the last sweep
   std::deque<Index> to_dispatch_;

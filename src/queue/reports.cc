@@ -295,7 +295,7 @@ net::Task<Result<>> QueueImpl::send_report(std::shared_ptr<const mail::Envelope>
   event.next_hop = decision.next_hop;
   event.size = content.size();
   context_.tracking.write(event);
-  submit(*stored, std::move(envelope));
+  submit(*stored, std::move(envelope), SteadyTime::min());
   co_return Result<>();
 }
 

@@ -2,10 +2,11 @@
 
 #include "waypost/mail/xtext.h"
 
+#include <boost/container/small_vector.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <string>
-#include <vector>
 
 namespace waypost::smtp {
 namespace {
@@ -74,7 +75,7 @@ std::expected<bool, Reply> take_parameter(std::string_view& text, Parameter& par
 /// refused.
 template <class Take>
 Reply for_each_parameter(std::string_view text, const ParameterRules& rules, Take&& take) {
-  std::vector<Parameter> seen;
+  boost::container::small_vector<Parameter, 4> seen;
   Parameter parameter;
   for (;;) {
     const auto more = take_parameter(text, parameter);

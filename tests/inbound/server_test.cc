@@ -129,11 +129,12 @@ class ServerTest : public ::testing::Test {
     for (unsigned i = 0; i < shard_count; ++i) {
       shards.push_back(std::make_unique<net::Shard>(i, Clock::system()));
       ids.push_back(std::make_unique<QueueIdSource>(Clock::system(), i));
-      contexts.push_back({*shards[i], *ids[i],
-                          [this](spool::MessageRef ref, std::shared_ptr<const mail::Envelope>) {
-                            const std::lock_guard lock(mutex);
-                            committed.push_back(ref);
-                          }});
+      contexts.push_back(
+          {*shards[i], *ids[i],
+           [this](spool::MessageRef ref, std::shared_ptr<const mail::Envelope>, SteadyTime) {
+             const std::lock_guard lock(mutex);
+             committed.push_back(ref);
+           }});
     }
     auto started = Server::start(
         options, Context{std::move(contexts), *spool, router, budget, metrics, tracking});

@@ -194,9 +194,8 @@ class SessionFixture : public ::testing::Test {
   std::vector<std::pair<spool::MessageRef, std::shared_ptr<const mail::Envelope>>> handed_over;
   Context context{
       {ShardContext{shard, ids,
-                    [this](spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope) {
-                      handed_over.emplace_back(ref, std::move(envelope));
-                    }}},
+                    [this](spool::MessageRef ref, std::shared_ptr<const mail::Envelope> envelope,
+                           SteadyTime) { handed_over.emplace_back(ref, std::move(envelope)); }}},
       spool,
       router,
       budget,

@@ -172,7 +172,7 @@ class FakeDeliverer final : public outbound::Deliverer {
   std::vector<Seen> seen;
   std::size_t running = 0, most_running = 0;
 
-  net::Task<outbound::AttemptResult> attempt(outbound::AttemptInput input) override {
+  net::Task<outbound::AttemptResult> attempt(const outbound::AttemptInput& input) override {
     Seen one{input.envelope->id.value, shard_.timers.now(), {}};
     for (const auto& recipient : input.recipients) {
       one.targets.push_back(recipient.target.to_string());
@@ -345,9 +345,9 @@ class QueueTest : public ::testing::Test {
     }
     return made;
   }
-  std::uint64_t submit(const mail::Envelope& what) {
+  std::uint64_t submit(const mail::Envelope& what, SteadyTime decided = SteadyTime::min()) {
     const auto ref = spool.add(what);
-    queue->submit(ref, std::make_shared<const mail::Envelope>(what));
+    queue->submit(ref, std::make_shared<const mail::Envelope>(what), decided);
     settle();
     return what.id.value;
   }

@@ -167,6 +167,31 @@ TEST_F(Review, MailCommittedBehindAFullWindowGoesTheNewWay) {
   EXPECT_EQ(state(submit(decided_before)), spool::Settlement::delivered);
 }
 
+TEST_F(Review, MailDecidedInTheMomentOfTheChangeIsAskedAgain) {
+  start();
+  h0.blocked = true;
+  for (int n = 0; n < 5; ++n) submit(mail_for({1}), shard.timers.now());
+  const auto decided_before = mail_for({0});
+  const SteadyTime then = shard.timers.now();
+  router.set(wave(EntryState::rolled_back));
+  queue->routes_changed();  // at the same time
+  EXPECT_EQ(state(submit(decided_before, then)), spool::Settlement::delivered);
+  EXPECT_EQ(h1.seen.size(), 1u);
+}
+
+TEST_F(Review, MailDecidedSinceTheChangeNeedNotBeAsked) {
+  start();
+  h0.blocked = true;
+  for (int n = 0; n < 5; ++n) submit(mail_for({1}), shard.timers.now());
+  queue->routes_changed();
+  advance(std::chrono::milliseconds(1));
+  const SteadyTime then = shard.timers.now();
+  const std::uint64_t waits = hop("h0").ready + hop("h0").waiting;
+  router.set(wave(EntryState::rolled_back));  // as if nobody had told the queue
+  submit(mail_for({0}), then);
+  EXPECT_EQ(hop("h0").ready + hop("h0").waiting, waits + 1);
+}
+
 TEST_F(Review, TheNextStartAsksBehindASuspension) {
   start();
   say(command(Verb::suspend, "h0"));

@@ -128,10 +128,9 @@ void Gateway::begin(std::vector<spool::StoredMessage> found, QueueId floor) {
   queue_ = queue::Queue::make(
       settings_.queue, queue::Context{shard_, *spool_, router_, by_name_, metrics(), tracking_,
                                       *ids_, kOwnName, &journal_->state()});
-  const auto committed = [this](spool::MessageRef message,
-                                std::shared_ptr<const mail::Envelope> envelope) {
-    queue_->submit(message, std::move(envelope));
-  };
+  const auto committed =
+      [this](spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope,
+             SteadyTime decided) { queue_->submit(message, std::move(envelope), decided); };
   inbound_ = std::make_unique<inbound::Context>(
       inbound::Context{{inbound::ShardContext{shard_, *ids_, committed}},
                        *spool_,

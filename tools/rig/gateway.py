@@ -31,6 +31,7 @@ class Gateway:
 
     def __init__(self, directory, certificates=None):
         self.directory = pathlib.Path(directory)
+        self.binary = program("waypost")
         self.smtp_port, self.http_port = free_port(), free_port()
         self.config_file = self.directory / "waypost.yaml"
         self.table_file = self.directory / "table.csv"
@@ -96,7 +97,7 @@ class Gateway:
 
     def start(self, env=None, ready=True, seconds=60):
         self.write_config()
-        self.process = Process([program("waypost"), "serve", "--config", self.config_file], self.log_file, env)
+        self.process = Process([self.binary, "serve", "--config", self.config_file], self.log_file, env)
         if ready:
             self.wait_ready(seconds)
         return self
@@ -145,7 +146,7 @@ class Gateway:
 
     def run(self, *arguments):
         """A subcommand of waypost, with --config; a CompletedProcess."""
-        return subprocess.run([str(program("waypost")), *arguments, "--config", str(self.config_file)],
+        return subprocess.run([str(self.binary), *arguments, "--config", str(self.config_file)],
                               check=False, capture_output=True, text=True, timeout=60)
 
     def explain(self, address):

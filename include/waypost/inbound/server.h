@@ -24,7 +24,9 @@ namespace waypost::inbound {
 struct ShardContext {
   net::Shard& shard;
   QueueIdSource& ids;
-  std::function<void(spool::MessageRef, std::shared_ptr<const mail::Envelope>)> on_committed;
+  /// The time: routing was asked by then, with the routes that held; not before them.
+  std::function<void(spool::MessageRef, std::shared_ptr<const mail::Envelope>, SteadyTime)>
+      on_committed;
 };
 
 struct Context {

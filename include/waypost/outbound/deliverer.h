@@ -71,7 +71,8 @@ class Deliverer {
   /// or io names the file.
   static Result<std::unique_ptr<Deliverer>> make(NextHopOptions options, DelivererContext context);
   virtual ~Deliverer() = default;
-  virtual net::Task<AttemptResult> attempt(AttemptInput input) = 0;
+  /// REQUIRES: `input` lives until it is done.
+  virtual net::Task<AttemptResult> attempt(const AttemptInput& input) = 0;
   virtual const NextHopOptions& options() const = 0;
   /// So many recipients go in one transaction: max_recipients, or fewer if the server said so last.
   /// Who hands over more keeps others waiting behind one message.

@@ -101,9 +101,11 @@ class Queue {
  public:
   static std::unique_ptr<Queue> make(Options options, Context context);
   virtual ~Queue() = default;
-  /// A message that the spool has just committed. `envelope` must be what was committed.
-  virtual void submit(spool::MessageRef message,
-                      std::shared_ptr<const mail::Envelope> envelope) = 0;
+  /// A message that the spool has just committed. `envelope` must be what was committed. `decided`:
+  /// its next hops are by routes that held then or later; if no others have come since, routing is
+  /// not asked again before the attempt.
+  virtual void submit(spool::MessageRef message, std::shared_ptr<const mail::Envelope> envelope,
+                      SteadyTime decided = SteadyTime::min()) = 0;
   /// A message found by recovery; recipients already settled are left out.
   virtual void restore(spool::StoredMessage stored) = 0;
   /// Due times of deferred mail to `next_hop` (all if empty) become now.

@@ -10,7 +10,7 @@ import time
 
 from ..peers import fetch
 from ..programs import ROOT, build_folder, sanitized
-from . import deep, standing, tables, throughput
+from . import before, deep, standing, tables, throughput
 from .lab import Lab
 from .measure import ratio
 
@@ -27,12 +27,17 @@ def arguments():
     parser.add_argument("scenarios", nargs="*", metavar="S1..S10, D1..D4, T1", help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="the median is of so many (default: 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the messages, to try things out: 0.1")
+    parser.add_argument("--before", type=pathlib.Path, metavar="BUILD",
+                        help=f"another release build of Waypost, in place of peers and limits; for {', '.join(before.SCENARIOS)}")
     parser.add_argument("--report", type=pathlib.Path, default=ROOT / "build" / "reports" / "bench.json")
     options = parser.parse_args()
-    options.scenarios = [name.upper() for name in options.scenarios] or list(SCENARIOS)
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
+    known = before.SCENARIOS if options.before else SCENARIOS
+    options.scenarios = [name.upper() for name in options.scenarios] or list(known)
+    unknown = [name for name in options.scenarios if name not in known]
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(SCENARIOS)} (S4 is part of S1 and S2)")
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)} (S4 is part of S1 and S2)")
+    if options.before and not (options.before / "bin" / "waypost").is_file():
+        parser.error(f"--before: {options.before} has no bin/waypost; build it first: cmake --preset release && cmake --build --preset release")
     return options
 
 
@@ -63,14 +68,16 @@ def main():
     options = arguments()
     if sanitized():
         sys.exit(f"tools/bench: {build_folder()} is a sanitized build; its figures mean nothing. Build the preset 'release'")
-    fetch("postfix")
+    if not options.before:
+        fetch("postfix")
     begun = time.monotonic()
     lab = Lab(ROOT / "build" / "bench", options.rounds, options.scale, lambda line: print(line, flush=True))
     lab.say(f"{machine()}; {options.rounds} rounds")
     rows = []
     for name in options.scenarios:
-        lab.say(f"\n== {name} ({time.monotonic() - begun:.0f} s): {SCENARIOS[name].__doc__ or 'against Postfix'}")
-        rows += SCENARIOS[name](lab)
+        run = before.SCENARIOS[name] if options.before else SCENARIOS[name]
+        lab.say(f"\n== {name} ({time.monotonic() - begun:.0f} s): {run.__doc__ or ('against the build before' if options.before else 'against Postfix')}")
+        rows += run(lab, options.before) if options.before else run(lab)
         save(options.report, rows)
     lab.say("\n" + table(rows))
     lab.say(f"\n{time.monotonic() - begun:.0f} s; figures of each round in {options.report}")
