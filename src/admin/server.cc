@@ -123,8 +123,8 @@ std::optional<std::uint32_t> user_of(int socket) {
 template <class Protocol>
 class Door {
  public:
-  Door(std::shared_ptr<const Dispatcher> asked, Limits most, bool tcp)
-      : dispatcher(std::move(asked)), limits(most), over_tcp(tcp) {}
+  Door(std::shared_ptr<const Dispatcher> asked, Limits most, bool through_tcp)
+      : dispatcher(std::move(asked)), limits(most), over_tcp(through_tcp) {}
 
   /// Room for one more: the one that has been silent for the longest goes. False: all are busy.
   bool make_room() {
