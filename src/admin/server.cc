@@ -1,5 +1,6 @@
 #include "waypost/admin/server.h"
 
+#include "waypost/net/bound_socket.h"
 #include "waypost/net/task.h"
 #include "waypost/ops/log.h"
 
@@ -364,21 +365,14 @@ class HttpServer final : public Server {
 
   Result<> listen_tcp(const std::string& address, std::uint16_t port, const Limits& limits) {
     const std::string shown = address + ":" + std::to_string(port);
-    error_code error;
-    const auto ip = asio::ip::make_address(address, error);
-    if (error)
-      return fail(ErrorKind::network, "admin.http_address " + shown + ": not an IP address");
+    const std::string what = "admin.http_address and http_port " + shown + ": ";
+    auto socket = net::BoundSocket::bind(address, port);
+    if (!socket) return fail(ErrorKind::network, what + socket.error().message);
     auto acceptor = std::make_shared<Acceptor<tcp>>(io_.get_executor());
-    const tcp::endpoint endpoint(ip, port);
-    acceptor->open(endpoint.protocol(), error);
-    if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor->bind(endpoint, error);
+    error_code error;
+    acceptor->assign(socket->is_v6() ? tcp::v6() : tcp::v4(), socket->release(), error);
     if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-    if (error) {
-      return fail(ErrorKind::network, "admin.http_address and http_port " + shown + ": " +
-                                          error.message() +
-                                          "; change admin.http_port or stop who listens there");
-    }
+    if (error) return fail(ErrorKind::network, what + error.message());
     port_ = acceptor->local_endpoint(error).port();
     tcp_ = acceptor;
     const auto door = std::make_shared<Door<tcp>>(dispatcher_, limits, true);

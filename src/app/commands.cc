@@ -3,14 +3,10 @@
 #include "waypost/admin/server.h"
 #include "waypost/config/config.h"
 #include "waypost/inbound/passwords.h"
-#include "waypost/routing/table_facts.h"
-#include "waypost/routing/wave_facts.h"
 
+#include "app/address_list.h"
 #include "app/answers.h"
-#include "app/check_files.h"
-#include "app/disk_room.h"
 #include "app/explain.h"
-#include "app/next_hop_summary.h"
 #include "app/times.h"
 #include "app/version.h"
 #include "app/waves_on_disk.h"
@@ -138,25 +134,52 @@ int verdict_exit(std::string_view verdict) {
   return verdict == "refuse" || verdict == "defer" ? 1 : 0;
 }
 
-/// Without a daemon configuration, tables and the waves' journal decide; the same code as in the
-/// daemon.
-Result<json::object> explain_offline(const CommandOptions& options, const json::object& request) {
-  auto fields = admin::Fields::of_body(json::serialize(request));
-  const auto question = read_question(fields, Clock::system().now());
-  if (const auto wrong = fields.finish(); !wrong.empty())
-    return fail(ErrorKind::invalid, admin::sentence_of(wrong));
-  const auto loaded = config::load_file(options.config_file);
-  if (!loaded.usable()) {
-    return fail(ErrorKind::not_found, "no daemon answers, and " + options.config_file +
-                                          " can't be used; see 'waypost check --config " +
-                                          options.config_file + "'");
+/// Asks the daemon; where none answers configuration, tables and the waves' journal decide, by the
+/// same code as in the daemon.
+class Explainer {
+ public:
+  explicit Explainer(const CommandOptions& options)
+      : options_(options), socket_(socket_of(options)) {}
+
+  /// ErrorKind::invalid: the question; not_found: nobody can answer; io: the daemon could not.
+  Result<json::object> ask(const json::object& request) {
+    if (!config_) {
+      const auto told = admin::request(socket_, "GET", "/v1/explain" + admin::query_of(request));
+      if (told && told->status == 200) return object_of(told->body);
+      if (told)
+        return fail(told->status < 500 ? ErrorKind::invalid : ErrorKind::io,
+                    text_of(object_of(told->body), "error"));
+      if (auto loaded = load(); !loaded) return fail(std::move(loaded).error());
+    }
+    auto fields = admin::Fields::of_body(json::serialize(request));
+    const auto question = read_question(fields, Clock::system().now());
+    if (const auto wrong = fields.finish(); !wrong.empty())
+      return fail(ErrorKind::invalid, admin::sentence_of(wrong));
+    return explain(question, *router_, *config_);
   }
-  std::vector<routing::Problem> problems;
-  const auto router =
-      routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
-  if (!router) return fail(ErrorKind::not_found, router.error().message);
-  return explain(question, **router, loaded.config);
-}
+
+ private:
+  Result<> load() {
+    auto loaded = config::load_file(options_.config_file);
+    if (!loaded.usable())
+      return fail(ErrorKind::not_found, "no daemon answers, and " + options_.config_file +
+                                            " can't be used; see 'waypost check --config " +
+                                            options_.config_file + "'");
+    std::vector<routing::Problem> problems;
+    auto router =
+        routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
+    if (!router) return fail(ErrorKind::not_found, router.error().message);
+    router_ = std::move(*router);
+    config_ = std::move(loaded.config);
+    std::cerr << "(no daemon answers: this is what " << options_.config_file << " says)\n";
+    return {};
+  }
+
+  const CommandOptions& options_;
+  std::string socket_;
+  std::optional<config::Config> config_;  // set: no daemon answers
+  std::shared_ptr<const routing::Router> router_;
+};
 
 std::string read_password(const std::string& prompt) {
   std::string password;
@@ -178,63 +201,6 @@ std::string read_password(const std::string& prompt) {
 
 }  // namespace
 
-int check(const CommandOptions& options) {
-  auto loaded = config::load_file(options.config_file);
-  if (loaded.usable())
-    for (auto& finding : check_files(loaded.config))
-      loaded.diagnostics.push_back(std::move(finding));
-  for (const auto& diagnostic : loaded.diagnostics) std::cout << diagnostic.to_string() << "\n";
-  bool good = loaded.usable();
-  routing::TableStats stats;
-  if (good) {
-    std::vector<routing::Problem> problems;
-    const auto router =
-        routing::Router::load(loaded.config.routing, problems, waves_on_disk(loaded.config));
-    for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
-    good = router.has_value();
-    if (good) {
-      stats = routing::table_stats(**router, Clock::system().now());
-      for (const auto& problem : routing::wave_problems(**router, Clock::system().now()))
-        std::cout << options.config_file << ": " << problem.to_string() << "\n";
-    }
-    if (const auto lost = routing::nowhere_to_wait(stats, loaded.config.routing))
-      std::cout << options.config_file << ": " << lost->to_string() << "\n";
-  }
-  if (!good) {
-    std::cout << options.config_file << ": not usable; mend the errors above and check again\n";
-    return 1;
-  }
-  const auto& config = loaded.config;
-  if (const auto advice = advice_on_reports(config); !advice.empty()) {
-    std::cout << options.config_file << ": warning: " << advice << "\n";
-  }
-  if (const auto trouble = room_trouble(config.spool); !trouble.empty())
-    std::cout << options.config_file << ": warning: " << trouble << "\n";
-  for (const auto& directory : config.directories) {
-    const bool used =
-        std::any_of(config.routing.sources.begin(), config.routing.sources.end(),
-                    [&](const auto& source) { return source.directory == directory.name; });
-    if (!used)
-      std::cout << options.config_file << ": warning: no source uses the directory '"
-                << directory.name
-                << "'; add to routing.sources: - {type: directory, directory: " << directory.name
-                << "}\n";
-  }
-  std::cout << options.config_file << ": good: " << config.inbound.listeners.size()
-            << " listeners, " << config.next_hops.size() << " next hops, "
-            << config.routing.own_domains.size() << " own domains, " << stats.entries
-            << " routing entries\n";
-  for (const auto& target : config.routing.target_domains) {
-    std::cout << "  " << target.domain << " -> " << target.next_hop << " ("
-              << summarise_next_hop(config.next_hops, target.next_hop) << ")\n";
-  }
-  for (const auto& next_hop : config.next_hops)
-    std::cout << "  next hop " << next_hop.name << ": "
-              << summarise_next_hop(config.next_hops, next_hop.name) << "\n";
-  std::cout << routing::summary_of(stats) << "\n";
-  return 0;
-}
-
 int reload(const CommandOptions& options, bool confirm_shrink) {
   const json::object request{{"confirm_shrink", confirm_shrink}};
   const auto answer = admin::request(socket_of(options), "POST", "/v1/reload",
@@ -254,40 +220,42 @@ int reload(const CommandOptions& options, bool confirm_shrink) {
     return 1;
   }
   for (const auto& problem : report.at("problems").as_array())
-    std::cout << problem.as_string().c_str() << "\n";
+    std::cerr << problem.as_string().c_str() << "\n";
   std::cout << report.at("summary").as_string().c_str() << "\n";
   return answer->status == 200 ? 0 : 1;
 }
 
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments) {
-  json::object request{{"address", arguments.address}};
-  if (arguments.size > 0) request["size"] = arguments.size;
-  if (!arguments.at.empty()) request["at"] = arguments.at;
-  if (!arguments.sender.empty()) request["sender"] = arguments.sender;
-  json::object answer;
-  const auto told =
-      admin::request(socket_of(options), "GET", "/v1/explain" + admin::query_of(request));
-  if (told) {
-    answer = object_of(told->body);
-    if (told->status != 200) {
-      std::cerr << "waypost route explain: " << text_of(answer, "error") << "\n";
-      return told->status < 500 ? kExitUsage : kExitFailed;
-    }
-  } else {
-    auto offline = explain_offline(options, request);
-    if (!offline) {
-      std::cerr << "waypost route explain: " << offline.error().message << "\n";
-      return offline.error().kind == ErrorKind::invalid ? kExitUsage : kExitUnavailable;
-    }
-    std::cerr << "(no daemon answers: this is what " << options.config_file << " says)\n";
-    answer = std::move(*offline);
+  const auto addresses = with_standard_input(arguments.addresses);
+  if (addresses.empty()) {
+    std::cerr << "waypost route explain: standard input has no address\n";
+    return kExitUsage;
   }
-  if (options.json) {
-    std::cout << json::serialize(answer) << "\n";
-  } else {
-    print_steps(answer);
+  Explainer explainer(options);
+  int exit_code = 0;
+  for (const auto& address : addresses) {
+    json::object request{{"address", address}};
+    if (arguments.size > 0) request["size"] = arguments.size;
+    if (!arguments.at.empty()) request["at"] = arguments.at;
+    if (!arguments.sender.empty()) request["sender"] = arguments.sender;
+    const auto answer = explainer.ask(request);
+    std::cout.flush();
+    if (!answer) {
+      std::cerr << "waypost route explain: " << answer.error().message << "\n";
+      if (answer.error().kind == ErrorKind::not_found) return kExitUnavailable;
+      if (answer.error().kind == ErrorKind::io) return kExitFailed;
+      exit_code = kExitUsage;  // about this address; the others are answered
+      continue;
+    }
+    if (options.json) {
+      std::cout << json::serialize(*answer) << "\n";
+    } else {
+      if (&address != addresses.data()) std::cout << "\n";
+      print_steps(*answer);
+    }
+    exit_code = std::max(exit_code, verdict_exit(text_of(*answer, "verdict")));
   }
-  return verdict_exit(text_of(answer, "verdict"));
+  return exit_code;
 }
 
 int status(const CommandOptions& options) {

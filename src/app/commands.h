@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace waypost::app {
 
@@ -15,17 +16,15 @@ struct CommandOptions {
 };
 
 struct ExplainArguments {
-  std::string address;
-  std::string at, sender;  // empty: now; not asked
-  std::uint64_t size = 0;  // octets; 0: not asked
+  std::vector<std::string> addresses;  // "-": those on standard input
+  std::string at, sender;              // empty: now; not asked
+  std::uint64_t size = 0;              // octets; 0: not asked
 };
 
-/// 0: usable. 1: errors. Warnings alone give 0.
-int check(const CommandOptions& options);
 /// 0: applied. 1: refused, the daemon goes on as before. 69: no daemon.
 int reload(const CommandOptions& options, bool confirm_shrink);
-/// 0: goes somewhere. 1: refused or deferred. 69: no daemon and no usable configuration. 64: not an
-/// address.
+/// 0: all go somewhere. 1: one is refused or deferred. 64: one is no address (the others are
+/// answered). 69: no daemon and no usable configuration. 74: the daemon could not answer.
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments);
 int status(const CommandOptions& options);
 int version(bool as_json);

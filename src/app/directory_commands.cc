@@ -1,11 +1,14 @@
 #include "app/directory_commands.h"
 
 #include "waypost/admin/server.h"
+#include "waypost/base/counted.h"
 #include "waypost/config/config.h"
 #include "waypost/routing/directory.h"
 
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/times.h"
+#include "app/version.h"
 
 #include <boost/json.hpp>
 
@@ -34,7 +37,7 @@ std::optional<routing::DirectoryOptions> find(const DirectoryArguments& argument
   }
   std::cerr << "waypost directory: " << arguments.common.config_file << " has no directory '"
             << arguments.name << "'; "
-            << (known.empty() ? "it has none: see 'directories' in docs/directory.md"
+            << (known.empty() ? "it has none: see 'directories' in " WAYPOST_DOCS "directory.md"
                               : "there are: " + known)
             << "\n";
   exit_code = kExitUsage;
@@ -67,7 +70,7 @@ void print_troubles(const routing::DirectoryOutcome& outcome, std::size_t most) 
     std::cout << problem.to_string() << "\n";
   }
   const auto all = outcome.problems.size() + outcome.more_problems;
-  if (all > most) std::cout << "... and " << all - most << " more problems\n";
+  if (all > most) std::cout << "... and " << counted(all - most, "more problem") << "\n";
 }
 
 int exit_of(const routing::DirectoryOutcome& outcome) {
@@ -112,9 +115,11 @@ int check(const DirectoryArguments& arguments, routing::DirectoryOptions options
                         : "incremental; deleted objects are not shown to this account and leave "
                           "with the next full reading")
                 << "\n"
-                << "found       " << outcome.people << " people with " << outcome.entries
-                << " addresses" << (found.more ? " on the first page; there are more" : "") << "; "
-                << outcome.left_out << " addresses in other domains left out\n";
+                << "found       " << counted(outcome.people, "person", "people") << " with "
+                << counted(outcome.entries, "address", "addresses")
+                << (found.more ? " on the first page; there are more" : "") << "; "
+                << counted(outcome.left_out, "address", "addresses")
+                << " in other domains left out\n";
   }
   print_troubles(outcome, kShownProblems);
   if (outcome.error) std::cerr << "waypost directory check: " << outcome.error->message << "\n";
@@ -150,9 +155,10 @@ int sync(const DirectoryArguments& arguments, routing::DirectoryOptions options)
   std::cout << outcome.server << ": "
             << (outcome.full ? "full reading (" + outcome.why_full + ")" : "changes") << " in "
             << seconds_of(outcome.took) << ": " << outcome.added << " added, " << outcome.removed
-            << " removed, " << outcome.retargeted << " changed; " << outcome.entries
-            << " entries of " << outcome.people << " people, " << outcome.left_out
-            << " addresses in other domains left out\n"
+            << " removed, " << outcome.retargeted << " changed; "
+            << counted(outcome.entries, "entry", "entries") << " of "
+            << counted(outcome.people, "person", "people") << ", "
+            << counted(outcome.left_out, "address", "addresses") << " in other domains left out\n"
             << snapshot << "\n";
   return 0;
 }
@@ -189,11 +195,12 @@ int status(const DirectoryArguments& arguments) {
     }
     const auto since = text_of(one, "succeeded_at");
     std::cout << text_of(one, "directory") << "\n  "
-              << (since.empty() ? "not read since the daemon started"
-                                : "read at " + since + " from " + text_of(one, "server") + ": " +
-                                      std::to_string(count_of(one, "entries")) + " entries of " +
-                                      std::to_string(count_of(one, "people")) + " people, " +
-                                      std::to_string(count_of(one, "problems")) + " problems")
+              << (since.empty()
+                      ? "not read since the daemon started"
+                      : "read at " + local_time(since) + " from " + text_of(one, "server") + ": " +
+                            counted(count_of(one, "entries"), "entry", "entries") + " of " +
+                            counted(count_of(one, "people"), "person", "people") + ", " +
+                            counted(count_of(one, "problems"), "problem"))
               << "\n";
     if (const auto error = text_of(one, "error"); !error.empty())
       std::cout << "  last attempt: " << error << "\n";

@@ -1,5 +1,6 @@
 #include "app/gateway.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include "app/next_hop_summary.h"
@@ -96,6 +97,10 @@ Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
 
 Result<> Gateway::open_storage() {
   auto tracking = ops::TrackingLog::open(config_.tracking);
+  if (!tracking && !config_.tracking_is_asked_for) {
+    tell_no_tracking(tracking.error().message);
+    tracking = ops::TrackingLog::open({});
+  }
   if (!tracking) return fail(std::move(tracking).error());
   tracking_ = std::move(*tracking);
   spool::RecoveryReport report;
@@ -108,10 +113,10 @@ Result<> Gateway::open_storage() {
   watch_spool();
   for (const auto& found : report.set_aside) ops::log().error("spool: {}", found);
   if (report.messages > 0) {
-    ops::log().info(
-        "spool: {} messages with {} open recipients found in {} segments, {} of them by their "
-        "index",
-        report.messages, report.recipients_open, report.segments, report.segments_indexed);
+    ops::log().info("spool: {} with {} found in {}, {} of them by their index",
+                    counted(report.messages, "message"),
+                    counted(report.recipients_open, "open recipient"),
+                    counted(report.segments, "segment"), report.segments_indexed);
   }
   auto journal =
       queue::Journal::open(Disk::system(), config_.spool.directory + "/control.journal",

@@ -198,6 +198,7 @@ class Gateway {
   void refresh_gauges(const QueueSurvey& survey);
   /// False, and a line in the log, if its disk takes too long.
   bool flush_tracking();
+  void tell_no_tracking(const std::string& why);
   bool is_self(const net::Endpoint& remote) const;
   void watch_spool();
 
@@ -207,6 +208,7 @@ class Gateway {
   ops::Metrics metrics_;
   MemoryBudget budget_;
   std::unique_ptr<ops::TrackingLog> tracking_;
+  std::string untracked_;  // why the default tracking log is not written; empty: it is, or need not
   std::unique_ptr<spool::Spool> spool_;
   std::string spool_trouble_;                // why no mail is taken, as it was logged last
   std::unique_ptr<queue::Journal> journal_;  // what operators said of the queue

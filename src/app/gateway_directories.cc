@@ -1,4 +1,5 @@
 // Directories in the running gateway: kept synchronised, and their changes put into the table.
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include "app/answers.h"
@@ -31,8 +32,8 @@ std::string sentence_of(const routing::DirectoryOutcome& outcome) {
   return outcome.server + ": " + (outcome.full ? "full reading" : "changes") + ": " +
          std::to_string(outcome.added) + " added, " + std::to_string(outcome.removed) +
          " removed, " + std::to_string(outcome.retargeted) + " changed, " +
-         std::to_string(outcome.entries) + " entries of " + std::to_string(outcome.people) +
-         " people";
+         counted(outcome.entries, "entry", "entries") + " of " +
+         counted(outcome.people, "person", "people");
 }
 
 }  // namespace
@@ -103,8 +104,8 @@ void Gateway::refresh_table(const std::string& directory, const std::string& wha
     } else {
       use_table(table.router, table.size);
       for (auto& shard : shards_) shard->routes_changed();
-      ops::log().info("directory {}: {}; routing table: {}, {} entries", directory, what,
-                      table.diff.summary(), table.size.entries);
+      ops::log().info("directory {}: {}; routing table: {}, {}", directory, what,
+                      table.diff.summary(), counted(table.size.entries, "entry", "entries"));
     }
     next_reload();
   });
@@ -124,6 +125,7 @@ void Gateway::publish() {
   standing->table_loaded = table_loaded_;
   standing->table_trouble = table_trouble_;
   if (!stale_.empty()) standing->warnings.push_back(stale_);
+  if (!untracked_.empty()) standing->warnings.push_back(untracked_);
   for (const auto& [name, state] : directory_states_)
     if (state.outcome.error)
       standing->warnings.push_back("directory " + name + ": " + state.outcome.error->message);

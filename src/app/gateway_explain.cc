@@ -1,4 +1,6 @@
 // `route explain` in the running gateway: the decision, and how the next hop is doing right now.
+#include "waypost/base/counted.h"
+
 #include "app/answers.h"
 #include "app/explain.h"
 #include "app/gateway.h"
@@ -41,7 +43,8 @@ json::object Gateway::health_of(const std::string& next_hop) {
   } else if (paused_until > Clock::system().now()) {
     words = "left alone until " + routing::format_time(paused_until) + " after trouble";
   } else if (waiting > 0) {
-    words = std::to_string(waiting) + " deliveries wait for their next attempt";
+    words =
+        counted(waiting, "delivery waits for its", "deliveries wait for their") + " next attempt";
   }
   object["words"] = words;
   if (!last_reply.empty()) object["last_reply"] = last_reply;

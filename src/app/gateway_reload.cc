@@ -1,4 +1,5 @@
 // Reload: everything that can fail comes first, then everything is put into use.
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 #include "waypost/routing/wave_facts.h"
 
@@ -102,6 +103,11 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
     deliverers.push_back(std::move(*made));
   }
   auto tracking = ops::TrackingLog::open_file(loaded.config.tracking);
+  std::string untracked;
+  if (!tracking && !loaded.config.tracking_is_asked_for) {
+    untracked = tracking.error().message;
+    tracking = ops::TrackingLog::open_file({});
+  }
   if (!tracking) return refuse(std::move(report), tracking.error().message);
   auto log_file = ops::open_log(loaded.config.log);
   if (!log_file) return refuse(std::move(report), log_file.error().message);
@@ -110,7 +116,7 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
 
   report.changed = config::changed_keys(config_, loaded.config);
   report.summary = "routing table: " + table.diff.summary() + ", " +
-                   std::to_string(table.size.entries) + " entries; configuration: " +
+                   counted(table.size.entries, "entry", "entries") + "; configuration: " +
                    (report.changed.empty() ? std::string("no change") : listed(report.changed));
   const auto before = router_.get();
   use_table(table.router, table.size);
@@ -126,6 +132,8 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   }
   ops::use_log(loaded.config.log, std::move(*log_file));
   tracking_->use(std::move(*tracking));
+  untracked_.clear();
+  if (!untracked.empty()) tell_no_tracking(untracked);
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;
@@ -133,6 +141,7 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   config_.queue = loaded.config.queue;
   config_.log = loaded.config.log;
   config_.tracking = loaded.config.tracking;
+  config_.tracking_is_asked_for = loaded.config.tracking_is_asked_for;
   watch_directories();
   for (const auto& key : for_later)
     report.problems.push_back({false, config_.file + ": warning: needs a restart: " + key});

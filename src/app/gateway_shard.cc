@@ -31,7 +31,7 @@ Result<std::unique_ptr<GatewayShard>> GatewayShard::make(unsigned index,
   made->queue_ = queue::Queue::make(
       config.queue,
       queue::Context{made->shard_, parts.spool, parts.router, made->by_name_, parts.metrics,
-                     parts.tracking, made->ids_, parts.own_name, parts.remembered});
+                     parts.tracking, made->ids_, parts.own_name, parts.remembered, parts.news});
   return made;
 }
 
@@ -42,8 +42,9 @@ Result<Deliverers> GatewayShard::make_deliverers(
     auto& pace = parts_.paces[options.name];
     if (!pace) pace = std::make_shared<outbound::Pace>();
     auto deliverer = outbound::Deliverer::make(
-        options, outbound::DelivererContext{shard_, *connector_, *resolver_, parts_.spool,
-                                            parts_.metrics, parts_.own_name, parts_.is_self, pace});
+        options,
+        outbound::DelivererContext{shard_, *connector_, *resolver_, parts_.spool, parts_.metrics,
+                                   parts_.own_name, parts_.is_self, pace, parts_.told});
     if (!deliverer) {
       return fail(deliverer.error().kind,
                   "next hop " + options.name + ": " + deliverer.error().message);

@@ -38,6 +38,8 @@ struct SharedParts {
   const queue::ControlState* remembered = nullptr;
   /// By next hop name, kept over reloads; main thread.
   std::map<std::string, std::shared_ptr<outbound::Pace>> paces = {};
+  std::shared_ptr<outbound::Told> told = std::make_shared<outbound::Told>();
+  std::shared_ptr<queue::News> news = std::make_shared<queue::News>();
 };
 
 /// What has become of a wave's queued recipients, summed up over the shards as they go; any thread.

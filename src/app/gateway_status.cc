@@ -1,4 +1,5 @@
 // What the gateway says about itself: metrics, health, readiness, status, explanations.
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include "app/answers.h"
@@ -135,7 +136,7 @@ std::vector<std::string> Gateway::warnings(const QueueSurvey& survey) const {
     all.push_back("shard " + std::to_string(shard) + " does not answer");
   const auto now = Clock::system().now();
   for (const auto& [name, hop] : sum_next_hops(survey)) {
-    const std::string waits = std::to_string(hop.ready + hop.waiting) + " deliveries wait";
+    const std::string waits = counted(hop.ready + hop.waiting, "delivery waits", "deliveries wait");
     if (hop.suspended) all.push_back("next hop " + name + " is suspended by an operator; " + waits);
     if (hop.paused_until > now)
       all.push_back("next hop " + name + " is paused after trouble until " +
@@ -217,6 +218,13 @@ json::object Gateway::status_json(const QueueSurvey& survey) {
             {"segments_spare", spool.segments_spare}}},
           {"memory_for_content_octets", {{"used", budget_.used()}, {"limit", budget_.limit()}}},
           {"warnings", json::value_from(warnings(survey))}};
+}
+
+/// Nobody asked for it, so it keeps no mail; but whoever looks for a message shall know.
+void Gateway::tell_no_tracking(const std::string& why) {
+  untracked_ = "no tracking log is written: " + why +
+               "; 'tracking: {file: none}' if none is wanted, 'waypost reload' tries again";
+  ops::log().warn("{}", untracked_);
 }
 
 bool Gateway::flush_tracking() {
@@ -341,9 +349,9 @@ std::string Gateway::status_line() const {
   if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;
   if (!router_.get()->waves().trouble().empty())
     return "waves.journal is damaged; everybody of a wave gets 451";
-  return std::to_string(router_.get()->table().size()) + " routing entries, " +
-         std::to_string(server_->sessions()) + " sessions, " +
-         std::to_string(spool_->health().messages) + " messages in the spool";
+  return counted(router_.get()->table().size(), "routing entry", "routing entries") + ", " +
+         counted(server_->sessions(), "session") + ", " +
+         counted(spool_->health().messages, "message") + " in the spool";
 }
 
 }  // namespace waypost::app

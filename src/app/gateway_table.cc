@@ -1,5 +1,6 @@
 // The routing table in the running gateway: loading one beside the one in use, whether it may take
 // its place, and what operators see of it.
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 #include "waypost/routing/table_facts.h"
 
@@ -148,7 +149,7 @@ void Gateway::load_first_table() {
   }
   if (table_trouble_.empty()) {
     use_table(*router, loaded.size);
-    ops::log().info("routing table: {} entries", loaded.size.entries);
+    ops::log().info("routing table: {}", counted(loaded.size.entries, "entry", "entries"));
     for (const auto& problem :
          routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
       ops::log().warn("{}", problem.without_level());

@@ -1,5 +1,6 @@
 // The waves' journal in the running gateway: opened, found damaged, accepted as it is, and what its
 // schedules bring while time goes on.
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include "app/answers.h"
@@ -60,7 +61,7 @@ admin::Answer Gateway::accept_wave_journal(const admin::Call& call) {
   router_.set(router);
   const std::string what =
       "waves.journal is accepted as it can be read: " +
-      std::to_string(wave_journal_->commands().size()) + " commands" +
+      counted(wave_journal_->commands().size(), "command") +
       (aside->empty() ? std::string() : "; the damaged file is kept as " + *aside);
   ops::log().warn("{}: {}", call.by, what);
   ops::TrackingEvent event;

@@ -1,6 +1,7 @@
 // The program `waypost`: reads the command line and hands over.
 #include "waypost/base/standard_descriptors.h"
 
+#include "app/check_command.h"
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/directory_commands.h"
@@ -44,17 +45,16 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help for all subcommands");
   app.set_version_flag("--version", "waypost " + std::string(waypost::app::kVersion));
-  app.footer("Configuration: docs/configuration.md. Every error names file, line and column.");
+  app.footer("Configuration: " WAYPOST_DOCS
+             "configuration.md. Every error names file, line and column.");
 
   auto* serve = app.add_subcommand(
       "serve", "Run the gateway (SIGHUP: reload; SIGTERM: stop, twice: at once)");
   add_config(serve, options);
   serve->callback([&] { exit_code = waypost::app::serve(options.config_file); });
 
-  auto* check = app.add_subcommand(
-      "check", "Check the configuration and the routing table; exit 1 on errors");
-  add_config(check, options);
-  check->callback([&] { exit_code = waypost::app::check(options); });
+  waypost::app::CheckArguments checked;
+  waypost::app::add_check_command(app, checked, exit_code);
 
   auto* reload = app.add_subcommand(
       "reload", "Make the daemon read configuration and tables again, all or nothing");
@@ -71,10 +71,14 @@ int run(int argc, char** argv) {
   auto* route = app.add_subcommand("route", "Routing decisions");
   route->require_subcommand(1);
   auto* explain =
-      route->add_subcommand("explain", "The decision for one address, step by step, and why");
+      route->add_subcommand("explain", "The decision for each address, step by step, and why");
   add_daemon(explain, options);
   waypost::app::ExplainArguments question;
-  explain->add_option("address", question.address, "For example bob@corp.example")->required();
+  explain
+      ->add_option("address", question.addresses,
+                   "For example bob@corp.example; several are answered one by one; '-': those on "
+                   "standard input, one a line")
+      ->required();
   explain->add_option(
       "--at", question.at,
       "As it will be then: 2026-12-01T02:00:00Z, \"2026-12-01 02:00 Europe/Berlin\", "
@@ -82,6 +86,9 @@ int run(int argc, char** argv) {
   explain->add_option("--sender", question.sender,
                       "From this reverse-path; '<>' is the null sender");
   explain->add_option("--size", question.size, "A message of so many octets");
+  explain->footer(
+      "Exit codes: 0 all go somewhere, 1 one is refused or deferred, 64 one is no address, 69 "
+      "nobody can answer.");
   explain->callback([&] { exit_code = waypost::app::explain_route(options, question); });
 
   waypost::app::DirectoryArguments directories;

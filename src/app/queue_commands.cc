@@ -1,5 +1,6 @@
 #include "app/queue_commands.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/config/config.h"
 #include "waypost/queue/control_json.h"
 
@@ -24,6 +25,10 @@ namespace json = boost::json;
 using queue::Verb;
 constexpr int kExitNothing = 1;
 constexpr const char* kWho = "waypost queue";
+
+std::uint64_t whole(std::int64_t n) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
+}
 
 std::int64_t number_of(const json::object& object, std::string_view key) {
   const auto* found = object.if_contains(key);
@@ -104,7 +109,7 @@ void print_recipients(const json::object& message, WallTime now) {
     if (!text_of(one, "next_hop").empty()) std::cout << " by " << text_of(one, "next_hop");
     if (!text_of(one, "wave").empty()) std::cout << " (wave " << text_of(one, "wave") << ")";
     if (const auto attempts = number_of(one, "attempts"); attempts > 0)
-      std::cout << ", tried " << attempts << (attempts == 1 ? " time" : " times");
+      std::cout << ", tried " << counted(whole(attempts), "time");
     if (const auto next = time_of(one, "next_attempt"); next && *next > now)
       std::cout << ", again in " << span_words(seconds_between(now, *next));
     if (text_of(one, "state") == "held") {
@@ -146,7 +151,8 @@ int list(const QueueArguments& arguments, const queue::Command& command) {
       });
   if (!good) return daemon.exit_code();
   if (!arguments.common.json)
-    std::cout << messages << " messages, " << recipients << " recipients\n";
+    std::cout << counted(whole(messages), "message") << ", "
+              << counted(whole(recipients), "recipient") << "\n";
   return messages == 0 ? kExitNothing : 0;
 }
 
@@ -253,7 +259,7 @@ int export_messages(const QueueArguments& arguments, const queue::Command& comma
         }
       });
   if (!good) return daemon.exit_code();
-  std::cout << done << " messages written to " << arguments.directory << "\n";
+  std::cout << counted(done, "message") << " written to " << arguments.directory << "\n";
   return failed != 0 ? failed : done == 0 ? kExitNothing : 0;
 }
 
@@ -276,13 +282,13 @@ void print_standing(const queue::Command& command, const json::array& stand, boo
       selection_words(json::parse(queue::to_json(command.selector)).as_object());
   if (command.verb == Verb::suspend) {
     std::cout << (command.dry_run ? "would be suspended: " : "suspended: ") << what << " ("
-              << "mail is still accepted); " << suspended
-              << (suspended == 1 ? " recipient waits" : " recipients wait") << "\n";
+              << "mail is still accepted); "
+              << counted(whole(suspended), "recipient waits", "recipients wait") << "\n";
   } else if (nothing_to_end) {
     std::cout << "no such suspension: " << what << "\n";
   } else {
-    std::cout << (command.dry_run ? "would be resumed: " : "resumed: ") << what << "; " << suspended
-              << (suspended == 1 ? " recipient has" : " recipients have") << " waited\n";
+    std::cout << (command.dry_run ? "would be resumed: " : "resumed: ") << what << "; "
+              << counted(whole(suspended), "recipient has", "recipients have") << " waited\n";
   }
   if (stand.empty()) {
     std::cout << "nothing is suspended now\n";
@@ -312,7 +318,8 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
         nothing_to_end = nothing_to_end || answer.contains("nothing_to_end");
         if (const auto* all = answer.if_contains("suspensions")) stand = all->as_array();
         if (arguments.common.json) std::cout << json::serialize(answer) << "\n";
-        if (terminal) std::cerr << "\r" << messages << " messages ..." << std::flush;
+        if (terminal)
+          std::cerr << "\r" << counted(whole(messages), "message") << " ..." << std::flush;
       });
   if (terminal) std::cerr << "\r";
   const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
@@ -320,11 +327,12 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
     if (command.verb == Verb::resume) suspended += recipients;
     print_standing(command, stand, nothing_to_end, suspended);
   } else if (!arguments.common.json) {
-    std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ") << messages
-              << " messages, " << recipients << " recipients" << (good ? "" : " until it broke off")
+    std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ")
+              << counted(whole(messages), "message") << ", "
+              << counted(whole(recipients), "recipient") << (good ? "" : " until it broke off")
               << "\n";
     if (suspended > 0)
-      std::cout << suspended << (suspended == 1 ? " recipient waits" : " recipients wait")
+      std::cout << counted(whole(suspended), "recipient waits", "recipients wait")
                 << " behind a suspension all the same; 'waypost queue resume' ends it, 'waypost "
                    "status' shows it\n";
   }

@@ -5,6 +5,7 @@
 #include "waypost/routing/reconcile.h"
 
 #include "app/reconcile_output.h"
+#include "app/version.h"
 #include "app/waves_on_disk.h"
 
 #include <algorithm>
@@ -201,7 +202,7 @@ void add_reconcile_command(CLI::App& app, ReconcileArguments& arguments, int& ex
   command->add_option("--format", arguments.format, "table, csv or json")->capture_default_str();
   command->footer(
       "Exit code: 0 nothing to do, 1 findings, 64 usage, 66 an export can't be read, 78 "
-      "configuration. docs/reconcile.md tells each kind.");
+      "configuration. " WAYPOST_DOCS "reconcile.md tells each kind.");
   command->callback([&arguments, &exit_code] { exit_code = run(arguments); });
 }
 

@@ -1,5 +1,7 @@
 #include "app/reconcile_output.h"
 
+#include "waypost/base/counted.h"
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -61,12 +63,11 @@ std::string csv_field(std::string_view text) {
 
 std::string summarise(const Reconciliation& result) {
   if (result.findings.empty())
-    return "nothing to do: " + std::to_string(result.people) + " Exchange recipients, " +
-           std::to_string(result.entities) + " WorkMail users and " +
-           std::to_string(result.targets) + " targets agree";
+    return "nothing to do: " + counted(result.people, "Exchange recipient") + ", " +
+           counted(result.entities, "WorkMail user") + " and " + counted(result.targets, "target") +
+           " agree";
   const auto counts = counts_of(result);
-  std::string out = std::to_string(result.findings.size()) +
-                    (result.findings.size() == 1 ? " finding: " : " findings: ");
+  std::string out = counted(result.findings.size(), "finding") + ": ";
   bool first = true;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     if (counts.at(i) == 0) continue;

@@ -1,10 +1,13 @@
 #include "app/table_commands.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/config/config.h"
 #include "waypost/routing/table_facts.h"
 
+#include "app/address_list.h"
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/times.h"
 #include "app/waves_on_disk.h"
 
 #include <algorithm>
@@ -24,6 +27,19 @@ void replace_sources(routing::Options& options, const std::vector<std::string>& 
   for (const auto& file : files) options.sources.emplace_back().paths = {file};
 }
 
+/// Where `-` was given: what was read from there is not called by a path of this process.
+void name_standard_input(std::vector<routing::Problem>& problems, const std::string& path) {
+  if (path.empty()) return;
+  const auto rename = [&](std::string& text) {
+    for (auto at = text.find(path); at != std::string::npos; at = text.find(path, at))
+      text.replace(at, path.size(), "standard input");
+  };
+  for (auto& problem : problems) {
+    rename(problem.file);
+    rename(problem.message);
+  }
+}
+
 int check_table(const TableArguments& arguments) {
   const auto loaded = config::load_file(arguments.common.config_file);
   if (!loaded.usable()) {
@@ -32,7 +48,17 @@ int check_table(const TableArguments& arguments) {
     return kExitConfig;
   }
   routing::Options options = loaded.config.routing;
-  replace_sources(options, arguments.files);
+  std::vector<std::string> files = arguments.files;
+  std::string standard_input;
+  if (const auto dash = std::find(files.begin(), files.end(), "-"); dash != files.end()) {
+    auto path = standard_input_as_file();
+    if (!path) {
+      std::cerr << "waypost table check: " << path.error().message << "\n";
+      return kExitFailed;
+    }
+    *dash = standard_input = std::move(*path);
+  }
+  replace_sources(options, files);
   std::vector<routing::Problem> problems;
   const auto router = routing::Router::load(options, problems, waves_on_disk(loaded.config));
   routing::TableStats stats;
@@ -41,6 +67,7 @@ int check_table(const TableArguments& arguments) {
     stats = routing::table_stats(**router, Clock::system().now());
     if (auto lost = routing::nowhere_to_wait(stats, options)) problems.push_back(std::move(*lost));
   }
+  name_standard_input(problems, standard_input);
   const auto errors = static_cast<std::size_t>(std::count_if(
       problems.begin(), problems.end(), [](const auto& problem) { return problem.error; }));
   const std::size_t warnings = problems.size() - errors;
@@ -62,13 +89,12 @@ int check_table(const TableArguments& arguments) {
                                               {"problems", std::move(all)}})
               << "\n";
   } else {
-    for (const auto& problem : problems) std::cout << problem.to_string() << "\n";
+    for (const auto& problem : problems) std::cerr << problem.to_string() << "\n";
     if (router) {
-      std::cout << warnings << (warnings == 1 ? " warning" : " warnings") << ": good\n"
-                << routing::summary_of(stats) << "\n";
+      std::cout << counted(warnings, "warning") << ": good\n" << routing::summary_of(stats) << "\n";
     } else {
-      std::cout << errors << " errors, " << warnings
-                << " warnings: a reload would refuse this table and keep the one in use\n";
+      std::cout << counted(errors, "error") << ", " << counted(warnings, "warning")
+                << ": a reload would refuse this table and keep the one in use\n";
     }
   }
   if (!router) return kExitRefused;
@@ -109,9 +135,9 @@ int diff(const TableArguments& arguments) {
   } else {
     print_diff(*answer);
     for (const auto& problem : answer->at("problems").as_array())
-      std::cout << problem.as_string().c_str() << "\n";
-    std::cout << text_of(*answer, "summary") << "; " << count_of(counts, "entries")
-              << " entries then\n";
+      std::cerr << problem.as_string().c_str() << "\n";
+    std::cout << text_of(*answer, "summary") << "; "
+              << counted(count_of(counts, "entries"), "entry", "entries") << " then\n";
     if (!suspicion.empty()) std::cout << "a reload would refuse it: " << suspicion << "\n";
   }
   if (!suspicion.empty()) return kExitRefused;
@@ -131,7 +157,7 @@ int stats(const TableArguments& arguments) {
   std::cout << "entries        " << count_of(*answer, "entries") << ", "
             << count_of(*answer, "with_copies") << " with copies, "
             << count_of(*answer, "memory_octets") / 1024 << " KiB\n"
-            << "loaded at      " << text_of(*answer, "loaded_at") << "\n";
+            << "loaded at      " << local_time(text_of(*answer, "loaded_at")) << "\n";
   if (const auto trouble = text_of(*answer, "trouble"); !trouble.empty())
     std::cout << "trouble        " << trouble << "\n";
   for (const auto& [label, key] : {std::pair{"by source", "by_source"},
@@ -228,7 +254,8 @@ void add_table_commands(CLI::App& app, TableArguments& arguments, int& exit_code
   auto* checked =
       add("check", "Read all sources as a reload would, and say what looks wrong; needs no daemon",
           check_table);
-  checked->add_option("file", arguments.files, "These CSV files instead of the configured sources");
+  checked->add_option("file", arguments.files,
+                      "These CSV files instead of the configured sources; '-': standard input");
   checked->add_flag("--strict", arguments.strict, "Exit 1 on warnings");
   add("diff", "What a reload would change: exit 0 nothing, 1 something, 2 it would be refused",
       diff)

@@ -1,5 +1,8 @@
 #include "app/wave_commands.h"
 
+#include "waypost/base/counted.h"
+
+#include "app/address_list.h"
 #include "app/answers.h"
 #include "app/daemon_calls.h"
 #include "app/wave_output.h"
@@ -119,8 +122,7 @@ int plan(const WaveArguments& arguments) {
 void print_moves(const json::object& moves) {
   const auto line = [&](std::string_view key, const char* words) {
     const auto count = count_of(moves, key);
-    if (count > 0)
-      std::cout << "  " << count << (count == 1 ? " recipient " : " recipients ") << words << "\n";
+    if (count > 0) std::cout << "  " << counted(count, "recipient") << " " << words << "\n";
   };
   line("let_go", "of queued mail: sent now, where routing sends new mail");
   line("in_delivery", "in delivery at this moment; asked again if not delivered");
@@ -159,8 +161,9 @@ int accept_journal(const WaveArguments& arguments) {
   } else if (!flag_of(*answer, "changed")) {
     std::cout << text_of(*answer, "why") << "\n";
   } else {
-    std::cout << "waves.journal: " << count_of(*answer, "commands")
-              << " commands are taken for all that was said";
+    std::cout << "waves.journal: "
+              << counted(count_of(*answer, "commands"), "command is", "commands are")
+              << " taken for all that was said";
     if (const auto kept = text_of(*answer, "kept_as"); !kept.empty())
       std::cout << "; the damaged file is kept as " << kept;
     std::cout << "\n'waypost wave list' shows what each wave is now\n";
@@ -178,6 +181,15 @@ void add_common(CLI::App* command, WaveArguments& arguments, bool wants_wave) {
   if (wants_wave) command->add_option("wave", arguments.wave, "Its name")->required();
 }
 
+/// `--member -`. False: nobody stands there, which must not mean everybody.
+bool read_members(WaveArguments& arguments) {
+  if (arguments.members.empty()) return true;
+  arguments.members = with_standard_input(arguments.members);
+  if (!arguments.members.empty()) return true;
+  std::cerr << "waypost wave: --member -: standard input has no address; nothing was done\n";
+  return false;
+}
+
 void add_change(CLI::App* command, WaveArguments& arguments) {
   command->add_option("--at", arguments.at,
                       "Not now but then: \"2026-12-01 02:00 Europe/Berlin\", "
@@ -185,7 +197,7 @@ void add_change(CLI::App* command, WaveArguments& arguments) {
   command->add_option(
       "--member", arguments.members,
       "Only these people, each with all addresses that have the same target; may be "
-      "given often");
+      "given often; '-': those on standard input, one a line");
   command->add_flag("--address-only", arguments.address_only,
                     "With --member: only the addresses that are given");
   command->add_option("--reason", arguments.reason, "For the journal and the tracking log");
@@ -200,7 +212,9 @@ void add_wave_commands(CLI::App& app, WaveArguments& arguments, int& exit_code) 
                        int (*what)(const WaveArguments&)) {
     auto* command = all->add_subcommand(name, help);
     add_common(command, arguments, wants_wave);
-    command->callback([&arguments, &exit_code, what] { exit_code = what(arguments); });
+    command->callback([&arguments, &exit_code, what] {
+      exit_code = read_members(arguments) ? what(arguments) : kExitUsage;
+    });
     return command;
   };
   add("list", "Every wave, its state and what comes next", false, list);

@@ -1,5 +1,6 @@
 #include "app/wave_output.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/routing/local_time.h"
 #include "waypost/routing/waves.h"
 
@@ -95,8 +96,7 @@ void print_footnotes(const json::array& waves) {
     const auto& wave = value.as_object();
     const auto name = text_of(wave, "wave");
     if (const auto own = count_of(wave, "own"); own > 0)
-      std::cout << "* " << own
-                << (own == 1 ? " has a state of its own" : " have states of their own")
+      std::cout << "* " << own << noun(own, " has a state of its own", " have states of their own")
                 << ": waypost wave members " << name << "\n";
     for (const auto& one : list_of(wave, "overruled"))
       std::cout << name << ": " << overruled_words(one.as_object()) << "\n";
@@ -162,9 +162,7 @@ json::object WaveQueued::to_json() const {
 
 std::string WaveQueued::words() const {
   if (recipients == 0) return "nothing";
-  std::string text = std::to_string(recipients) +
-                     (recipients == 1 ? " recipient in " : " recipients in ") +
-                     std::to_string(messages) + (messages == 1 ? " message" : " messages");
+  std::string text = counted(recipients, "recipient") + " in " + counted(messages, "message");
   const char* separator = ": ";
   for (const auto& [state, count] : states) {
     text += separator + std::to_string(count) + " " + state;
@@ -257,7 +255,7 @@ void print_wave_plan(const json::object& plan, const WaveQueued& queued, const s
               << (same ? "stay " + text_of(move, "from")
                        : text_of(move, "from") + " -> " + text_of(move, "to"));
     if (count_of(move, "addresses") != count_of(move, "people"))
-      std::cout << " (" << count_of(move, "addresses") << " addresses)";
+      std::cout << " (" << counted(count_of(move, "addresses"), "address", "addresses") << ")";
     std::cout << "\n";
   }
   print_changes(plan, "dropped", "drops       ");
@@ -322,7 +320,9 @@ void print_wave_outcome(const json::object& outcome, const WaveQueued& queued,
   }
   const auto count = count_of(unmoved->as_object(), "count");
   if (count > some.size())
-    std::cout << "  and " << count - some.size() << " more stay as they are\n";
+    std::cout << "  and "
+              << counted(count - some.size(), "more stays as it is", "more stay as they are")
+              << "\n";
 }
 
 }  // namespace waypost::app

@@ -1,5 +1,7 @@
 #include "app/wave_view.h"
 
+#include "waypost/base/counted.h"
+
 #include <algorithm>
 #include <set>
 
@@ -53,9 +55,9 @@ json::array overruled_json(const routing::Wave& wave, WallTime now) {
 }  // namespace
 
 std::string people_words(std::uint64_t people, std::uint64_t addresses) {
-  auto words = std::to_string(people) + (people == 1 ? " person" : " people");
+  auto words = counted(people, "person", "people");
   if (addresses == 0 || addresses == people) return words;
-  return std::to_string(addresses) + (addresses == 1 ? " address of " : " addresses of ") + words;
+  return counted(addresses, "address", "addresses") + " of " + words;
 }
 
 json::object change_json(const routing::WaveChange& change) {

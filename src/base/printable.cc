@@ -5,14 +5,6 @@
 namespace waypost {
 namespace {
 
-std::uint32_t code_point_of(std::string_view character) {
-  const auto octet = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(character[i]));
-  };
-  if (character.size() == 2) return ((octet(0) & 0x1F) << 6) | (octet(1) & 0x3F);
-  return ((octet(0) & 0x0F) << 12) | ((octet(1) & 0x3F) << 6) | (octet(2) & 0x3F);
-}
-
 bool is_hidden(std::uint32_t code) {
   return (code >= 0x80 && code <= 0x9F) || code == 0x061C || code == 0x200B || code == 0x200E ||
          code == 0x200F || (code >= 0x2028 && code <= 0x202E) || code == 0x2060 ||
@@ -28,35 +20,14 @@ std::string escape_code(std::uint32_t code) {
 
 }  // namespace
 
-std::size_t utf8_length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](std::size_t i, unsigned low, unsigned high) {
-    return i < text.size() && octet(i) >= low && octet(i) <= high;
-  };
-  const unsigned first = octet(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1, 0x80, 0xBF) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = first == 0xED ? 0x9F : 0xBF;
-    return follows(1, low, high) && follows(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-    return follows(1, low, high) && follows(2, 0x80, 0xBF) && follows(3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
-}
-
 std::size_t hidden_length(std::string_view text) {
-  const std::size_t length = utf8_length(text);
-  if (length != 2 && length != 3) return 0;
-  return is_hidden(code_point_of(text.substr(0, length))) ? length : 0;
+  const auto [code, length] = utf8_front(text);
+  return length > 1 && is_hidden(code) ? length : 0;
 }
 
-std::string escape_of(std::string_view character) { return escape_code(code_point_of(character)); }
+std::string escape_of(std::string_view character) {
+  return escape_code(utf8_front(character).code);
+}
 
 std::string printable(std::string_view text) {
   std::string out;

@@ -143,11 +143,16 @@ void read_config(Section& root, Config& config) {
   read_delivery_sections(root, config);
   root.section({"log", "the service log"},
                [&](Section& section) { read_log(section, config.log); });
-  root.section({"tracking", "the tracking log: one JSON line per event of a message"},
-               [&](Section& section) {
-                 section.path({"file", "write to this file; empty: no tracking log"},
-                              config.tracking.path);
-               });
+  root.section(
+      {"tracking", "the tracking log: one JSON line per event of a message"},
+      [&](Section& section) {
+        section.path_or_none(
+            {"file",
+             "write to this file; none: no tracking log. The default is left out, with a "
+             "warning, where it can't be written; a file that is named here must be there"},
+            config.tracking.path);
+        config.tracking_is_asked_for = section.has("file") && !config.tracking.path.empty();
+      });
   root.section({"admin", "control and numbers"},
                [&](Section& section) { read_admin(section, config.admin); });
 }

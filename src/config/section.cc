@@ -302,6 +302,11 @@ void Section::path(Key key, std::string& out) {
   if (const auto* value = ask_scalar(key, "path", out)) out = resolve(value->text);
 }
 
+void Section::path_or_none(Key key, std::string& out) {
+  const auto* value = ask_scalar(key, "path or none", out.empty() ? "none" : out);
+  if (value != nullptr) out = value->text == "none" ? std::string() : resolve(value->text);
+}
+
 void Section::check_file(Place place, const std::string& path, FileUse use, std::string_view what) {
   if (!reading_.check_files || path.empty()) return;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

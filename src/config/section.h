@@ -69,6 +69,8 @@ class Section {
   void texts(Key key, std::string_view type, std::vector<std::string>& out);
   /// A path, made relative to the configuration file.
   void path(Key key, std::string& out);
+  /// The same; the word `none` (or nothing) makes it empty.
+  void path_or_none(Key key, std::string& out);
   /// A path of a file that must be there and readable.
   void file(Key key, std::string& out, FileUse use);
   void files(Key key, std::vector<std::string>& out);

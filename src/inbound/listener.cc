@@ -1,9 +1,9 @@
 #include "inbound/listener.h"
 
+#include "waypost/net/bound_socket.h"
 #include "waypost/ops/log.h"
 
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/redirect_error.hpp>
 
 #include <sys/socket.h>
@@ -17,36 +17,21 @@ constexpr int kBurst = 64;
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::seconds kComplaints{10};
 
-std::string advice(const error_code& error, std::uint16_t port) {
-  if (error == asio::error::address_in_use)
-    return "; another program listens there (see 'ss -ltnp')";
-  if (error == asio::error::access_denied && port < 1024) {
-    return "; ports below 1024 need root or CAP_NET_BIND_SERVICE (the systemd unit gives it)";
-  }
-  if (error == boost::system::errc::address_not_available) {
-    return "; this machine has no such address";
-  }
-  return "";
-}
-
 }  // namespace
 
 Result<std::shared_ptr<Listener>> Listener::open(net::Shard& shard, const ListenerOptions& options,
                                                  std::function<void(int)> take) {
   std::shared_ptr<Listener> listener(new Listener(shard, std::move(take)));
   const std::string what = "listener " + options.to_string() + ": ";
+  auto socket = net::BoundSocket::bind(options.address, options.port);
+  if (!socket) return fail(ErrorKind::network, what + socket.error().message);
+  using tcp = asio::ip::tcp;
   error_code error;
-  const auto address = asio::ip::make_address(options.address, error);
-  if (error) return fail(ErrorKind::network, what + "not an IP address");
-  const asio::ip::tcp::endpoint endpoint(address, options.port);
   Acceptor& acceptor = listener->acceptor_;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error && address.is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
-  if (!error) acceptor.bind(endpoint, error);
+  acceptor.assign(socket->is_v6() ? tcp::v6() : tcp::v4(), socket->release(), error);
   if (!error) acceptor.listen(options.backlog, error);
   if (!error) acceptor.native_non_blocking(true, error);
-  if (error) return fail(ErrorKind::network, what + error.message() + advice(error, options.port));
+  if (error) return fail(ErrorKind::network, what + error.message());
   const auto bound = acceptor.local_endpoint(error);
   listener->endpoint_ = {bound.address().to_string(), bound.port()};
   return listener;

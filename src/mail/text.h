@@ -1,6 +1,8 @@
 // Classes of octets and UTF-8, shared by the grammars of this room.
 #pragma once
 
+#include "waypost/base/utf8.h"
+
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -30,8 +32,11 @@ inline bool is_printable_ascii(std::string_view text) {
   return true;
 }
 
-/// Length of the valid UTF-8 sequence at the front of `text` (RFC 3629 §4); 0: none. C1 controls
-/// (U+0080..U+009F) count as invalid: terminals obey them.
-std::size_t utf8_length(std::string_view text);
+/// Length of the character at the front of `text`; 0: none. C1 controls (U+0080..U+009F) count as
+/// invalid: terminals obey them.
+inline std::size_t utf8_length(std::string_view text) {
+  const auto [code, octets] = utf8_front(text);
+  return code >= 0x80 && code < 0xA0 ? 0 : octets;
+}
 
 }  // namespace waypost::mail

@@ -1,6 +1,7 @@
 #include "ops/log_outlet.h"
 
 #include "waypost/base/clock.h"
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include <climits>
@@ -94,9 +95,9 @@ void LogOutlet::run() {
     const std::uint64_t dropped = dropped_.load(std::memory_order_relaxed);
     if (whole && dropped > told_ && !batch.lines.empty()) {
       ops::log().error(
-          "service log: {} lines were dropped, because what reads it was too slow or its "
+          "service log: {} dropped, because what reads it was too slow or its "
           "disk did not answer; mail went on",
-          dropped - std::exchange(told_, dropped));
+          counted(dropped - std::exchange(told_, dropped), "line was", "lines were"));
     }
     batch.file.reset();  // closed here, if it was the last of its place, for closing may wait, too
     lock.lock();

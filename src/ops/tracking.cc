@@ -1,5 +1,6 @@
 #include "waypost/ops/tracking.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include <poll.h>
@@ -132,8 +133,8 @@ class FileTrackingLog final : public TrackingLog {
     const auto now = Clock::system().steady_now();
     if (complained_at_ != SteadyTime{} && now - complained_at_ < std::chrono::minutes(1)) return;
     complained_at_ = now;
-    log().error("tracking log {}: {} lines lost: {}; mail goes on", file_->path(),
-                std::exchange(lost_, 0), reason);
+    log().error("tracking log {}: {} lost: {}; mail goes on", file_->path(),
+                counted(std::exchange(lost_, 0), "line"), reason);
   }
 
   std::shared_ptr<LineFile> file_;  // writer thread only

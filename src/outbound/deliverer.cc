@@ -223,8 +223,10 @@ bool SmtpDeliverer::refused_bdat(Connection& connection) {
   if (!unknown || connection.dialogue().content_form() != smtp::ContentForm::bdat) return false;
   if (without_bdat_.size() >= HostMemory::kMost) without_bdat_.clear();
   without_bdat_.insert(HostMemory::key(connection.candidate().endpoint));
-  ops::log().warn("next hop {}: {} offers CHUNKING but does not know BDAT ({}): DATA is used",
-                  options_.name, connection.remote_host(), said.to_line());
+  if (context_.told->is_news("no BDAT " + options_.name + " " + connection.remote_host(),
+                             context_.shard.timers.now()))
+    ops::log().warn("next hop {}: {} offers CHUNKING but does not know BDAT ({}): DATA is used",
+                    options_.name, connection.remote_host(), said.to_line());
   connection.quit();
   return true;
 }

@@ -182,11 +182,13 @@ net::Task<bool> SmtpDeliverer::converse(Candidate with, std::unique_ptr<net::Str
 /// A name proves less than an address: two machines behind one public name are no loop. Mail waits,
 /// and somebody is told (a loop that is one is ended by its Received fields).
 Outcome SmtpDeliverer::greets_like_us(const std::string& remote_host) {
-  ops::log().error(
-      "next hop {}: {} greets with our own name {}: mail for it waits. If it is another machine, "
-      "give this gateway a name of its own (own_name); if it leads back to this gateway, correct "
-      "the next hop",
-      options_.name, remote_host, context_.own_name);
+  if (context_.told->is_news("our own name " + options_.name + " " + remote_host,
+                             context_.shard.timers.now()))
+    ops::log().error(
+        "next hop {}: {} greets with our own name {}: mail for it waits. If it is another machine, "
+        "give this gateway a name of its own (own_name); if it leads back to this gateway, correct "
+        "the next hop",
+        options_.name, remote_host, context_.own_name);
   return deferred_because({4, 4, 6}, "mail loop: " + remote_host + " greets with our own name " +
                                          context_.own_name + "; waiting until that is corrected");
 }

@@ -6,6 +6,7 @@
 //
 // What can't be undone (giving up, a notice) is never done on one reading of the wall clock, for
 // others can set that: see sure_age().
+#include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
 #include "queue/queue_impl.h"
@@ -30,8 +31,9 @@ bool wants_delay_notice(const mail::Envelope& envelope, const mail::Recipient& r
 
 std::string age_words(Duration age) {
   const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
-  if (minutes % 60 != 0 || minutes == 0) return std::to_string(minutes) + " minutes";
-  return std::to_string(minutes / 60) + " hours";
+  const auto many = static_cast<std::uint64_t>(std::max<std::int64_t>(minutes, 0));
+  if (many % 60 != 0 || many == 0) return counted(many, "minute");
+  return counted(many / 60, "hour");
 }
 
 }  // namespace
@@ -40,10 +42,11 @@ std::string age_words(Duration age) {
 /// believed.
 void QueueImpl::look_at_clock() {
   if (wall_watch_.look(clock().now(), now())) return;
+  plan_aging(wall_watch_.trusted_from());
+  if (!context_.news->clock_jumped(now())) return;
   ops::log().warn(
       "the wall clock has jumped; what is old by it alone is not given up before the clock has run "
       "on for an hour");
-  plan_aging(wall_watch_.trusted_from());
 }
 
 /// By all that this process knows. It has seen the whole life of what it accepted itself; of what
@@ -188,8 +191,8 @@ bool QueueImpl::past_mending(const Message& message, Duration expiry) const {
 void QueueImpl::give_up_unread(Index at, std::vector<std::uint32_t> recipients,
                                const std::string& why) {
   Message& message = messages_[at];
-  ops::log().critical("message {}: {}; {} recipients are given up, and no sender is told",
-                      message.id.to_string(), why, recipients.size());
+  ops::log().critical("message {}: {}; {} given up, and no sender is told", message.id.to_string(),
+                      why, counted(recipients.size(), "recipient is", "recipients are"));
   ops::TrackingEvent event;
   event.kind = ops::TrackingKind::failed;
   event.at = clock().now();

@@ -149,7 +149,11 @@ void QueueImpl::judge_site(Index at, const outbound::AttemptResult& result, Stea
     hop.site.succeeded(
         most_at_once(hop, deliverer == context_.deliverers.end() ? nullptr : deliverer->second));
   }
-  if (answered || why == nullptr) hop.site.speaks_with_us();
+  if (!answered && why != nullptr) return;
+  hop.site.speaks_with_us();
+  if (const auto lasted = context_.news->back(hop.name, began, now()))
+    ops::log().info("next hop {}: it answers again, after {} s", hop.name,
+                    lasted->count() / 1'000'000);
 }
 
 void QueueImpl::pause_hop(Index at, const mail::Outcome* why) {
@@ -162,10 +166,11 @@ void QueueImpl::pause_hop(Index at, const mail::Outcome* why) {
     kept.reply = mail::printable(why->reply, kKeptReply);
     hop.last_reply = ReplyRef(new Reply(std::move(kept)));
   }
-  const auto times = hop.site.troubles();
+  const auto times = context_.news->down(hop.name, now(), hop.site.paused_until());
+  if (!times) return;
   ops::log().warn("next hop {}: {}; trying again in {} s with one connection{}", hop.name,
                   hop.last_reply ? hop.last_reply->text() : "trouble", pause.count() / 1'000'000,
-                  times > 1 ? " (" + std::to_string(times) + " times in a row)" : std::string());
+                  *times > 1 ? " (" + std::to_string(*times) + " times in a row)" : std::string());
 }
 
 /// The recipient goes no further; what remains is to tell the sender, or not.

@@ -1,4 +1,5 @@
 // CSV rows to entries: which column is what, and what people get wrong.
+#include "waypost/base/counted.h"
 #include "waypost/base/spelling.h"
 #include "waypost/routing/unseen.h"
 
@@ -34,9 +35,7 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-std::string counted_columns(std::size_t many) {
-  return std::to_string(many) + (many == 1 ? " column" : " columns");
-}
+std::string counted_columns(std::size_t many) { return counted(many, "column"); }
 
 class Rows {
  public:
@@ -243,7 +242,9 @@ void warn_of_comments(TableBuilder::Impl& builder, std::string_view file, std::u
                       std::string_view first, std::size_t many) {
   builder.warning(file, line, 1,
                   quoted_text(first) + " is taken for a comment" +
-                      (many > 1 ? ", as are " + std::to_string(many - 1) + " lines like it" : "") +
+                      (many > 1 ? (many == 2 ? ", as is " : ", as are ") +
+                                      counted(many - 1, "line") + " like it"
+                                : "") +
                       "; write '# ' before a comment, and an address that begins with '#' as " +
                       quoted_text("SMTP:" + std::string(first)));
 }

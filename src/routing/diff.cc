@@ -1,3 +1,5 @@
+#include "waypost/base/counted.h"
+
 #include "routing/diff_visitor.h"
 
 #include <algorithm>
@@ -71,13 +73,10 @@ TableDiff diff(const Table& before, const Table& after, std::size_t most_names) 
 
 std::string TableDiff::summary() const {
   if (added_count + removed_count + changed_count == 0) return "no change";
-  const auto counted = [](std::uint64_t n, const char* one, const char* many) {
-    return std::to_string(n) + " " + (n == 1 ? one : many) + " changed";
-  };
   auto out = std::to_string(added_count) + " added, " + std::to_string(removed_count) +
-             " removed, " + counted(targets_changed, "target", "targets");
+             " removed, " + counted(targets_changed, "target") + " changed";
   if (const auto states = changed_count - targets_changed; states > 0)
-    out += ", " + counted(states, "state or wave", "states or waves");
+    out += ", " + counted(states, "state or wave", "states or waves") + " changed";
   return out;
 }
 

@@ -1,6 +1,7 @@
 // Synchronising: which server, full or incremental, and whether the result may be used.
 #include "waypost/routing/directory.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/routing/waves.h"
 
 #include "routing/directory_reading.h"
@@ -164,8 +165,9 @@ Result<> LdapDirectory::check_shrink(const DirectoryBase& base, std::size_t befo
   const bool emptied = before > 0 && outcome.entries == 0;
   const auto lost = base.lost + outcome.removed + outcome.restated;
   if (request.confirm_shrink || (!emptied && lost <= std::max(share, kLeastRemoved))) return {};
-  std::string what = std::to_string(outcome.removed) + " of " + std::to_string(before) +
-                     " entries would leave" + (emptied ? ", which are all," : "");
+  std::string what = std::to_string(outcome.removed) + " of " +
+                     counted(before, "entry", "entries") + " would leave" +
+                     (emptied ? ", which are all," : "");
   if (outcome.restated > 0)
     what +=
         " and " + std::to_string(outcome.restated) + " would have another wave or state or none";

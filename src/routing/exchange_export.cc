@@ -1,4 +1,5 @@
 // Export-Csv of Exchange's recipients: which column is what, and what people get wrong.
+#include "waypost/base/counted.h"
 #include "waypost/base/spelling.h"
 #include "waypost/routing/exports.h"
 #include "waypost/routing/unseen.h"
@@ -229,7 +230,7 @@ class ExchangeRows {
     const auto& fields = reader_.fields();
     if (fields.size() != width_) {
       error_at(fields[std::min(width_, fields.size() - 1)],
-               "the row has " + std::to_string(fields.size()) + " columns, the header row " +
+               "the row has " + counted(fields.size(), "column") + ", the header row " +
                    std::to_string(width_) +
                    "; a value that holds the separator stands in quotation marks");
       return true;

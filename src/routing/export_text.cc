@@ -1,5 +1,6 @@
 #include "routing/export_text.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/routing/unseen.h"
 
 #include "routing/text_encoding.h"
@@ -42,7 +43,7 @@ std::vector<Problem> Complaints::take() {
   const auto unkept = errors_ + warnings_ - out.size();
   if (unkept > 0)
     out.push_back(Problem{false, last_file_, 0, 0,
-                          "and " + std::to_string(unkept) + " more problems of these kinds"});
+                          "and " + counted(unkept, "more problem") + " of these kinds"});
   *this = Complaints();
   return out;
 }

@@ -1,6 +1,8 @@
 // What differs between Exchange, WorkMail and the table, judged person by person.
 #include "waypost/routing/reconcile.h"
 
+#include "waypost/base/counted.h"
+
 #include "routing/export_text.h"
 #include "routing/mends.h"
 #include "routing/reconcile_people.h"
@@ -458,14 +460,13 @@ class Judge {
            "(" +
            unjudged_.text() + ")");
     if (unknown_to_exchange_.count() > 0)
-      note(
-          std::to_string(unknown_to_exchange_.count()) +
-          " routed people are in no export of Exchange, so whether they still have a mailbox there "
-          "was not judged (" +
-          unknown_to_exchange_.text() + "); give the export of Get-Mailbox too");
+      note(counted(unknown_to_exchange_.count(), "routed person is", "routed people are") +
+           " in no export of Exchange, so whether they still have a mailbox there "
+           "was not judged (" +
+           unknown_to_exchange_.text() + "); give the export of Get-Mailbox too");
     if (untyped_.count() > 0)
-      note(std::to_string(untyped_.count()) +
-           " recipients have no RecipientTypeDetails, so whether they are mailboxes was not judged "
+      note(counted(untyped_.count(), "recipient has", "recipients have") +
+           " no RecipientTypeDetails, so whether they are mailboxes was not judged "
            "(" +
            untyped_.text() + "); export that column too");
     if (without_aliases_.count() > 0)

@@ -1,4 +1,6 @@
 // Loading a router: sources into a table, and what only shows when table and options meet.
+#include "waypost/base/counted.h"
+
 #include "routing/compact_table.h"
 #include "routing/router_impl.h"
 #include "routing/sources.h"
@@ -165,7 +167,7 @@ std::optional<Error> refusal(const std::vector<Problem>& problems, std::size_t s
   if (first == nullptr) return std::nullopt;
   return Error{ErrorKind::invalid,
                "the routing table cannot be used: " + first->to_string() +
-                   (errors > 1 ? " (and " + std::to_string(errors - 1) + " more errors)" : "")};
+                   (errors > 1 ? " (and " + counted(errors - 1, "more error") + ")" : "")};
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "waypost/base/counted.h"
 #include "waypost/routing/unseen.h"
 
 #include "routing/table_builder_impl.h"
@@ -344,7 +345,7 @@ std::shared_ptr<const Table> TableBuilder::build() {
                 {},
                 0,
                 0,
-                "and " + std::to_string(impl.unkept) + " more problems like these"});
+                "and " + counted(impl.unkept, "more problem", "more problems") + " like these"});
     impl.unkept = 0;
   }
   auto built = std::move(impl.table);

@@ -1,5 +1,7 @@
 #include "waypost/routing/table_facts.h"
 
+#include "waypost/base/counted.h"
+
 #include <algorithm>
 
 namespace waypost::routing {
@@ -93,7 +95,7 @@ std::vector<Problem> lint(const Router& router) {
 }
 
 std::string summary_of(const TableStats& stats) {
-  std::string out = std::to_string(stats.entries) + (stats.entries == 1 ? " entry" : " entries");
+  std::string out = counted(stats.entries, "entry", "entries");
   const char* joint = ": ";
   for (const auto* state : {"active", "migrating", "pending", "rolled_back"}) {
     const auto known = stats.by_state.find(state);
@@ -102,7 +104,7 @@ std::string summary_of(const TableStats& stats) {
     joint = ", ";
   }
   const auto waves = stats.by_wave.size() - stats.by_wave.count("");
-  if (waves > 0) out += " (" + std::to_string(waves) + (waves == 1 ? " wave)" : " waves)");
+  if (waves > 0) out += " (" + counted(waves, "wave") + ")";
   return out;
 }
 
@@ -116,7 +118,7 @@ std::optional<Problem> nowhere_to_wait(const TableStats& stats, const Options& o
                  {},
                  0,
                  0,
-                 std::to_string(waiting) + (waiting == 1 ? " entry is" : " entries are") +
+                 counted(waiting, "entry is", "entries are") +
                      " pending or rolled back, and there is no routing.pending_next_hop: their "
                      "mail gets 451 and waits at the sender; name the next hop of the old system"};
 }

@@ -1,4 +1,5 @@
 // What a new table takes away from people, and whether that looks like a source that was cut off.
+#include "waypost/base/counted.h"
 #include "waypost/routing/table_facts.h"
 
 #include "routing/diff_visitor.h"
@@ -114,10 +115,6 @@ std::string percent(double share) {
   text.resize(std::min(text.size(), text.find('.') + 2));
   if (text.ends_with(".0")) text.resize(text.size() - 2);
   return text + " %";
-}
-
-std::string counted(std::uint64_t many, const char* one, const char* more) {
-  return std::to_string(many) + " " + (many == 1 ? one : more);
 }
 
 std::uint64_t in_wave(const TableSize& size, std::string_view wave) {
@@ -274,18 +271,20 @@ std::optional<std::string> suspicious_shrink(const TableSize& before, const Tabl
   if (losses.fallen > 0)
     return counted(losses.fallen, "entry would be active", "entries would be active") +
            " because nothing says any more which wave or state " +
-           (losses.fallen == 1 ? "it has" : "they have") +
+           noun(losses.fallen, "it has", "they have") +
            (losses.first_fallen.empty() ? std::string() : ": first " + losses.first_fallen);
   const auto lost = losses.removed + losses.restated;
   if (lost <= kAlwaysAllowed || before.entries == 0) return std::nullopt;
   const double share = static_cast<double>(lost) / static_cast<double>(before.entries);
   if (share <= options.most_removed) return std::nullopt;
-  const auto of = " of " + std::to_string(before.entries) + " entries ";
-  std::string what = std::to_string(losses.removed) + of + "are gone";
+  const auto of = " of " + counted(before.entries, "entry", "entries") + " ";
+  std::string what =
+      std::to_string(losses.removed) + of + noun(losses.removed, "is", "are") + " gone";
+  const auto restated = noun(losses.restated, "has", "have") + " another wave or state";
   if (losses.removed == 0)
-    what = std::to_string(losses.restated) + of + "have another wave or state";
+    what = std::to_string(losses.restated) + of + restated;
   else if (losses.restated > 0)
-    what += " and " + std::to_string(losses.restated) + " have another wave or state";
+    what += " and " + std::to_string(losses.restated) + " " + restated;
   return what + " (" + percent(share) + "; routing.most_removed allows " +
          percent(options.most_removed) + ")";
 }

@@ -1,5 +1,7 @@
 #include "routing/text_encoding.h"
 
+#include "waypost/base/utf8.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -56,30 +58,6 @@ Result<std::string_view> decode_utf16(std::string_view content, Endian endian,
   return std::string_view(storage);
 }
 
-/// The length of the well-formed sequence at `i`; 0: malformed.
-std::size_t sequence_length(std::string_view text, std::size_t i) {
-  const auto at = [&](std::size_t k) -> unsigned {
-    return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u;
-  };
-  const auto tail = [&](std::size_t k) { return (at(k) & 0xC0) == 0x80; };
-  const unsigned c = at(i);
-  if (c < 0x80) return 1;
-  if (c >= 0xC2 && c <= 0xDF) return tail(i + 1) ? 2 : 0;
-  if (c >= 0xE0 && c <= 0xEF) {
-    const unsigned second = at(i + 1);
-    if (!tail(i + 1) || !tail(i + 2)) return 0;
-    if ((c == 0xE0 && second < 0xA0) || (c == 0xED && second > 0x9F)) return 0;
-    return 3;
-  }
-  if (c >= 0xF0 && c <= 0xF4) {
-    const unsigned second = at(i + 1);
-    if (!tail(i + 1) || !tail(i + 2) || !tail(i + 3)) return 0;
-    if ((c == 0xF0 && second < 0x90) || (c == 0xF4 && second > 0x8F)) return 0;
-    return 4;
-  }
-  return 0;
-}
-
 }  // namespace
 
 Result<std::string_view> decode_text(std::string_view content, std::string& storage) {
@@ -107,7 +85,7 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
         continue;
       }
     }
-    const auto length = sequence_length(text, i);
+    const auto length = utf8_length(text.substr(i));
     if (length == 0) return i;
     i += length;
   }

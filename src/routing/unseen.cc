@@ -1,5 +1,7 @@
 #include "waypost/routing/unseen.h"
 
+#include "waypost/base/utf8.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -62,32 +64,10 @@ bool holds(std::span<const Range> ranges, std::uint32_t code) {
   return at != ranges.end() && at->first <= code;
 }
 
-struct Character {
-  std::uint32_t code = 0;
-  std::size_t octets = 0;  // 0: no UTF-8
-};
-
-/// RFC 3629 section 4.
-Character character_at(std::string_view text, std::size_t at) {
-  const auto lead = static_cast<unsigned char>(text[at]);
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t octets = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || at + octets > text.size()) return {};
-  std::uint32_t code = lead & (0x7Fu >> octets);
-  for (std::size_t i = 1; i < octets; ++i) {
-    const auto next = static_cast<unsigned char>(text[at + i]);
-    if ((next & 0xC0) != 0x80) return {};
-    code = code << 6 | (next & 0x3Fu);
-  }
-  const bool overlong = (octets == 3 && code < 0x800) || (octets == 4 && code < 0x10000);
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  return overlong || surrogate || code > 0x10FFFF ? Character{} : Character{code, octets};
-}
-
 std::optional<UnseenCharacter> first_of(std::span<const Range> ranges, std::string_view text) {
   std::size_t number = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const auto one = character_at(text, at);
+    const auto one = utf8_front(text.substr(at));
     ++number;
     if (one.octets > 0 && holds(ranges, one.code)) return UnseenCharacter{one.code, at, number};
     at += std::max<std::size_t>(one.octets, 1);
@@ -127,7 +107,7 @@ std::string shown_text(std::string_view text, std::size_t most) {
   std::string out;
   std::size_t at = 0;
   while (at < text.size()) {
-    const auto one = character_at(text, at);
+    const auto one = utf8_front(text.substr(at));
     const auto octets = std::max<std::size_t>(one.octets, 1);
     if (at + octets > most) break;
     if (one.octets == 0)

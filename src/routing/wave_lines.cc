@@ -1,5 +1,7 @@
 #include "routing/wave_lines.h"
 
+#include "waypost/base/counted.h"
+
 #include "routing/instant.h"
 
 #include <boost/json.hpp>
@@ -109,8 +111,7 @@ void WaveJournalCheck::finish(bool exists, const WaveLines& lines,
                       " is missing or was changed");
   if (mark && commands < mark->commands) {
     if (!torn_.empty()) damage_.push_back(torn_);
-    damage_.push_back(path_ + ": " + std::to_string(mark->commands) +
-                      (mark->commands == 1 ? " command was" : " commands were") +
+    damage_.push_back(path_ + ": " + counted(mark->commands, "command was", "commands were") +
                       " acknowledged, " + std::to_string(commands) + " can be read" +
                       (exists ? "" : ": the file is gone"));
   } else if (!torn_.empty()) {

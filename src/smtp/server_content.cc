@@ -1,4 +1,5 @@
 // DATA (RFC 5321 §4.1.1.4) and BDAT (RFC 3030).
+#include "waypost/base/counted.h"
 #include "waypost/mail/address.h"
 
 #include "smtp/server_state.h"
@@ -128,7 +129,7 @@ void ServerDialogue::State::end_of_chunk() {
   if (chunk_last) return end_of_content();
   // A refused message hears it at each chunk, so that the client can stop early.
   if (refusal) return reply(*refusal);
-  reply(250, {2, 0, 0}, std::to_string(chunk_size) + " octets received");
+  reply(250, {2, 0, 0}, counted(chunk_size, "octet") + " received");
 }
 
 /// The verdict: exactly one reply, here or by committed().

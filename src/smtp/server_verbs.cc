@@ -1,4 +1,5 @@
 // The verbs of RFC 5321 §4.1.1 and of the extensions that we offer: one row each.
+#include "waypost/base/counted.h"
 #include "waypost/mail/xtext.h"
 
 #include "smtp/command_parameters.h"
@@ -201,8 +202,8 @@ bool ServerDialogue::State::may_rcpt(std::string_view) {
 void ServerDialogue::State::rcpt(std::string_view arguments) {
   if (recipients >= options.max_recipients) {  // RFC 5321 §4.5.3.1.10; no error of the client's
     return reply(452, mail::status::too_many_recipients,
-                 "no more than " + std::to_string(options.max_recipients) +
-                     " recipients at a time; send the others in another transaction");
+                 "no more than " + counted(options.max_recipients, "recipient") +
+                     " at a time; send the others in another transaction");
   }
   const ParameterRules rules{esmtp, false, options.max_message_size};
   auto parsed = parse_rcpt(arguments, rules, smtputf8);

@@ -1,4 +1,5 @@
 // verify() and dump(): a spool directory as it lies there, read only.
+#include "waypost/base/counted.h"
 #include "waypost/spool/spool.h"
 
 #include "spool/crc32c.h"
@@ -148,7 +149,8 @@ class Verification {
     const auto size = segment.file->size();
     if (size && *size < header.segment_octets)
       complain(segment.name + ": the file was cut: " +
-               std::to_string(header.segment_octets - *size) + " octets are missing at its end");
+               counted(header.segment_octets - *size, "octet is", "octets are") +
+               " missing at its end");
     ScanRules rules;
     rules.check_content = true;
     if (listed != nullptr && listed->sequence == header.sequence)
@@ -181,7 +183,7 @@ class Verification {
     const auto read = scan_segment(*segment.file, header, rules, visit);
     if (!read) return fail(read.error());
     line_(segment.name + ": sequence " + std::to_string(header.sequence) + ", " +
-          std::to_string(records) + " records");
+          counted(records, "record"));
     return {};
   }
 

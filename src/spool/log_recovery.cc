@@ -1,6 +1,8 @@
 // Recovery: reads the records of every segment in order of its sequence, keeps the newest copy of
 // each message, applies settlements, and sets aside what is torn or corrupt. Sealed segments have
 // an index to read them from; the others are scanned.
+#include "waypost/base/counted.h"
+
 #include "spool/log.h"
 #include "spool/segment_list.h"
 #include "spool/slot_table.h"
@@ -118,8 +120,10 @@ class Recovery {
     compare_with_list(number, *block);
     if (block->freed()) return keep_spare(number, *block, std::move(*file), *size);
     if (*size < block->header->segment_octets) {
-      tell(number, ": the file was cut: " + std::to_string(block->header->segment_octets - *size) +
-                       " octets are missing at its end; mail that they held is not delivered");
+      const auto cut = block->header->segment_octets - *size;
+      tell(number, ": the file was cut: " + counted(cut, "octet is", "octets are") +
+                       " missing at its end; the mail in " + noun(cut, "it", "them") +
+                       " is not delivered");
     }
     Segment& segment = log_.add_segment(number, std::move(*file));
     segment.state = Segment::State::sealed;

@@ -1,5 +1,6 @@
 #include "spool/scan.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/base/queue_id.h"
 
 #include "spool/crc32c.h"
@@ -302,8 +303,7 @@ std::string octets_in_words(std::uint64_t octets) {
 
 std::string describe(const Headless& what) {
   if (what.octets == 0) return "nothing";
-  return octets_in_words(what.octets) + " that look like " + std::to_string(what.messages) +
-         (what.messages == 1 ? " message" : " messages");
+  return octets_in_words(what.octets) + " that look like " + counted(what.messages, "message");
 }
 
 std::string segment_name(std::uint32_t number) {

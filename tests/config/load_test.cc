@@ -99,6 +99,19 @@ TEST(Load, ReadsEveryKindOfValue) {
   EXPECT_EQ(config.admin.http_port, 0);
 }
 
+TEST(Load, TheTrackingLogIsOnUnlessSomebodySaysNone) {
+  const auto tracking = [](const std::string& section) {
+    auto loaded = load_text("own_name: gw.corp.example\n" + section, "etc/w.yaml");
+    return std::pair(loaded.config.tracking.path, loaded.config.tracking_is_asked_for);
+  };
+  EXPECT_EQ(tracking(""), std::pair(std::string("/var/log/waypost/tracking.jsonl"), false));
+  EXPECT_EQ(tracking("tracking: {}\n"),
+            std::pair(std::string("/var/log/waypost/tracking.jsonl"), false));
+  EXPECT_EQ(tracking("tracking: {file: none}\n"), std::pair(std::string(), false));
+  EXPECT_EQ(tracking("tracking: {file: \"\"}\n"), std::pair(std::string(), false));
+  EXPECT_EQ(tracking("tracking: {file: t.jsonl}\n"), std::pair(std::string("etc/t.jsonl"), true));
+}
+
 TEST(Load, ReadsNextHops) {
   const auto loaded = load_text(
       "own_name: gw.corp.example\n"

@@ -4,6 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace waypost::load {
 namespace {
 
@@ -37,6 +42,8 @@ Report some_report() {
   report.accounting->wrong = {"1 recipient: lost"};
   report.accounting->examples = {"lost: message 3 to bob@corp.example"};
   report.accounting->delivery.add(1'234);
+  report.accounting->arrived_each_second = {300, 0, 699};
+  report.accounting->faults = {{"throttle <now>", 0.5, 1.5}};
   return report;
 }
 
@@ -78,6 +85,86 @@ TEST(Report, PageIsSelfContainedAndEscaped) {
   EXPECT_NE(page.find("Throughput over time"), std::string::npos);
   EXPECT_NE(page.find("Compared with"), std::string::npos);
   EXPECT_NE(page.find("total, earlier"), std::string::npos);
+}
+
+/// All matches of `pattern` in `text`, each with its groups.
+std::vector<std::smatch> all_of(const std::string& text, const char* pattern) {
+  const std::regex wanted(pattern);
+  return {std::sregex_iterator(text.begin(), text.end(), wanted), {}};
+}
+
+TEST(Report, WordsInChartsKeepTheirSizeAndStayInside) {
+  Report report = some_report();
+  report.statistics.phase(Phase::verdict).add(45'678'901);
+  const std::string page = to_html(report, nullptr);
+  EXPECT_EQ(page.find("viewBox"), std::string::npos)
+      << "a chart that shrinks takes its words along";
+  EXPECT_EQ(page.find("svg{width:100%"), std::string::npos);
+  const auto charts =
+      all_of(page, "<div class=\"scroll\" tabindex=\"0\"><svg width=\"(\\d+)\" height=\"(\\d+)\"");
+  ASSERT_GE(charts.size(), 4u);
+  const double width = std::stod(charts.front()[1]);
+  const auto words =
+      all_of(page, "<text x=\"([\\d.]+)\" y=\"[\\d.]+\" text-anchor=\"(\\w+)\">([^<]*)</text>");
+  ASSERT_GT(words.size(), 40u);
+  for (const auto& word : words) {
+    const double x = std::stod(word[1]), length = 6.5 * static_cast<double>(word[3].length());
+    const double left = word[2] == "start" ? x : word[2] == "end" ? x - length : x - length / 2;
+    EXPECT_GE(left, 0) << word[3];
+    EXPECT_LE(left + length, width) << word[3];
+  }
+}
+
+TEST(Report, FaultsAndWhatArrivedAreSeen) {
+  const std::string page = to_html(some_report(), nullptr);
+  const auto marks = all_of(page, "<rect class=\"band\" x=\"([\\d.]+)\"[^>]* width=\"([\\d.]+)\"");
+  EXPECT_EQ(marks.size(), 3u) << "in each chart over time";
+  for (const auto& mark : marks) EXPECT_GT(std::stod(mark[2]), 100);
+  EXPECT_NE(page.find("throttle &lt;now&gt;"), std::string::npos);
+  EXPECT_NE(page.find("What arrived over time"), std::string::npos);
+}
+
+TEST(Report, WhatIsRefusedAsExpectedIsNoFailure) {
+  Report report = some_report();
+  Statistics& s = report.statistics;
+  s.refused_as_expected = 10;
+  for (auto& second : s.seconds) second.refused_as_expected = std::exchange(second.failed, 0);
+  const std::string page = to_html(report, nullptr);
+  EXPECT_EQ(page.find("<title>failed</title>"), std::string::npos);
+  EXPECT_NE(page.find("line s2\" d=\"M76.0 "), std::string::npos);
+  EXPECT_NE(page.find("<title>refused as expected</title>"), std::string::npos);
+  EXPECT_NE(page.find("<b>0</b><span class=\"mute\">not accepted"), std::string::npos);
+  EXPECT_NE(page.find("<b>10</b><span class=\"mute\">refused as expected"), std::string::npos);
+}
+
+TEST(Report, TheHeadSaysWhichWaveAndWhenAndWhoHasNothing) {
+  Report report = some_report();
+  std::string page = to_html(report, nullptr);
+  const std::string both = "pilot and wave &amp; 2, Monday, 1 December 2025, 00:00 UTC";
+  EXPECT_NE(page.find("<title>" + both + "</title>"), std::string::npos);
+  EXPECT_NE(page.find("<h1>" + both + "</h1>"), std::string::npos);
+  EXPECT_LT(page.find("<li>lost: message 3 to bob@corp.example</li>"),
+            page.find("class=\"tiles\""));
+  // Waves of the table that were not sent to are no rows.
+  report.statistics.waves.resize(3);
+  report.statistics.waves[0] = {};
+  report.wave_names = {"pilot", "wave & 2", "-"};
+  page = to_html(report, nullptr);
+  EXPECT_EQ(page.find("pilot"), std::string::npos);
+  EXPECT_NE(page.find("<h1>wave &amp; 2, Monday"), std::string::npos);
+  EXPECT_EQ(to_text(report).find("pilot"), std::string::npos);
+}
+
+TEST(Report, ReportsOfEarlierVersionsAreRead) {
+  const Report report = some_report();
+  std::string text = to_json(report);
+  for (const char* late : {",\"refused_as_expected\":0}", ",\"arrived_each_second\":[300,0,699]"}) {
+    const auto at = text.find(late);
+    ASSERT_NE(at, std::string::npos) << late << text;
+    text.replace(at, std::string_view(late).size(),
+                 std::string_view(late).ends_with('}') ? "}" : "");
+  }
+  EXPECT_TRUE(report_from_json(text, "x.json"));
 }
 
 TEST(Report, PageOfARunThatSentNothingIsWhole) {

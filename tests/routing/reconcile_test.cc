@@ -501,7 +501,7 @@ TEST(Reconcile, NotesWhatCouldNotBeJudged) {
               AllOf(HasSubstr("1 targets are in domains that the WorkMail export says nothing of"),
                     HasSubstr("(ann@google.example)"),
                     HasSubstr("1 routed people are in no export of Exchange"),
-                    HasSubstr("1 recipients have no RecipientTypeDetails"),
+                    HasSubstr("1 recipient has no RecipientTypeDetails"),
                     HasSubstr("'bob@corp.example' is already at users.csv:")));
 }
 

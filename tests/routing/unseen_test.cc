@@ -123,7 +123,7 @@ TEST(Unseen, JoinersInDomainsAreIdnasToJudge) {
 TEST(Comments, InATableOneThatLooksLikeAnAddressIsTold) {
   EXPECT_EQ(csv_problems("#sales@corp.example,sales@t.example\n#TYPE x\n# bob@corp.example\n"
                          "ann@corp.example,ann@t.example\n#eve@corp.example,eve@t.example\n"),
-            "users.csv:1:1: warning: '#sales@corp.example' is taken for a comment, as are 1 lines "
+            "users.csv:1:1: warning: '#sales@corp.example' is taken for a comment, as is 1 line "
             "like it; write '# ' before a comment, and an address that begins with '#' as "
             "'SMTP:#sales@corp.example'\n");
   TableBuilder builder;

@@ -81,7 +81,7 @@ def test_starts(world, name):
     GOOD[name](stage)
     checked = stage.check()
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert ": error: " not in checked.stdout
+    assert ": error: " not in checked.stderr
     stage.gateway.start()
 
 
@@ -92,7 +92,7 @@ def test_found(world, name):
     change(stage)
     checked = stage.check()
     assert checked.returncode == 1, checked.stdout + checked.stderr
-    errors = [line for line in checked.stdout.splitlines() if ": error: " in line]
-    assert len(errors) == 1 and words in errors[0] and "waypost.yaml:" in errors[0], checked.stdout
+    errors = [line for line in checked.stderr.splitlines() if ": error: " in line]
+    assert len(errors) == 1 and words in errors[0] and "waypost.yaml:" in errors[0], checked.stderr
     started = stage.gateway.run("serve")
     assert started.returncode in (69, 78), started.stderr

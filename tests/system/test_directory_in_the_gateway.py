@@ -1,6 +1,7 @@
 """A running gateway whose table comes from a directory: first reading, changes, an outage, a restart without it."""
 
 import json
+import re
 
 from conftest import message, wait_for
 from rig.sink import Certificates
@@ -32,6 +33,7 @@ def test_directory_feeds_the_table_and_an_outage_takes_nothing_away(world):
     assert told["directory"] == "ad" and told["dn"].lower().startswith("cn=p7,"), told
     shown = gateway.run("directory", "status").stdout
     assert "40 entries of 20 people" in shown, shown
+    assert re.search(r"read at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} from ", shown), shown
 
     slapd.stop()
     asked = gateway.run("directory", "sync", "ad")

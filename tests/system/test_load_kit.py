@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+from html.parser import HTMLParser
 
 import pytest
 
@@ -43,6 +44,40 @@ def kit(world):
     return Kit()
 
 
+class Page(HTMLParser):
+    """The report as a browser would take it apart: title, heading, and for each chart its lines and its faults."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.title = self.heading = self.caption = ""
+        self.charts, self.faults, self.open = {}, {}, []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.open.append((tag, dict(attrs).get("class")))
+        if tag == "svg":
+            assert dict(attrs)["width"].isdigit() and self.open[-2] == ("div", "scroll"), "it would shrink its words"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag, tag
+
+    def handle_data(self, data):
+        inside = [tag for tag, _ in self.open]
+        if inside[-1:] == ["h1"]:
+            self.heading = data
+        elif inside[-1:] == ["figcaption"]:
+            self.caption = data
+            self.charts[data], self.faults[data] = set(), []
+        elif inside[-2:] == ["path", "title"]:
+            self.charts[self.caption].add(data)
+        elif inside[-2:] == ["rect", "title"]:
+            self.faults[self.caption].append(data)
+        elif inside[-2:] == ["head", "title"]:
+            self.title = data
+
+
 def figures(text):
     """{"arrived once": 300, ...}"""
     return {name.strip(): int(number.replace(",", ""))
@@ -62,7 +97,10 @@ def test_everything_arrives_once(kit):
     assert fates["messages"] == 300 and fates["good"]
     assert fates["arrived_once"] + fates["refused_as_expected"] == 300 and fates["refused_as_expected"] > 5
     assert report["sent"]["counts"]["verified"] == report["sent"]["counts"]["handshakes"] >= 15
-    assert page.read_text().count("<svg") >= 3
+    shown = Page(page.read_text())
+    assert shown.charts["Throughput over time"] >= {"accepted", "refused as expected"}, shown.charts
+    assert "failed" not in shown.charts["Throughput over time"] and "arrived" in shown.charts["What arrived over time"]
+    assert shown.heading == shown.title and re.search(r"\b20\d\d, \d\d:\d\d UTC$", shown.heading), shown.heading
     assert len(kit.sink.records()) == fates["arrived_once"]
 
 
@@ -186,9 +224,12 @@ def test_faults_come_by_the_clock(world):
               world.directory / "send.log"]
     sent = load("send", *target, "--rate", 50, "--duration", "4s")
     assert "452 4.2.2" in sent.stdout and sent.returncode == 0, sent.stdout
-    verified = load("verify", "--sent", world.directory / "send.log", "--received", log, "--allow", "refused")
+    verified = load("verify", "--sent", world.directory / "send.log", "--received", log, "--allow", "refused",
+                    "--html", world.directory / "page.html")
     found = figures(verified.stdout)
     assert verified.returncode == 0 and found["refused"] > 20 and found["arrived once"] > 50, verified.stdout
+    page = Page((world.directory / "page.html").read_text())
+    assert page.faults["What arrived over time"] == ["full"] and page.faults["Throughput over time"] == ["full"], page.faults
 
 
 def test_it_sends_nowhere_by_itself():

@@ -71,8 +71,8 @@ def test_a_named_pipe_is_no_log(world, section):
     gateway.write_config()
     said = f"{section}.file: {pipe} is a named pipe"
     checked = gateway.run("check")
-    assert checked.returncode == 1 and said in checked.stdout, checked
-    assert f"{gateway.config_file}:" in checked.stdout.split("error")[0], "a place"
+    assert checked.returncode == 1 and said in checked.stderr, checked
+    assert f"{gateway.config_file}:" in checked.stderr.split("error")[0], "a place"
     started = gateway.run("serve")
     assert started.returncode == 78 and said in started.stderr, started
     gateway.config[section]["file"] = before or ""

@@ -102,3 +102,26 @@ def test_next_hop_that_is_down_gets_its_mail_when_it_is_up(world):
     workmail.wait_messages(5)
     gateway.wait_empty()
     assert len(workmail.records()) == 5
+
+
+def test_all_shards_tell_one_trouble_once(world):
+    workmail = world.sink()
+    gateway = world.gateway(workmail, users=["bob"], shards=4, queue={"backoff": ["1h"]})
+    workmail.stop()
+    world.sinks.remove(workmail)
+    exchanges = [world.exchange() for _ in range(8)]  # dealt to the shard that has the fewest
+    for exchange in exchanges:
+        assert exchange.send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    gateway.wait_event("deferred", count=4)  # the first of each shard; the others wait for its pause
+    for exchange in exchanges:
+        exchange.quit()
+
+    def said(words):
+        return [line for line in gateway.log_file.read_text().splitlines() if words in line]
+    down = said("next hop workmail: ")
+    assert len(down) == 1 and "trying again in 3600 s with one connection" in down[0] and "in a row" not in down[0], down
+    workmail.start()
+    world.sinks.append(workmail)
+    assert gateway.run("queue", "flush", "--all").returncode == 0
+    gateway.wait_empty()
+    assert len(said("next hop workmail: it answers again, after ")) == 1, gateway.log_file.read_text()

@@ -42,5 +42,5 @@ def test_check_refuses_an_open_relay(world):
     gateway.config["routing"]["default_next_hop"] = "workmail"
     gateway.write_config()
     answer = gateway.run("check")
-    assert answer.returncode == 1 and "open relay" in answer.stdout, answer.stdout
+    assert answer.returncode == 1 and "open relay" in answer.stderr, answer
     world.the_gateway = None

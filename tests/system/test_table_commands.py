@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import os
+import re
+import subprocess
 
 from conftest import message
+from rig.programs import program
 
 
-def table(gateway, *arguments, code=0):
-    done = gateway.run("table", *arguments)
+def table(gateway, *arguments, code=0, **how):
+    done = gateway.run("table", *arguments, **how)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done.stdout
 
@@ -67,14 +71,25 @@ def test_check_lints_before_loading(world):
                          ("bob@corp.example", "bob@orgname.awsapps.com"),
                          ("bob@old-corp.example", "robert@orgname.awsapps.com")])
     gateway.write_config()
-    shown = table(gateway, "check")
-    assert "local part that WorkMail can't have" in shown and "hides what the domain alias says" in shown, shown
-    assert shown.endswith("2 warnings: good\n4 entries: 4 active\n"), shown
+    shown = gateway.run("table", "check")
+    warned = shown.stderr
+    assert "local part that WorkMail can't have" in warned and "hides what the domain alias says" in warned, shown
+    assert shown.returncode == 0 and shown.stdout == "2 warnings: good\n4 entries: 4 active\n", shown
     table(gateway, "check", "--strict", code=1)
     bad = world.directory / "bad.csv"
     bad.write_text("address,target\nbob@corp.example,bob@elsewhere.example\n")
     found = json.loads(table(gateway, "check", str(bad), "--json", code=2))
     assert found["errors"] == 1 and found["problems"][0]["line"] == 2 and found["problems"][0]["file"] == str(bad)
+
+
+def test_a_table_from_standard_input_is_checked(world):
+    gateway = world.gateway(world.sink(), start=False)
+    gateway.write_config()
+    good = "address,target\npostmaster@corp.example,bob@orgname.awsapps.com\n"
+    assert table(gateway, "check", "-", input=good) == "0 warnings: good\n1 entry: 1 active\n"
+    bad = gateway.run("table", "check", "-", input="address,target\nbob@corp.example,bob@elsewhere.example\n")
+    assert bad.returncode == 2 and "standard input:2:" in bad.stderr and "/proc/" not in bad.stdout + bad.stderr, bad
+    assert bad.stdout == "1 error, 1 warning: a reload would refuse this table and keep the one in use\n"
 
 
 def test_who_stats_and_export(world):
@@ -88,6 +103,10 @@ def test_who_stats_and_export(world):
         assert {e["address"] for e in found} == {"bob@corp.example", "bob.baker@corp.example"}, (asked, found)
     table(gateway, "who", "nobody@corp.example", code=1)
     stats = json.loads(table(gateway, "stats", "--json"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", stats["loaded_at"]), stats
+    shown = subprocess.run([program("waypost"), "table", "stats", "--config", gateway.config_file], text=True, timeout=60,
+                           capture_output=True, check=True, env={**os.environ, "TZ": "Asia/Kathmandu"}).stdout
+    assert re.search(r"^loaded at      \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0545$", shown, re.M), shown
     assert stats["entries"] == 3 and stats["by_wave"] == {"": 1, "wave-1": 2}
     assert stats["by_state"] == {"migrating": 1, "pending": 2}
     exported = table(gateway, "export")

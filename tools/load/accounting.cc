@@ -127,6 +127,7 @@ Result<> Ledger::add_received(std::string text, const std::string& name, Receive
 bool Ledger::take_received(const Fields& fields) {
   if (fields[0] == "R") return take_arrival(fields);
   if (fields[0] == "B") return take_report(fields);
+  if (fields[0] == "F") return take_fault(fields);
   if (fields[0] != "X") return false;
   ++sum_.other_mail;
   return true;
@@ -175,6 +176,7 @@ bool Ledger::take_arrival(const Fields& f) {
       example(sum_, "at a wrong address", f[i], sequence, message->queue_id);
       continue;
     }
+    arrived_at_us_.push_back(at);
     if (++at_home->arrivals == 1)
       sum_.delivery.add(at > message->due_us ? at - message->due_us : 0);
     at_home->changed = at_home->changed || changed;
@@ -199,6 +201,16 @@ bool Ledger::take_report(const Fields& f) {
     }
   }
   return true;
+}
+
+// F at_us name begins|ends
+bool Ledger::take_fault(const Fields& f) {
+  FaultChange change;
+  if (f.size() != 4 || !number(f[1], change.at_us)) return false;
+  change.name = f[2];
+  change.begins = f[3] == "begins";
+  fault_changes_.push_back(change);
+  return change.begins || f[3] == "ends";
 }
 
 void Ledger::example(Accounting& sum, const std::string& what, std::string_view address,

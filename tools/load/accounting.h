@@ -20,6 +20,12 @@
 
 namespace waypost::load {
 
+/// A fault of the sink's schedule, in seconds since the first message was due.
+struct FaultSpan {
+  std::string name;
+  double from = 0, until = 0;
+};
+
 /// Fates of recipients, counted.
 struct Accounting {
   std::uint64_t messages = 0, recipients = 0;
@@ -31,8 +37,10 @@ struct Accounting {
   std::uint64_t arrived_twice = 0, wrong_address = 0, changed = 0, bounced = 0, refused = 0,
                 queued = 0, lost = 0, unreported = 0, unjudged = 0, unsent = 0, uninvited = 0,
                 unknown_delivered = 0, foreign_delivered = 0, foreign_refused = 0;
-  std::uint64_t other_mail = 0;  // at the sink, of no run or of another
-  Histogram delivery;            // from when the message was due to its arrival
+  std::uint64_t other_mail = 0;                    // at the sink, of no run or of another
+  Histogram delivery;                              // from when the message was due to its arrival
+  std::vector<std::uint64_t> arrived_each_second;  // recipients, since the first message was due
+  std::vector<FaultSpan> faults;
   std::vector<std::string> examples;
   std::vector<std::string> wrong;  // one sentence for each figure that fails the run
   bool good() const { return wrong.empty(); }
@@ -89,6 +97,8 @@ class Ledger {
   bool take_received(const Fields& fields);
   bool take_arrival(const Fields& fields);
   bool take_report(const Fields& fields);
+  bool take_fault(const Fields& fields);
+  void settle_times(Accounting& sum) const;
   Message* find(std::string_view run_hex, std::string_view sequence, Run*& run);
   void example(Accounting& sum, const std::string& what, std::string_view address,
                std::uint64_t sequence, std::string_view queue_id) const;
@@ -100,6 +110,13 @@ class Ledger {
   std::deque<std::string> texts_;
   std::unordered_map<std::uint64_t, Run> runs_;
   Receiver reading_ = Receiver::new_system;
+  struct FaultChange {
+    std::uint64_t at_us = 0;
+    std::string_view name;
+    bool begins = false;
+  };
+  std::vector<std::uint64_t> arrived_at_us_;
+  std::vector<FaultChange> fault_changes_;
   Accounting sum_;  // what is counted while reading
 };
 

@@ -122,6 +122,37 @@ void Ledger::settle_one(Accounting& sum, const VerifyRules& rules, const Message
   }
 }
 
+/// What arrived when, and when the sink misbehaved, on the clock of the first message.
+void Ledger::settle_times(Accounting& sum) const {
+  constexpr std::uint64_t kSecond = 1'000'000, kLongest = 86'400;
+  std::uint64_t start = UINT64_MAX, last = 0;
+  for (const auto& [id, run] : runs_)
+    for (const auto& message : run.messages)
+      if (message.outcome != 0) start = std::min(start, message.due_us);
+  for (const auto at : arrived_at_us_) {
+    const std::uint64_t second = at > start ? (at - start) / kSecond : 0;
+    last = std::max(last, at);
+    if (second >= kLongest) continue;
+    if (sum.arrived_each_second.size() <= second) sum.arrived_each_second.resize(second + 1);
+    ++sum.arrived_each_second[second];
+  }
+  const auto since_start = [start](std::uint64_t at) {
+    return at > start ? static_cast<double>(at - start) / kSecond : 0.0;
+  };
+  for (const auto& change : fault_changes_) {
+    if (change.begins) {  // until it ends, or for as long as anything came
+      const double from = since_start(change.at_us);
+      sum.faults.push_back({std::string(change.name), from, std::max(from, since_start(last))});
+      continue;
+    }
+    for (auto fault = sum.faults.rbegin(); fault != sum.faults.rend(); ++fault)
+      if (fault->name == change.name) {
+        fault->until = since_start(change.at_us);
+        break;
+      }
+  }
+}
+
 Accounting Ledger::settle(const VerifyRules& rules) {
   Accounting sum = sum_;
   std::uint64_t queue_left = rules.queued_messages;
@@ -162,6 +193,7 @@ Accounting Ledger::settle(const VerifyRules& rules) {
     sum.wrong.push_back(with_commas(count) + (count == 1 ? " recipient: " : " recipients: ") +
                         figure.sentence + " (" + figure.word + ")");
   }
+  settle_times(sum);
   if (sum.messages == 0) sum.wrong.emplace_back("no message was sent at all");
   return sum;
 }

@@ -18,6 +18,11 @@ void Connection::finish(Outcome outcome) {
   statistics_.recipients_accepted += outcome == Outcome::accepted ? accepted_ : 0;
   statistics_.recipients_refused +=
       outcome == Outcome::accepted ? recipients_.size() - accepted_ : recipients_.size();
+  // Addresses that should not be known: to refuse them is right.
+  const bool as_expected =
+      outcome == Outcome::refused &&
+      std::none_of(recipients_.begin(), recipients_.end(),
+                   [](const Recipient& one) { return one.kind == RecipientKind::known; });
   switch (outcome) {
     case Outcome::accepted:
       ++statistics_.accepted;
@@ -35,6 +40,8 @@ void Connection::finish(Outcome outcome) {
       break;
     case Outcome::refused:
       ++statistics_.refused;
+      statistics_.refused_as_expected += as_expected ? 1 : 0;
+      slice.refused_as_expected += as_expected ? 1 : 0;
       break;
     case Outcome::unacknowledged:
       ++statistics_.unacknowledged;
@@ -44,7 +51,7 @@ void Connection::finish(Outcome outcome) {
       break;
   }
   if (outcome != Outcome::accepted) {
-    ++slice.failed;
+    slice.failed += as_expected ? 0 : 1;
     context_.totals.failed.fetch_add(1, std::memory_order_relaxed);
   }
   if (context_.journal != nullptr) log_message(outcome, end);

@@ -6,6 +6,7 @@
 //   sink:    R run seq digest-said digest-found at_us size sender { address }*     a message
 //            B run seq { address }*                       a failure report about a message
 //            X at_us size { address }*                    mail that is not of any run
+//            F at_us name begins|ends                     a fault of its schedule
 #pragma once
 
 #include "waypost/base/result.h"

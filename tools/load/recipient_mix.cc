@@ -1,5 +1,6 @@
 #include "load/recipient_mix.h"
 
+#include "waypost/base/counted.h"
 #include "waypost/mail/address.h"
 #include "waypost/routing/table.h"
 
@@ -11,8 +12,6 @@
 
 namespace waypost::load {
 namespace {
-
-constexpr std::string_view kNoWave = "-";
 
 std::string domain_of(const std::string& address) {
   const auto at = address.rfind('@');
@@ -137,7 +136,7 @@ Result<RecipientMix> RecipientMix::make(const RecipientOptions& options) {
   out.set_limits();
   std::size_t people = 0;
   for (const auto& group : out.groups_) people += group.people.size();
-  out.description_ = with_commas(people) + (people == 1 ? " address" : " addresses") +
+  out.description_ = with_commas(people) + " " + noun(people, "address", "addresses") +
                      (options.table_file.empty() ? "" : " of " + options.table_file);
   return out;
 }

@@ -22,6 +22,8 @@ char letter(RecipientKind kind);
 std::optional<RecipientKind> kind_of(char letter);
 /// In logs, instead of the letter of a known address: no report was to be sent (NOTIFY=NEVER).
 inline constexpr char kGroupMember = 'g';
+/// The name of the wave of who is of none.
+inline constexpr std::string_view kNoWave = "-";
 
 struct WaveWeight {
   std::string wave;

@@ -1,10 +1,12 @@
 // The report as one page: no script, nothing from outside.
-#include "load/report.h"
+#include "load/recipient_mix.h"
+#include "load/report_page.h"
 #include "load/svg_plot.h"
 #include "load/units.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstdio>
+#include <ctime>
 
 namespace waypost::load {
 namespace {
@@ -19,12 +21,13 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right}
 td:first-child,th:first-child{text-align:left}th{color:var(--mute);font-weight:600}
-.wide td{text-align:left}.wide td:first-child{white-space:nowrap;color:var(--mute);width:12rem}
-.mute{color:var(--mute)}.good{color:var(--good)}.bad{color:var(--bad)}.scroll{overflow-x:auto}
+.wide td{text-align:left;overflow-wrap:anywhere}.wide td:first-child{white-space:nowrap;color:var(--mute);width:12rem}
+.mute{color:var(--mute)}.good{color:var(--good)}.bad{color:var(--bad)}.scroll,pre{overflow-x:auto}.scroll td{white-space:nowrap}
 .verdict{font-weight:600;padding:.6rem .9rem;background:var(--soft);border-left:4px solid currentColor;margin:1rem 0}
 .tiles{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}.tiles div{background:var(--soft);padding:.6rem .9rem;flex:1 1 9rem}
 .tiles b{display:block;font-size:1.25rem}
-figure{margin:1rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}
+figure{margin:1rem 0}figcaption{font-weight:600}svg{display:block;max-width:none}
+.band{fill:var(--s1);opacity:.18}
 svg text{font:12px system-ui,sans-serif;fill:var(--mute)}.grid{stroke:var(--line);fill:none}.line{fill:none;stroke-width:1.8}
 .legend{margin:0;font-size:.85rem}.legend span{margin-right:1rem;white-space:nowrap}
 .legend i{display:inline-block;width:1.4rem;border-top:3px solid;margin-right:.35rem;vertical-align:middle}
@@ -48,117 +51,6 @@ std::string percent_name(double percent) {
   return "p" + show_fixed(percent, percent > 99.95 ? 2 : percent > 99.5 ? 1 : 0);
 }
 
-/// x: how many nines (log10 of 1/(1-p)), so that the tail has room.
-std::vector<std::pair<double, double>> curve(const Histogram& histogram) {
-  std::vector<std::pair<double, double>> points;
-  for (double nines = 0; nines <= 4.001; nines += 0.05) {
-    const double percent = 100 * (1 - std::pow(10.0, -nines));
-    // Beyond the last value a curve would only repeat the maximum.
-    if (static_cast<double>(histogram.count()) * std::pow(10.0, -nines) < 0.5) break;
-    points.emplace_back(
-        nines, static_cast<double>(std::max<std::uint64_t>(1, histogram.at_percent(percent))));
-  }
-  return points;
-}
-
-Plot distribution(const std::string& title) {
-  Plot plot;
-  plot.title = title;
-  plot.x_label = "percent of messages that were at least as fast";
-  plot.log_y = true;
-  plot.x_ticks = {{0, "0 %"},  {0.30103, "50 %"}, {1, "90 %"},
-                  {2, "99 %"}, {3, "99.9 %"},     {4, "99.99 %"}};
-  plot.show_y = [](double value) { return show_us(value); };
-  return plot;
-}
-
-std::string by_phase(const Report& report, const Report* earlier) {
-  Plot plot = distribution("Latency by phase");
-  unsigned colour = 0;
-  const auto add = [&](const std::string& name, const Histogram& now, const Histogram* before) {
-    if (now.count() == 0) return;
-    plot.lines.push_back({name, curve(now), colour, false});
-    if (before != nullptr && before->count() > 0) {
-      plot.lines.push_back({name + ", earlier", curve(*before), colour, true});
-    }
-    ++colour;
-  };
-  for (const Phase phase : {Phase::total, Phase::verdict, Phase::envelope, Phase::connect,
-                            Phase::tls, Phase::greeting}) {
-    add(std::string(to_string(phase)), report.statistics.phase(phase),
-        earlier != nullptr ? &earlier->statistics.phase(phase) : nullptr);
-  }
-  if (report.accounting) {
-    const bool both = earlier != nullptr && earlier->accounting;
-    add("delivery", report.accounting->delivery, both ? &earlier->accounting->delivery : nullptr);
-  }
-  return plot.lines.empty() ? "" : plot.render();
-}
-
-std::string by_wave(const Report& report) {
-  if (report.statistics.waves.size() < 2) return "";
-  Plot plot = distribution("Latency (total) by wave");
-  for (std::size_t i = 0; i < report.statistics.waves.size() && i < 8; ++i) {
-    const auto& wave = report.statistics.waves[i];
-    if (wave.total.count() == 0) continue;
-    plot.lines.push_back(
-        {report.wave_names[i], curve(wave.total), static_cast<unsigned>(i), false});
-  }
-  return plot.lines.empty() ? "" : plot.render();
-}
-
-/// At most this many points; longer runs are averaged.
-constexpr std::size_t kMostPoints = 400;
-
-std::string over_time(const Report& report, const Report* earlier) {
-  Plot rate;
-  rate.title = "Throughput over time";
-  rate.x_label = "seconds since the start";
-  rate.y_label = "messages/s";
-  Plot latency;
-  latency.title = "Latency (total) over time";
-  latency.x_label = rate.x_label;
-  latency.log_y = true;
-  latency.show_y = [](double value) { return show_us(value); };
-  const auto add = [&](const Report& run, bool old) {
-    const auto& seconds = run.statistics.seconds;
-    // A last second that was cut short would look like a break-in.
-    const auto whole = std::min<std::size_t>(seconds.size(), static_cast<std::size_t>(run.seconds));
-    const std::size_t count = std::max<std::size_t>(1, whole);
-    const std::size_t step = (count + kMostPoints - 1) / kMostPoints;
-    const std::string suffix = old ? ", earlier" : "";
-    PlotLine accepted{"accepted" + suffix, {}, 0, old}, failed{"failed" + suffix, {}, 4, old};
-    PlotLine mean{"mean" + suffix, {}, 0, old}, most{"longest" + suffix, {}, 1, old};
-    for (std::size_t at = 0; at < count && at < seconds.size(); at += step) {
-      Second sum;
-      const std::size_t end = std::min(at + step, std::min(count, seconds.size()));
-      for (std::size_t i = at; i < end; ++i) {
-        sum.accepted += seconds[i].accepted;
-        sum.failed += seconds[i].failed;
-        sum.latency_sum_us += seconds[i].latency_sum_us;
-        sum.latency_max_us = std::max(sum.latency_max_us, seconds[i].latency_max_us);
-      }
-      const auto x = static_cast<double>(at);
-      const auto width = static_cast<double>(end - at);
-      accepted.points.emplace_back(x, static_cast<double>(sum.accepted) / width);
-      failed.points.emplace_back(x, static_cast<double>(sum.failed) / width);
-      if (sum.accepted == 0) continue;
-      mean.points.emplace_back(
-          x, static_cast<double>(sum.latency_sum_us) / static_cast<double>(sum.accepted));
-      most.points.emplace_back(x, static_cast<double>(sum.latency_max_us));
-    }
-    const bool any_failed = std::any_of(failed.points.begin(), failed.points.end(),
-                                        [](const auto& point) { return point.second > 0; });
-    rate.lines.push_back(std::move(accepted));
-    if (any_failed) rate.lines.push_back(std::move(failed));
-    latency.lines.push_back(std::move(mean));
-    if (!old) latency.lines.push_back(std::move(most));
-  };
-  add(report, false);
-  if (earlier != nullptr) add(*earlier, true);
-  return rate.render() + latency.render();
-}
-
 std::string histogram_row(const std::string& name, const Histogram& histogram) {
   std::string row = "<tr>" + cell(name) + cell(with_commas(histogram.count()));
   for (const double percent : kPercents) row += cell(us(histogram.at_percent(percent)));
@@ -169,6 +61,13 @@ std::string histogram_head(const std::string& what) {
   std::string head = "<tr><th>" + what + "</th><th>count</th>";
   for (const double percent : kPercents) head += "<th>" + percent_name(percent) + "</th>";
   return head + "<th>max</th></tr>";
+}
+
+std::vector<std::string> waves_with_mail(const Report& report) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < report.statistics.waves.size() && i < report.wave_names.size(); ++i)
+    if (report.statistics.waves[i].total.count() > 0) names.push_back(report.wave_names[i]);
+  return names;
 }
 
 std::string tables(const Report& report) {
@@ -182,9 +81,10 @@ std::string tables(const Report& report) {
     out += histogram_row("delivery", report.accounting->delivery);
   }
   out += "</table></div>\n";
-  if (report.statistics.waves.size() < 2) return out;
+  if (waves_with_mail(report).size() < 2) return out;
   out += "<div class=\"scroll\"><table>" + histogram_head("wave");
   for (std::size_t i = 0; i < report.statistics.waves.size(); ++i) {
+    if (report.statistics.waves[i].total.count() == 0) continue;
     out += histogram_row(report.wave_names[i], report.statistics.waves[i].total);
   }
   return out + "</table></div>\n";
@@ -212,23 +112,71 @@ std::string accounting(const Report& report) {
          "</pre>\n";
 }
 
+/// "2026-11-27T13:49:00Z" as "Friday, 27 November 2026, 13:49 UTC"; what is no time stays.
+std::string date_in_words(const std::string& iso) {
+  std::tm parts{};
+  const char* end = ::strptime(iso.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return iso;
+  static constexpr const char* kDays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                          "Thursday", "Friday", "Saturday"};
+  static constexpr const char* kMonths[] = {"January",   "February", "March",    "April",
+                                            "May",       "June",     "July",     "August",
+                                            "September", "October",  "November", "December"};
+  char text[96];
+  std::snprintf(text, sizeof text, "%s, %d %s %d, %02d:%02d UTC", kDays[parts.tm_wday],
+                parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour,
+                parts.tm_min);
+  return text;
+}
+
+/// "wave-3, Friday, 27 November 2026, 13:49 UTC": what an open tab shall say.
+std::string headline(const Report& report) {
+  constexpr std::size_t kMostNamed = 3;
+  auto waves = waves_with_mail(report);
+  std::erase(waves, kNoWave);
+  std::string out;
+  if (waves.empty()) {
+    out = report.title;
+  } else if (waves.size() > kMostNamed) {
+    out = std::to_string(waves.size()) + " waves";
+  } else {
+    for (const auto& wave : waves)
+      out += (out.empty() ? "" : &wave == &waves.back() ? " and " : ", ") + wave;
+  }
+  return report.started.empty() ? out : out + ", " + date_in_words(report.started);
+}
+
+/// Who has not got mail, where the eye is already.
+std::string examples(const Accounting& accounting) {
+  if (accounting.examples.empty()) return "";
+  std::string out = "<ul class=\"examples\">";
+  for (const auto& example : accounting.examples) out += "<li>" + escape_html(example) + "</li>";
+  return out + "</ul>\n";
+}
+
 std::string head(const Report& report) {
   const Statistics& s = report.statistics;
-  std::string out = "<h1>" + escape_html(report.title) + "</h1><p class=\"mute\">" +
-                    escape_html(report.started) + ", run " + escape_html(report.run_id) + "</p>\n";
+  std::string out = "<h1>" + escape_html(headline(report)) + "</h1><p class=\"mute\">" +
+                    escape_html(report.title) + ", " + escape_html(report.started) + ", run " +
+                    escape_html(report.run_id) + "</p>\n";
   if (report.accounting) {
     const bool good = report.accounting->good();
     out += "<p class=\"verdict " + std::string(good ? "good" : "bad") + "\">";
     out += good ? "Every recipient is accounted for." : "";
     for (const auto& sentence : report.accounting->wrong) out += escape_html(sentence) + "<br>";
-    out += "</p>\n";
+    out += "</p>\n" + examples(*report.accounting);
   }
   out += "<div class=\"tiles\">" + tile(with_commas(s.accepted), "messages accepted") +
          tile(show_fixed(report.rate(), 1), "messages a second") +
          tile(us(s.phase(Phase::total).at_percent(50)), "p50, due to 250") +
          tile(us(s.phase(Phase::total).at_percent(99)), "p99") +
          tile(us(s.phase(Phase::total).at_percent(99.99)), "p99.99") +
-         tile(with_commas(s.refused + s.unacknowledged + s.unsent), "not accepted") + "</div>\n";
+         tile(with_commas(s.refused - std::min(s.refused, s.refused_as_expected) +
+                          s.unacknowledged + s.unsent),
+              "not accepted");
+  if (s.refused_as_expected > 0)
+    out += tile(with_commas(s.refused_as_expected), "refused as expected");
+  out += "</div>\n";
   return out;
 }
 
@@ -260,9 +208,8 @@ std::string to_html(const Report& report, const Report* earlier) {
   std::string out =
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
-      escape_html(report.title + " " + report.started) + "</title>\n" + kStyle + "</head><body>\n";
-  out += head(report) + over_time(report, earlier) + by_phase(report, earlier) + by_wave(report) +
-         tables(report);
+      escape_html(headline(report)) + "</title>\n" + kStyle + "</head><body>\n";
+  out += head(report) + charts(report, earlier) + tables(report);
   if (earlier != nullptr) out += comparison(report, *earlier);
   return out + accounting(report) + settings(report) + "</body></html>\n";
 }

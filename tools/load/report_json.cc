@@ -31,6 +31,7 @@ constexpr Named<Statistics> kCounts[] = {
     {"handshakes", &Statistics::handshakes},
     {"resumed", &Statistics::resumed},
     {"verified", &Statistics::verified},
+    {"refused_as_expected", &Statistics::refused_as_expected},
 };
 
 constexpr Named<Accounting> kFates[] = {
@@ -90,6 +91,12 @@ json::object show(const Accounting& accounting) {
   for (const auto& [name, member] : kFates) out[name] = accounting.*member;
   out["delivery"] = show(accounting.delivery);
   out["good"] = accounting.good();
+  out["arrived_each_second"] = json::value_from(accounting.arrived_each_second);
+  json::array faults;
+  for (const auto& fault : accounting.faults)
+    faults.push_back(
+        json::object{{"name", fault.name}, {"from", fault.from}, {"until", fault.until}});
+  out["faults"] = std::move(faults);
   out["wrong"] = json::value_from(accounting.wrong);
   out["examples"] = json::value_from(accounting.examples);
   return out;
@@ -101,6 +108,13 @@ Accounting read_accounting(const json::value& value) {
     out.*member = value.at(name).to_number<std::uint64_t>();
   }
   out.delivery = read_histogram(value.at("delivery"));
+  if (const auto* arrived = value.as_object().if_contains("arrived_each_second"))
+    out.arrived_each_second = json::value_to<std::vector<std::uint64_t>>(*arrived);
+  if (const auto* faults = value.as_object().if_contains("faults"))
+    for (const auto& fault : faults->as_array())
+      out.faults.push_back({json::value_to<std::string>(fault.at("name")),
+                            fault.at("from").to_number<double>(),
+                            fault.at("until").to_number<double>()});
   out.wrong = json::value_to<std::vector<std::string>>(value.at("wrong"));
   out.examples = json::value_to<std::vector<std::string>>(value.at("examples"));
   return out;
@@ -120,8 +134,8 @@ json::object show(const Statistics& s, const std::vector<std::string>& wave_name
                                  {"total", show(s.waves[i].total)}});
   }
   for (const auto& one : s.seconds) {
-    seconds.push_back(
-        {one.accepted, one.failed, one.octets, one.latency_sum_us, one.latency_max_us});
+    seconds.push_back({one.accepted, one.failed, one.octets, one.latency_sum_us, one.latency_max_us,
+                       one.refused_as_expected});
   }
   for (const auto& [what, times] : s.troubles) troubles[what] = times;
   out["counts"] = std::move(counts);
@@ -136,7 +150,9 @@ json::object show(const Statistics& s, const std::vector<std::string>& wave_name
 Statistics read_statistics(const json::value& value, std::vector<std::string>& wave_names) {
   Statistics s;
   for (const auto& [name, member] : kCounts) {
-    s.*member = value.at("counts").at(name).to_number<std::uint64_t>();
+    // Reports of earlier versions lack some.
+    if (const auto* count = value.at("counts").as_object().if_contains(name))
+      s.*member = count->to_number<std::uint64_t>();
   }
   for (std::size_t i = 0; i < kPhases; ++i) {
     const auto name = to_string(static_cast<Phase>(i));
@@ -149,7 +165,7 @@ Statistics read_statistics(const json::value& value, std::vector<std::string>& w
   }
   for (const auto& one : value.at("each_second").as_array()) {
     const auto at = [&](std::size_t i) { return one.at(i).to_number<std::uint64_t>(); };
-    s.seconds.push_back({at(0), at(1), at(2), at(3), at(4)});
+    s.seconds.push_back({at(0), at(1), at(2), at(3), at(4), one.as_array().size() > 5 ? at(5) : 0});
   }
   for (const auto& [what, times] : value.at("troubles").as_object()) {
     s.troubles[std::string(what)] = times.to_number<std::uint64_t>();

@@ -1,3 +1,5 @@
+#include "waypost/base/counted.h"
+
 #include "load/report.h"
 #include "load/units.h"
 
@@ -33,6 +35,10 @@ std::string percent_head(std::string_view what) {
   return head + pad("max", 11) + "\n";
 }
 
+std::string many(std::uint64_t count, std::string_view one) {
+  return with_commas(count) + " " + noun(count, one);
+}
+
 std::string row(std::string_view name, const std::string& value) {
   return "  " + pad_right(std::string(name), 24) + value + "\n";
 }
@@ -41,18 +47,21 @@ std::string counts(const Report& report) {
   const Statistics& s = report.statistics;
   const auto done = static_cast<double>(std::max<std::uint64_t>(1, s.messages));
   std::string out;
-  out += row("accepted", with_commas(s.accepted) + " messages, " +
-                             with_commas(s.recipients_accepted) + " recipients");
-  if (s.refused > 0) out += row("refused", with_commas(s.refused) + " messages");
+  out += row("accepted",
+             many(s.accepted, "message") + ", " + many(s.recipients_accepted, "recipient"));
+  if (s.refused > 0)
+    out += row("refused", many(s.refused, "message") +
+                              (s.refused_as_expected > 0
+                                   ? ", " + with_commas(s.refused_as_expected) + " as expected"
+                                   : ""));
   if (s.recipients_refused > 0) {
-    out += row("", with_commas(s.recipients_refused) + " recipients not accepted");
+    out += row("", many(s.recipients_refused, "recipient") + " not accepted");
   }
   if (s.unacknowledged > 0) {
-    out +=
-        row("unacknowledged", with_commas(s.unacknowledged) +
-                                  " messages: the connection broke inside or behind the content");
+    out += row("unacknowledged", many(s.unacknowledged, "message") +
+                                     ": the connection broke inside or behind the content");
   }
-  if (s.unsent > 0) out += row("unsent", with_commas(s.unsent) + " messages");
+  if (s.unsent > 0) out += row("unsent", many(s.unsent, "message"));
   out += row("time", show_seconds(report.seconds));
   out +=
       row("rate", show_fixed(report.rate(), 1) + " messages/s, " +
@@ -89,13 +98,15 @@ std::string to_text(const Report& report) {
   if (report.accounting && report.accounting->delivery.count() > 0) {
     out += histogram_line("delivery", report.accounting->delivery);
   }
-  if (report.statistics.waves.size() > 1) {
-    out += "\n" + percent_head("wave");
-    for (std::size_t i = 0; i < report.statistics.waves.size(); ++i) {
-      const std::string name = i < report.wave_names.size() ? report.wave_names[i] : "?";
-      out += histogram_line(name, report.statistics.waves[i].total);
-    }
+  std::string waves;  // those that got mail
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < report.statistics.waves.size(); ++i) {
+    const auto& total = report.statistics.waves[i].total;
+    if (total.count() == 0) continue;
+    waves += histogram_line(i < report.wave_names.size() ? report.wave_names[i] : "?", total);
+    ++count;
   }
+  if (count > 1) out += "\n" + percent_head("wave") + waves;
   if (!report.statistics.troubles.empty()) {
     out += "\n  what was refused or broke\n";
     std::vector<std::pair<std::string, std::uint64_t>> list(report.statistics.troubles.begin(),
@@ -110,8 +121,8 @@ std::string to_text(const Report& report) {
 }
 
 std::string to_text(const Accounting& a) {
-  std::string out = "  accounting of " + with_commas(a.messages) + " messages, " +
-                    with_commas(a.recipients) + " recipients\n";
+  std::string out = "  accounting of " + many(a.messages, "message") + ", " +
+                    many(a.recipients, "recipient") + "\n";
   const auto count = [&](std::string_view name, std::uint64_t number, bool always = false) {
     if (number > 0 || always) {
       out += "  " + pad_right(std::string(name), 36) + pad(with_commas(number), 14) + "\n";

@@ -49,6 +49,7 @@ void Statistics::merge(const Statistics& other) {
     const Second& theirs = other.seconds[i];
     mine.accepted += theirs.accepted;
     mine.failed += theirs.failed;
+    mine.refused_as_expected += theirs.refused_as_expected;
     mine.octets += theirs.octets;
     mine.latency_sum_us += theirs.latency_sum_us;
     mine.latency_max_us = std::max(mine.latency_max_us, theirs.latency_max_us);
@@ -59,7 +60,7 @@ void Statistics::merge(const Statistics& other) {
         &Statistics::unacknowledged, &Statistics::unsent, &Statistics::recipients_accepted,
         &Statistics::recipients_refused, &Statistics::octets, &Statistics::connections,
         &Statistics::connections_failed, &Statistics::connections_lost, &Statistics::handshakes,
-        &Statistics::resumed, &Statistics::verified}) {
+        &Statistics::resumed, &Statistics::verified, &Statistics::refused_as_expected}) {
     this->*member += other.*member;
   }
   if (tls_version.empty()) tls_version = other.tls_version;

@@ -32,6 +32,7 @@ std::string_view to_string(Phase phase);
 /// One second of the run.
 struct Second {
   std::uint64_t accepted = 0, failed = 0, octets = 0, latency_sum_us = 0, latency_max_us = 0;
+  std::uint64_t refused_as_expected = 0;  // not among `failed`
 };
 
 struct WaveNumbers {
@@ -45,6 +46,7 @@ struct Statistics {
   std::vector<Second> seconds;
   std::map<std::string, std::uint64_t> troubles;  // reply or error in words
   std::uint64_t messages = 0, accepted = 0, refused = 0, unacknowledged = 0, unsent = 0;
+  std::uint64_t refused_as_expected = 0;  // of `refused`: for nobody who should be known
   std::uint64_t recipients_accepted = 0, recipients_refused = 0, octets = 0;
   std::uint64_t connections = 0, connections_failed = 0, connections_lost = 0;
   std::uint64_t handshakes = 0, resumed = 0, verified = 0;

@@ -9,6 +9,7 @@ namespace waypost::load {
 namespace {
 
 constexpr double kWidth = 860, kHeight = 300, kLeft = 76, kRight = 16, kTop = 34, kBottom = 44;
+constexpr double kCharacter = 6.6;  // about as wide as one is at 12 px
 
 struct Range {
   double low = 0, high = 1;
@@ -30,6 +31,14 @@ std::string number(double value) { return show_fixed(value, 1); }
 std::string text_at(double x, double y, std::string_view anchor, std::string_view words) {
   return "<text x=\"" + number(x) + "\" y=\"" + number(y) + "\" text-anchor=\"" +
          std::string(anchor) + "\">" + escape_html(words) + "</text>";
+}
+
+/// In the middle above x, but never beyond the edges.
+std::string text_around(double x, double y, std::string_view words) {
+  const double half = kCharacter * static_cast<double>(words.size()) / 2;
+  if (x + half > kWidth - 2) return text_at(kWidth - 2, y, "end", words);
+  if (x - half < 2) return text_at(2, y, "start", words);
+  return text_at(x, y, "middle", words);
 }
 
 std::string rule(double x1, double y1, double x2, double y2) {
@@ -59,6 +68,7 @@ Frame frame_of(const Plot& plot) {
     frame.x.low = std::min(frame.x.low, tick.at);
     frame.x.high = std::max(frame.x.high, tick.at);
   }
+  frame.x.high = std::max(frame.x.high, plot.x_until);
   if (plot.log_y) {
     frame.y.low = std::floor(frame.y.low);
     frame.y.high = std::max(std::ceil(frame.y.high), frame.y.low + 1);
@@ -94,7 +104,7 @@ std::string axes(const Plot& plot, const Frame& frame) {
   for (const auto& tick : ticks) {
     const double x = frame.px(tick.at);
     out += rule(x, kTop, x, kHeight - kBottom);
-    out += text_at(x, kHeight - kBottom + 16, "middle", tick.label);
+    out += text_around(x, kHeight - kBottom + 16, tick.label);
   }
   out += text_at((kLeft + kWidth - kRight) / 2, kHeight - 8, "middle", plot.x_label);
   out += text_at(4, 16, "start", plot.y_label);
@@ -144,12 +154,31 @@ std::vector<double> round_steps(double low, double high, unsigned about) {
   return steps;
 }
 
+namespace {
+
+std::string bands_of(const Plot& plot, const Frame& frame) {
+  constexpr double kThinnest = 2;
+  std::string out;
+  for (const auto& band : plot.bands) {
+    const double left = frame.px(std::clamp(band.from, frame.x.low, frame.x.high));
+    const double right = frame.px(std::clamp(band.until, frame.x.low, frame.x.high));
+    out += "<rect class=\"band\" x=\"" + number(left) + "\" y=\"" + number(kTop) + "\" width=\"" +
+           number(std::max(right - left, kThinnest)) + "\" height=\"" +
+           number(kHeight - kTop - kBottom) + "\"><title>" + escape_html(band.name) +
+           "</title></rect>" + text_around((left + right) / 2, kTop - 4, band.name);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string Plot::render() const {
   const Frame frame = frame_of(*this);
   std::string out = "<figure><figcaption>" + escape_html(title) +
-                    "</figcaption><svg viewBox=\"0 0 " + show_fixed(kWidth, 0) + " " +
-                    show_fixed(kHeight, 0) + "\" role=\"img\">";
-  out += axes(*this, frame);
+                    "</figcaption><div class=\"scroll\" tabindex=\"0\"><svg width=\"" +
+                    show_fixed(kWidth, 0) + "\" height=\"" + show_fixed(kHeight, 0) +
+                    "\" role=\"img\" aria-label=\"" + escape_html(title) + "\">";
+  out += bands_of(*this, frame) + axes(*this, frame);
   for (const auto& line : lines) {
     if (line.points.empty()) continue;
     out += "<path class=\"line s" + std::to_string(line.colour % 8) + (line.dashed ? " dash" : "") +
@@ -161,7 +190,7 @@ std::string Plot::render() const {
     }
     out += "\"><title>" + escape_html(line.name) + "</title></path>";
   }
-  out += "</svg><p class=\"legend\">";
+  out += "</svg></div><p class=\"legend\">";
   for (const auto& line : lines) {
     out += "<span class=\"s" + std::to_string(line.colour % 8) + (line.dashed ? " dash" : "") +
            "\"><i></i>" + escape_html(line.name) + "</span> ";

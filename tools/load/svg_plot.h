@@ -1,6 +1,7 @@
 // Line plots as inline SVG, without script or anything from outside the page.
 //
-// Plot: fill in, then render(). Colours are CSS classes s0..s7 of the page.
+// Plot: fill in, then render(). Colours are CSS classes s0..s7 of the page. A chart is always of
+// the same size, so that its words stay readable: where the page is narrower it scrolls by itself.
 #pragma once
 
 #include <functional>
@@ -22,12 +23,20 @@ struct PlotLine {
   bool dashed = false;
 };
 
+/// A stretch of the x axis that has a name: a fault.
+struct PlotBand {
+  std::string name;
+  double from = 0, until = 0;
+};
+
 struct Plot {
   std::string title, x_label, y_label;
   bool log_y = false;
   std::vector<PlotTick> x_ticks;  // empty: made from the range
   std::function<std::string(double)> show_y;
   std::vector<PlotLine> lines;
+  std::vector<PlotBand> bands;
+  double x_until = 0;  // as far at least, so that charts below one another compare
 
   std::string render() const;
 };

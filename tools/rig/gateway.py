@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from .processes import Process, RigError, free_port, wait_for
-from .programs import program
+from .programs import me, program
 from .yaml_text import to_yaml
 
 OWN_NAME = "gw.corp.example"
@@ -144,10 +144,12 @@ class Gateway:
                 total += float(line.rsplit(" ", 1)[1])
         return total
 
-    def run(self, *arguments):
-        """A subcommand of waypost, with --config; a CompletedProcess."""
+    def run(self, *arguments, input=None):
+        """A subcommand of waypost, with --config; a CompletedProcess. `check` looks as the user who runs the gateway here."""
+        if arguments[0] == "check" and "--as" not in arguments:
+            arguments = ("check", "--as", me(), *arguments[1:])
         return subprocess.run([str(self.binary), *arguments, "--config", str(self.config_file)],
-                              check=False, capture_output=True, text=True, timeout=60)
+                              check=False, capture_output=True, text=True, timeout=60, input=input)
 
     def explain(self, address):
         answer = self.run("route", "explain", address, "--json")

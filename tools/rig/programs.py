@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pwd
 
 from .processes import RigError
 
@@ -23,6 +24,11 @@ def program(name):
     if not path.exists():
         raise RigError(f"{path} is not built; cmake --build {build_folder()} --target {name}")
     return path
+
+
+def me():
+    """The user who runs this, by name."""
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def sanitized():

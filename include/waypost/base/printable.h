@@ -5,14 +5,13 @@
 // in whose strings it changes nothing of what they mean. Pure, any thread.
 #pragma once
 
+#include "waypost/base/utf8.h"
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace waypost {
-
-/// Length of the well-formed UTF-8 sequence at the front (RFC 3629 4); 0: there is none.
-std::size_t utf8_length(std::string_view text);
 
 /// Length of the character at the front if it is beyond ASCII and hidden: C1 controls, bidi
 /// controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), line and paragraph

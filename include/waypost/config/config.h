@@ -48,7 +48,9 @@ struct Config {
   spool::Options spool;
   net::ResolverOptions dns;
   ops::LogOptions log;
-  ops::TrackingOptions tracking;
+  ops::TrackingOptions tracking{"/var/log/waypost/tracking.jsonl"};
+  /// The file names it: without it the daemon does not start. The default may be missing.
+  bool tracking_is_asked_for = false;
   AdminOptions admin;
   /// Places of what the file holds, by path: "routing.default_next_hop", "listeners[0].port".
   std::map<std::string, Place> places;

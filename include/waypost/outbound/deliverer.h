@@ -16,6 +16,7 @@
 #include "waypost/ops/metrics.h"
 #include "waypost/outbound/next_hop.h"
 #include "waypost/outbound/pace.h"
+#include "waypost/outbound/told.h"
 #include "waypost/spool/spool.h"
 
 #include <cstdint>
@@ -63,6 +64,7 @@ struct DelivererContext {
   /// True if this address and port is one that we listen on.
   std::function<bool(const net::Endpoint&)> is_self;
   std::shared_ptr<Pace> pace = {};  // shared by all shards; null: this deliverer's alone
+  std::shared_ptr<Told> told = std::make_shared<Told>();  // shared by all shards
 };
 
 class Deliverer {

@@ -12,6 +12,7 @@
 #include "waypost/outbound/deliverer.h"
 #include "waypost/queue/control.h"
 #include "waypost/queue/journal.h"
+#include "waypost/queue/news.h"
 #include "waypost/routing/router.h"
 #include "waypost/spool/spool.h"
 
@@ -65,7 +66,8 @@ struct Context {
   ops::TrackingLog& tracking;
   QueueIdSource& ids;
   std::string own_name;
-  const ControlState* remembered = nullptr;  // what operators said before the restart
+  const ControlState* remembered = nullptr;               // what operators said before the restart
+  std::shared_ptr<News> news = std::make_shared<News>();  // shared with the other shards
 };
 
 struct NextHopState {

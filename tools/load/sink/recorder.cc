@@ -150,6 +150,16 @@ void Recorder::keep_journal(std::unique_ptr<load::JournalWriter> journal) {
   journal_ = std::move(journal);
 }
 
+void Recorder::note_fault(const std::string& name, bool begins) {
+  if (!journal_) return;
+  std::string line = "F";
+  load::add_field(line,
+                  static_cast<std::uint64_t>(Clock::system().now().time_since_epoch().count()));
+  load::add_field(line, name);
+  load::add_field(line, begins ? std::string_view("begins") : std::string_view("ends"));
+  journal_->write(line + "\n");
+}
+
 void Recorder::flush() {
   if (journal_) journal_->flush();
 }

@@ -69,6 +69,7 @@ class Recorder {
   /// False: messages are counted and go into the journal, and that is all.
   bool wants_records() const { return fd_ >= 0 || wants_content(); }
   bool has_journal() const { return journal_ != nullptr; }
+  void note_fault(const std::string& name, bool begins);
   void count(const Arrival& arrival);
   Result<> record(const Receipt& receipt);
   void flush();

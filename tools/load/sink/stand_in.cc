@@ -157,7 +157,10 @@ StandIn::~StandIn() { stop(); }
 void StandIn::keep_schedule() {
   if (faults_.empty()) return;
   const WallTime now = Clock::system().now();
+  const std::vector<bool> before = fault_state_;
   const WallTime next = apply_faults(faults_, fault_state_, now, behaviour_);
+  for (std::size_t i = 0; i < faults_.size(); ++i)
+    if (before[i] != fault_state_[i]) recorder_->note_fault(faults_[i].name, fault_state_[i]);
   if (next == WallTime::max()) return;
   // In short steps, so that a wall clock that is set does not matter for long.
   timer_.expires_after(std::min<Duration>(next - now, std::chrono::seconds(10)));
