@@ -42,6 +42,14 @@ void World::give_wave_word() {
     word.at = drawn_time();
     stage_.agenda.at(stage_.in(*word.at - word.said_at + seconds(4)), [this] { inspect(); });
   }
+  // The machine may go down, or its disk fail, while the word is written.
+  if (chance.odds(0.12)) {
+    disk_.stop_at(disk_.operations() + chance.between(1, 12));
+  } else if (chance.odds(0.06)) {
+    ledger_.disk_has_trouble();
+    disk_.fail_operation(disk_.operations() + chance.between(1, 8),
+                         chance.odds(0.5) ? FaultDisk::Fault::io : FaultDisk::Fault::full);
+  }
   say_of_wave(word);
   // Second thoughts, and a machine whose clock is corrected in the middle of it.
   if (chance.odds(0.5)) {
