@@ -83,7 +83,8 @@ class Gateway {
   /// The operator takes what can be read of the waves' journal for all that was said.
   bool accept_waves();
   bool waves_known() const { return wave_journal_->damage().empty(); }
-  /// It looks at the clock each second; it is told when that could bring something.
+  /// As app does each second; here when that could bring something.
+  void look_at_clock();
   void clock_was_set();
   /// True once after mail has been asked again because a wave has changed by itself.
   bool wave_has_turned() { return std::exchange(wave_turned_, false); }
@@ -114,7 +115,6 @@ class Gateway {
   Result<> open_waves(FaultDisk& disk);
   std::shared_ptr<const routing::Waves> waves_now() const;
   void use_table(const Routes& routes);
-  void look_at_clock();
   void look_at_clock_later();
   void ask_wave(const std::string& wave, std::uint32_t from);
   std::string strangers_to(const routing::WaveCommand& command) const;

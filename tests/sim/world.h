@@ -66,7 +66,7 @@ class World {
   std::vector<queue::Selector> suspensions_;  // that an operator may remember
   std::unique_ptr<Gateway> gateway_;
   Act act_ = Act::storm;
-  SteadyTime begun_{}, rest_by_{}, clock_moved_at_{};
+  SteadyTime begun_{}, rest_by_{};
   Duration storm_{};
   bool stopping_ = false, start_planned_ = false;
   unsigned handlers_until_crash_ = 0;

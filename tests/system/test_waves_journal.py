@@ -149,7 +149,7 @@ def test_what_is_said_while_the_table_is_lost_is_weighed_by_what_was_said_before
     good = gateway.table_file.read_text()
     gateway.table_file.write_text("address,target\nbob@corp.example,not an address\n")
     gateway.start(ready=False)
-    wait_for(lambda: gateway.run("wave", "list").returncode == 0, "the admin API")
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
     assert "active" in wave(gateway, "list")
     assert "dropped" in wave(gateway, "cancel", "wave-3")
     wave(gateway, "reset", "wave-3", "--member", "eve@corp.example")
