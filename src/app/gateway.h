@@ -17,6 +17,7 @@
 #include "waypost/routing/directory_watch.h"
 #include "waypost/routing/table_facts.h"
 #include "waypost/routing/wave_facts.h"
+#include "waypost/routing/wave_turns.h"
 
 #include "app/control_worker.h"
 #include "app/gateway_shard.h"
@@ -167,7 +168,7 @@ class Gateway {
   std::shared_ptr<const routing::Waves> waves_for(const routing::Options& options) const;
   Result<> open_wave_journal();
   admin::Answer accept_wave_journal(const admin::Call& call);
-  void tell_wave_change(const std::string& wave, const routing::WaveChange& change, WallTime now);
+  void tell_wave_turn(const routing::WaveTurn& turn, WallTime now);
   void name_all_addresses(routing::WaveCommand& command) const;
   std::set<std::string> waves_touched(const routing::WaveCommand& command) const;
   boost::json::object clocks_json(WallTime held_from) const;

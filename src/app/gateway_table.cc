@@ -159,7 +159,9 @@ void Gateway::load_first_table() {
       "routing table: {}; every address gets 451 4.3.0 until it is mended and "
       "'waypost reload' is run",
       table_trouble_);
-  router_.set(routing::Router::unavailable(config_.routing, table_trouble_));
+  // What operators say of waves meanwhile is weighed by what they are.
+  router_.set(routing::Router::unavailable(config_.routing, table_trouble_)
+                  ->with_waves(waves_for(config_.routing)));
 }
 
 void Gateway::add_table_actions(std::vector<admin::Action>& list) {

@@ -76,39 +76,34 @@ admin::Answer Gateway::accept_wave_journal(const admin::Call& call) {
   return answer_json(200, answer);
 }
 
-void Gateway::tell_wave_change(const std::string& wave, const routing::WaveChange& change,
-                               WallTime now) {
+void Gateway::tell_wave_turn(const routing::WaveTurn& turn, WallTime now) {
+  const auto& change = turn.change;
   const bool late = now - change.at > kToldLate;
-  const std::string what = "wave '" + wave + "' is " + std::string(routing::to_string(change.to)) +
-                           " now, as scheduled by " + change.by +
-                           (late ? " for " + routing::format_time(change.at) : std::string());
+  const std::string is =
+      "wave '" + turn.wave + "' is " + std::string(routing::to_string(change.to));
+  const std::string what =
+      turn.back ? is + " again: the clock was set back to before its schedule"
+                : is + " now, as scheduled by " + change.by +
+                      (late ? " for " + routing::format_time(change.at) : std::string());
   ops::log().info("{}", what);
   ops::TrackingEvent event;
   event.kind = ops::TrackingKind::control;
   event.at = now;
-  event.wave = wave;
+  event.wave = turn.wave;
   event.by = change.by;
   event.action = "wave schedule";
   event.why = what;
   tracking_->write(event);
-  for (auto& shard : shards_) shard->apply_wave(wave, nullptr);
+  for (auto& shard : shards_) shard->apply_wave(turn.wave, nullptr);
 }
 
 void Gateway::apply_due_waves() {
   const WallTime now = Clock::system().now();
   const WallTime seen = std::exchange(waves_seen_at_, now);
-  if (now <= seen || !wave_journal_->damage().empty()) return;
-  bool told = false;
-  const auto router = router_.get();
-  for (const auto& [name, wave] : router->waves().all()) {
-    for (std::size_t i = wave.base + 1; i < wave.changes.size(); ++i) {
-      const auto& change = wave.changes[i];
-      if (change.at <= seen || change.at > now) continue;
-      tell_wave_change(name, change, now);
-      told = true;
-    }
-  }
-  if (!told) return;
+  if (!wave_journal_->damage().empty()) return;
+  const auto turns = routing::turns_between(router_.get()->waves(), seen, now);
+  for (const auto& turn : turns) tell_wave_turn(turn, now);
+  if (turns.empty()) return;
   if (auto kept = wave_journal_->tell_until(now); !kept)
     ops::log().error("{}; the next start tells this once more", kept.error().message);
 }

@@ -122,8 +122,12 @@ void print_clocks(const json::object& clocks) {
   std::cout << "clocks      held mail goes back to its sender "
             << routing::duration_words(bounce - from) << " after it was accepted (expiry):\n"
             << kIndent << "activate or roll back before "
-            << routing::short_local_time(bounce, now(), routing::local_zone())
-            << "; delay notices start when mail is released\n";
+            << routing::short_local_time(bounce, now(), routing::local_zone()) << "\n";
+  const auto* const notice = clocks.if_contains("delay_notice_seconds");
+  if (notice != nullptr && notice->to_number<std::int64_t>() > 0)
+    std::cout << kIndent << "a sender is told of the delay after "
+              << routing::duration_words(std::chrono::seconds(notice->to_number<std::int64_t>()))
+              << " (delay_notice)\n";
 }
 
 void print_history(const json::array& history) {

@@ -91,18 +91,25 @@ void QueueImpl::keep_address(const mail::Envelope& envelope, std::uint32_t recip
 }
 
 /// A copy that several recipients of the message have in common is stored once, with the first of
-/// them; it goes as long as any of them has it.
+/// them; it goes as long as any of them has it, and at once if it is held for some of them only.
 bool QueueImpl::serve_another(const mail::Envelope& envelope, std::uint32_t recipient,
                               routing::Decision& decision) const {
+  std::optional<routing::Decision> held;
   for (const mail::SharedCopy& shared : envelope.shared_copies) {
     if (shared.copy != recipient) continue;
     routing::Decision other =
         context_.router.get()->decide(envelope.recipients[shared.of].original, clock().now());
     if (is_nowhere(other) || !serve(other, envelope.recipients[recipient].target)) continue;
+    if (other.verdict == routing::Verdict::hold) {
+      if (!held) held = std::move(other);
+      continue;
+    }
     decision = std::move(other);
     return true;
   }
-  return false;
+  if (!held) return false;
+  decision = std::move(*held);
+  return true;
 }
 
 /// A refused or deferred address is treated as any other: it may be a mistake that is mended.

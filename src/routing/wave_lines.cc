@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <utility>
 
 namespace waypost::routing {
 namespace json = boost::json;
@@ -76,14 +77,16 @@ Result<WaveMark> WaveMark::from_json(std::string_view text) {
 Result<> WaveLines::take(std::string_view line) {
   line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
   const Sealed parts = unseal(line);
-  const auto chain = sum_of(chain_, parts.body);
-  // Where one line is wrong the next is judged by what this one says of itself.
-  chain_ = parts.chain.empty() ? chain : parts.chain;
+  const auto chain = sum_of(beyond_.value_or(chain_), parts.body);
+  // Where one line is wrong the next is judged by what this one says of itself. But if none comes,
+  // a crash has torn it, and the next command takes its place.
+  beyond_ = parts.chain.empty() ? chain : parts.chain;
   if (!parts.own.empty() && sum_of({}, parts.body) != parts.own)
     return fail(ErrorKind::corrupt, "the line was changed after it was written");
   auto command = wave_command_from_json(parts.body);
   if (!command) return fail(command.error());
   commands_.push_back(std::move(*command));
+  chain_ = *std::exchange(beyond_, std::nullopt);
   if (!parts.chain.empty() && chain != parts.chain) gaps_.push_back(commands_.size());
   return {};
 }

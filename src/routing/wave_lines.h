@@ -30,7 +30,7 @@ class WaveLines {
   /// The next line of the file. Its Error says what is wrong with it. A line that is whole, but
   /// before which others are missing, is a gap.
   Result<> take(std::string_view line);
-  /// The line that this command makes, without line break.
+  /// The line that this command makes behind the last that makes sense, without line break.
   std::string sealed(const WaveCommand& command) const;
   const std::vector<WaveCommand>& commands() const { return commands_; }
   /// Numbers of commands, from 1, before which something is missing.
@@ -39,7 +39,8 @@ class WaveLines {
  private:
   std::vector<WaveCommand> commands_;
   std::vector<std::size_t> gaps_;
-  std::string chain_;
+  std::string chain_;                  // up to the last line that makes sense
+  std::optional<std::string> beyond_;  // up to those that make none behind it
 };
 
 /// Collects what is wrong with a journal, then says whether its commands may be trusted.

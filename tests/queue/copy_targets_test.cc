@@ -215,6 +215,21 @@ TEST_F(CopyTargets, ACopyThatSeveralShareGoesAsLongAsAnyOfThemHasIt) {
   }
 }
 
+TEST_F(CopyTargets, ACopyThatSeveralShareIsNotHeldForOneWhoIsOnTheMove) {
+  start();
+  waits = {"x"};
+  auto what = mail_to({{"d", {"d1", "x"}}, {"e", {"e1"}}, {"f", {"f1"}}});
+  what.shared_copies = {{1, 2}, {1, 3}};
+  router.set(table({{"d", {"d1", "x"}}, {"e", {"e1", "x"}}, {"f", {"f1", "x"}}}));
+  submit(what);
+  waits.clear();
+  const Row moving{"e", {"e1", "x"}, EntryState::migrating};
+  reload({{"d", {"d1"}}, moving, {"f", {"f1"}}});
+  EXPECT_EQ(taken["x"], 0) << "who is on the move is the only one who has it";
+  reload({{"d", {"d1"}}, moving, {"f", {"f1", "x"}}});
+  EXPECT_EQ(taken["x"], 1);
+}
+
 TEST_F(CopyTargets, OneDeliveryForEachAddressOfAMessage) {
   start();
   // As an older version has stored it, and a person who is a copy, too.

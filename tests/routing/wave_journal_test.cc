@@ -108,6 +108,30 @@ TEST_F(WaveJournalTest, ATornLastLineIsLeftOutAndCoveredByTheNext) {
   }
 }
 
+// A crash may keep the end of a line, line break and all, and lose what stands before it.
+TEST_F(WaveJournalTest, ALastLineThatLostItsBeginningIsCoveredByTheNext) {
+  for (const bool first : {true, false}) {
+    std::filesystem::remove(path);
+    std::filesystem::remove(path + ".mark");
+    if (!first) {
+      ASSERT_TRUE(open()->append(command(WaveVerb::hold, "whole")));
+    }
+    const auto before = content();
+    ASSERT_TRUE(open()->append(command(WaveVerb::hold, "torn")));
+    auto torn = content();
+    for (auto at = before.size(); at < before.size() + 30; ++at) torn[at] = '\0';
+    write(torn);
+    std::filesystem::remove(path + ".mark");
+    complaints.clear();
+    ASSERT_TRUE(open()->append(command(WaveVerb::hold, "next")));
+    ASSERT_EQ(complaints.size(), 1u);
+    EXPECT_THAT(complaints[0], HasSubstr("it is left out"));
+    const auto journal = open();
+    EXPECT_TRUE(journal->damage().empty()) << journal->damage().front();
+    EXPECT_EQ(journal->commands().back().wave, "next");
+  }
+}
+
 // An old journal: lines without seal, no mark.
 TEST_F(WaveJournalTest, LinesOfAnOldJournalAreReadAndCoveredByTheFirstNewOne) {
   const auto old = to_json(command(WaveVerb::hold, "one")) + "\n" +

@@ -1,10 +1,13 @@
 // What configuration and operators say of waves adds up to a state at each time.
+#include "waypost/routing/wave_turns.h"
+
 #include "routing/routing_fixture.h"
 
 namespace waypost::routing {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::seconds;
 
 constexpr WallTime kNoon{std::chrono::seconds(1'796'126'400)};  // 2026-12-01T12:00:00Z
 
@@ -31,6 +34,28 @@ EntryState state(const Waves& waves, WallTime at) {
   const auto* found = waves.find("w");
   EXPECT_NE(found, nullptr);
   return found != nullptr ? found->state_at(at) : EntryState::active;
+}
+
+TEST(Waves, TimeTurnsThemAndAClockThatIsSetBackTurnsThemBack) {
+  const auto waves = Waves::make({}, {said(WaveVerb::hold, kNoon, kNoon + hours(1)),
+                                      said(WaveVerb::activate, kNoon, kNoon + hours(2))});
+  EXPECT_TRUE(turns_between(*waves, kNoon, kNoon + hours(1) - seconds(1)).empty());
+  const auto both = turns_between(*waves, kNoon, kNoon + hours(2));
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].change.to, EntryState::migrating);
+  EXPECT_EQ(both[1].change.to, EntryState::active);
+  EXPECT_TRUE(turns_between(*waves, kNoon + hours(2), kNoon + hours(3)).empty()) << "once";
+  const auto back = turns_between(*waves, kNoon + hours(3), kNoon);
+  ASSERT_EQ(back.size(), 1u);
+  EXPECT_EQ(back[0].wave, "w");
+  EXPECT_EQ(back[0].change.to, EntryState::pending);
+  EXPECT_TRUE(back[0].back);
+  EXPECT_TRUE(turns_between(*waves, kNoon + hours(3), kNoon + hours(2)).empty());
+}
+
+TEST(Waves, NoClockTurnsBackWhatWasSaidToActAtOnce) {
+  const auto waves = Waves::make({}, {said(WaveVerb::rollback, kNoon)});
+  EXPECT_TRUE(turns_between(*waves, kNoon + hours(3), kNoon - hours(3)).empty());
 }
 
 TEST(Waves, AreAsConfiguredFromTheBeginning) {

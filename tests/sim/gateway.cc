@@ -9,6 +9,7 @@ namespace waypost::sim {
 namespace {
 
 constexpr const char* kOwnName = "gw.corp.example";
+constexpr queue::Slice kEverything{0, ~std::uint32_t{0} / 2};
 net::Endpoint exchange_address() { return {"192.0.2.10", 50000}; }
 
 /// Metrics and the password thread take no part; one of each for the whole program.
@@ -82,7 +83,7 @@ Settings Settings::drawn(Chance& chance, std::uint64_t seed) {
   return settings;
 }
 
-Gateway::Gateway(Stage& stage, Ledger& ledger, const Settings& settings, const Routes& routes,
+Gateway::Gateway(Stage& stage, Ledger& ledger, const Settings& settings,
                  SimulatedConnector::Peers& peers)
     : stage_(stage),
       ledger_(ledger),
@@ -90,14 +91,14 @@ Gateway::Gateway(Stage& stage, Ledger& ledger, const Settings& settings, const R
       shard_(0, stage.clock),
       budget_(settings.memory),
       tracking_(ledger),
-      router_(routes.router()),
+      router_(nullptr),
       dns_(stage, shard_.timers),
       connector_(stage, ledger, shard_.timers, peers, links_) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, FaultDisk& disk,
                                                 const Settings& settings, const Routes& routes,
                                                 SimulatedConnector::Peers& peers) {
-  std::unique_ptr<Gateway> made(new Gateway(stage, ledger, settings, routes, peers));
+  std::unique_ptr<Gateway> made(new Gateway(stage, ledger, settings, peers));
   std::vector<spool::StoredMessage> found;
   spool::RecoveryReport report;
   auto opened = spool::Spool::open(
@@ -107,7 +108,9 @@ Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, Fa
   auto journal =
       queue::Journal::open(disk, settings.spool.directory + "/control.journal",
                            [&stage](const std::string& line) { stage.journal.note("{}", line); });
-  if (disk.power_gone() || !journal) {
+  auto waves = journal ? made->open_waves(disk) : fail(journal.error());
+  if (waves) made->use_table(routes);
+  if (disk.power_gone() || !waves) {
     (*opened)->close();
     return fail(ErrorKind::io, "the power was cut during recovery");
   }
@@ -115,9 +118,11 @@ Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, Fa
   stage.journal.note("the gateway starts: {} messages found", found.size());
   for (const std::string& aside : report.set_aside) stage.journal.note("set aside: {}", aside);
   made->spool_ = std::make_unique<WatchedSpool>(std::move(*opened), ledger);
+  ledger.waves_found(made->wave_journal_->commands(), !made->waves_known());
   ledger.routes_are(routes);
   ledger.recovered(found);
   made->begin(std::move(found), report.highest_id);
+  made->look_at_clock();
   return made;
 }
 
@@ -185,9 +190,12 @@ void Gateway::spool_has_work() {
   spool_due_ = std::min(spool_due_, stage_.in(late));
 }
 
-SteadyTime Gateway::next_due() const { return std::min(shard_.timers.next_due(), spool_due_); }
+SteadyTime Gateway::next_due() const {
+  return std::min({shard_.timers.next_due(), spool_due_, look_due_});
+}
 
 void Gateway::run_due() {
+  if (look_due_ <= stage_.clock.steady_now()) return look_at_clock();
   if (spool_due_ > stage_.clock.steady_now()) return shard_.timers.run_due();
   spool_due_ = SteadyTime::max();
   SteadyTime again = spool_->step();
@@ -214,7 +222,7 @@ void Gateway::accept(const std::shared_ptr<Link>& link) {
 /// As GatewayShard::replace_deliverers does it.
 void Gateway::reload(const Routes& routes) {
   auto fresh = make_deliverers();
-  router_.set(routes.router());
+  use_table(routes);
   ledger_.routes_are(routes);
   std::erase_if(retired_, [](const Deliverers& old) {
     return std::all_of(old.begin(), old.end(), [](const auto& one) { return one.second->idle(); });
@@ -225,6 +233,8 @@ void Gateway::reload(const Routes& routes) {
   by_name_.clear();
   for (auto& [name, deliverer] : deliverers_) by_name_[name] = deliverer.get();
   queue_->routes_changed();
+  note_idle();
+  look_at_clock_later();
   spool_has_work();
 }
 
@@ -240,12 +250,11 @@ void Gateway::say(const queue::Command& command) {
     stand(command);
   }
   // The ledger must know before: the events come while it is done.
-  const queue::Slice everything{0, ~std::uint32_t{0} / 2};
   queue::Command asked = command;
   asked.dry_run = true;
-  const auto wanted = queue_->control(asked, everything).touched;
+  const auto wanted = queue_->control(asked, kEverything).touched;
   ledger_.operator_says(command, wanted);
-  const auto done = queue_->control(command, everything);
+  const auto done = queue_->control(command, kEverything);
   std::uint64_t recipients = 0;
   for (const queue::Touched& one : wanted) recipients += one.recipients.size();
   for (const queue::Touched& one : wanted) {
@@ -262,7 +271,18 @@ void Gateway::say(const queue::Command& command) {
   spool_has_work();
 }
 
-void Gateway::inspect() { ledger_.waits(queue_->list({}, {0, ~std::uint32_t{0} / 2}).messages); }
+void Gateway::inspect() {
+  ledger_.waits(queue_->list({}, kEverything).messages);
+  if (!waves_known()) return;
+  const auto router = router_.get();
+  std::map<std::string, routing::EntryState> told;
+  for (const auto& [name, wave] : router->waves().all())
+    told[name] = wave.state_at(stage_.clock.now());
+  ledger_.waves_told(told);
+}
+
+/// What is in no delivery now was asked now or will be asked.
+void Gateway::note_idle() { ledger_.in_no_delivery(queue_->list({}, kEverything).messages); }
 
 void Gateway::stand(const queue::Command& command) {
   ledger_.said();

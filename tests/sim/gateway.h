@@ -2,6 +2,7 @@
 // simulated clock, network and disk. No thread, no socket, no file.
 #pragma once
 
+#include "waypost/base/durable.h"
 #include "waypost/outbound/deliverer.h"
 #include "waypost/queue/queue.h"
 
@@ -76,6 +77,17 @@ class Gateway {
 
   void accept(const std::shared_ptr<Link>& link);
   void reload(const Routes& routes);
+  /// As app's gateway carries out a wave command.
+  enum class Said : std::uint8_t { done, needless, refused, failed };
+  Said say_of_wave(const WaveWord& word);
+  /// The operator takes what can be read of the waves' journal for all that was said.
+  bool accept_waves();
+  bool waves_known() const { return wave_journal_->damage().empty(); }
+  /// As app does each second; here when that could bring something.
+  void look_at_clock();
+  void clock_was_set();
+  /// True once after mail has been asked again because a wave has changed by itself.
+  bool wave_has_turned() { return std::exchange(wave_turned_, false); }
   void flush() { queue_->flush(""); }
   /// As app's gateway carries out a command: what must survive goes into the journal.
   void say(const queue::Command& command);
@@ -95,12 +107,19 @@ class Gateway {
   std::size_t memory_used() const { return budget_.used(); }
 
  private:
-  Gateway(Stage& stage, Ledger& ledger, const Settings& settings, const Routes& routes,
-          SimulatedConnector::Peers& peers);
+  Gateway(Stage& stage, Ledger& ledger, const Settings& settings, SimulatedConnector::Peers& peers);
   using Deliverers = std::map<std::string, std::unique_ptr<outbound::Deliverer>>;
   Deliverers make_deliverers();
   void begin(std::vector<spool::StoredMessage> found, QueueId floor);
   void stand(const queue::Command& command);
+  Result<> open_waves(FaultDisk& disk);
+  std::shared_ptr<const routing::Waves> waves_now() const;
+  void use_table(const Routes& routes);
+  void look_at_clock_later();
+  void ask_wave(const std::string& wave, std::uint32_t from);
+  std::string strangers_to(const routing::WaveCommand& command) const;
+  void name_all_addresses(routing::WaveCommand& command) const;
+  void note_idle();
   net::Task<void> run_queue();
   void spool_has_work();
   void run_until_quiet();
@@ -119,6 +138,12 @@ class Gateway {
   SimulatedConnector connector_;
   std::unique_ptr<WatchedSpool> spool_;
   std::unique_ptr<queue::Journal> journal_;
+  std::unique_ptr<routing::WaveJournal> wave_journal_;
+  std::unique_ptr<DurableFile> table_size_;
+  std::vector<routing::WaveOptions> configured_waves_;
+  WallTime waves_seen_at_{};
+  SteadyTime look_due_ = SteadyTime::max();
+  bool wave_turned_ = false;
   std::unique_ptr<QueueIdSource> ids_;
   Deliverers deliverers_;
   std::vector<Deliverers> retired_;

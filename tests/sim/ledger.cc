@@ -73,14 +73,9 @@ void Ledger::answered(Letter& letter, bool positive) {
     accuse("letter " + std::to_string(letter.number) + " was acknowledged before it was stored");
 }
 
-void Ledger::routes_are(const Routes& routes) {
-  said_at_ = stage_.clock.steady_now();
-  routes_.emplace_back(said_at_, routes);
-}
-
 bool Ledger::may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
                     const std::string& hop, SteadyTime since, bool strict) const {
-  for (std::size_t i = 0; i < routes_.size(); ++i) {
+  for (std::size_t i = strict ? fate.routes_from : 0; i < routes_.size(); ++i) {
     if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
     auto place = place_of(fate, routes_[i].second);
     if (!place && letter.is_report()) place = Place{fate.original, kReportHop};
@@ -202,6 +197,7 @@ void Ledger::settled(QueueId id, std::uint32_t recipient, Settlement how) {
   Letter* letter = by_id(id);
   if (letter == nullptr || recipient >= letter->stored_fates.size())
     return accuse("something unknown is settled");
+  catch_up();
   Fate& fate = letter->fates[letter->stored_fates[recipient]];
   stage_.journal.note("{} is settled: {}", name(*letter, fate), static_cast<int>(how));
   if (fate.settled != Settlement::open) {
@@ -229,6 +225,7 @@ void Ledger::settled(QueueId id, std::uint32_t recipient, Settlement how) {
 }
 
 void Ledger::tracked(const ops::TrackingEvent& event) {
+  catch_up();
   if (event.kind == ops::TrackingKind::reported && event.reply == "not sent") {
     const auto id = QueueId::parse(event.original_queue_id);
     if (Letter* letter = id ? by_id(*id) : nullptr; letter != nullptr) {
@@ -279,6 +276,7 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
   if (letter->stored != Letter::Stored::yes)
     accuse("letter " + number + " is delivered though it was never stored");
   check_content(*letter, taken);
+  catch_up();
   const SteadyTime now = stage_.clock.steady_now();
   const SteadyTime since =
       taken.gateway_gone ? letter->stored_at : std::max(letter->stored_at, now - kLongestAttempt);
@@ -354,6 +352,7 @@ void Ledger::refused_by_hop(const mail::ReversePath& sender, const mail::Mailbox
                             const std::string& hop) {
   stage_.journal.note("{} refuses {} from {}", hop, recipient ? recipient->to_string() : "all",
                       mail::to_string(sender));
+  catch_up();
   Letter* letter = by_sender(sender);
   if (letter == nullptr) {
     // A report: which one is not known before its content comes.

@@ -4,7 +4,8 @@
 //   sender     offered, acknowledged or refused
 //   spool      a commit begins and ends, a recipient is settled, what recovery found
 //   next hop   a message was taken, a recipient was refused, a verdict was heard
-//   operator   the table has changed, the gateway has gone down, what was said to the queue
+//   operator   the table has changed, the gateway has gone down, what was said to the queue and of
+//              the waves
 #pragma once
 
 #include "waypost/mail/envelope.h"
@@ -46,6 +47,10 @@ struct Fate {
   unsigned reports_before_reopened = 0;
   bool may_fail = false;  // a reason to fail that is not a next hop's word
   bool untold = false;    // its report had no way to go
+  /// What routing was when it was last seen in no delivery: whatever attempt comes asks that or
+  /// what is later.
+  std::size_t routes_from = 0;
+  std::optional<std::size_t> lies_since = {};  // seen in a lane, untouched since these routes
   // What operators said. Until the journal has it, a crash may forget it.
   enum class GivenUp : std::uint8_t { no, bounced, deleted } given_up = GivenUp::no;
   bool held = false, hold_promised = false;
@@ -100,9 +105,9 @@ class Ledger {
     settled_within_ = settled_within;
   }
 
-  void clock_jumped(Duration by) {
-    wall_ahead_.emplace_back(stage_.clock.steady_now(), wall_ahead_.back().second + by);
-  }
+  /// Tells what the waves are until now; before the clock is set, too.
+  void catch_up();
+  void clock_jumped(Duration by);
   void disk_has_trouble() { disk_trouble_ = true; }
   void went_down(bool cleanly) {
     clean_stop_ = cleanly;
@@ -125,6 +130,23 @@ class Ledger {
   void all_hops_are_resumed() { suspended_.clear(); }
   /// What the gateway says of where everything waits.
   void waits(const std::vector<queue::ListedMessage>& listed);
+  /// The same: what is in no delivery now can't go by what routing was before.
+  void in_no_delivery(const std::vector<queue::ListedMessage>& listed);
+
+  // Waves (ledger_waves.cc).
+  const WaveBook& waves() const { return waves_; }
+  /// It is acknowledged, and is to hold whatever comes.
+  void wave_word(const WaveWord& word);
+  void wave_word_in_vain(const WaveWord& word);
+  /// The gateway says that it would change nothing.
+  void wave_word_needless(const WaveWord& word);
+  void waves_found(const std::vector<routing::WaveCommand>& commands, bool damaged);
+  void doubt_found_waves() { waves_.doubt_what_was_found(); }
+  void waves_accepted();
+  /// What the gateway tells operators.
+  void waves_told(const std::map<std::string, routing::EntryState>& told);
+  /// When a schedule comes due next, if nobody sets the clock.
+  SteadyTime next_wave_change() const;
   /// The next life begins with what recovery found.
   void recovered(const std::vector<spool::StoredMessage>& found);
 
@@ -137,6 +159,7 @@ class Ledger {
   struct Sums {
     std::uint64_t letters = 0, recipients = 0, copies = 0, doubled = 0, failed = 0, reports = 0;
     std::uint64_t bounced = 0, deleted = 0, held = 0, rerouted = 0;  // touched by operators
+    std::uint64_t wave_words = 0, wave_words_in_vain = 0, wave_schedules_due = 0;
   };
   Sums sums() const;
 
@@ -145,11 +168,15 @@ class Ledger {
   /// `strict`: the attempt that brings it has begun after all that operators have said.
   bool may_go(const Letter& letter, const Fate& fate, const mail::Mailbox& to,
               const std::string& hop, SteadyTime since, bool strict) const;
+  WaveWord with_people(WaveWord word) const;
+  void stand(SteadyTime when, WallTime clock);
+  void check_held(const Letter& letter, const Fate& fate, const queue::ListedRecipient& one);
   static bool way_is_right(const Fate& fate, const Place& routed, const std::string& hop,
                            bool strict);
   /// Where this recipient goes by these routes; nullopt: nowhere, or it ends.
   static std::optional<Place> place_of(const Fate& fate, const Routes& routes);
   static bool is_gone(const Fate& fate, const Routes& routes);
+  static bool is_held_by_routes(const Fate& fate, const Routes& routes);
   static bool may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes);
   /// `test(routes)` for one of those that have held since.
   template <class Test>
@@ -184,7 +211,11 @@ class Ledger {
   std::deque<Letter> letters_;
   std::map<QueueId, Letter*> ids_;
   std::map<std::string, Letter*> senders_;
+  /// The table with what the waves were, from when on.
   std::vector<std::pair<SteadyTime, Routes>> routes_;
+  Routes table_;
+  WaveBook waves_;
+  WallTime caught_up_{};  // by the wall clock
   std::string wrong_;
   SteadyTime down_at_{};
   queue::Options limits_;

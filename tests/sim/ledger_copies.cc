@@ -44,6 +44,12 @@ bool Ledger::is_gone(const Fate& fate, const Routes& routes) {
   });
 }
 
+/// Its entry is on the move, and it would go there.
+bool Ledger::is_held_by_routes(const Fate& fate, const Routes& routes) {
+  if (!routes.holds(fate.original)) return false;
+  return !fate.is_copy || has(routes.places_in_the_end(fate.original), fate.accepted);
+}
+
 bool Ledger::may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes) {
   const auto place = place_of(fate, routes);
   return place && place->address == to;
@@ -102,6 +108,8 @@ bool Ledger::may_fail_so(const Letter& letter, const Fate& fate,
 
 /// Whatever was said of routes and suspensions, everything that waits has been asked since.
 void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
+  catch_up();
+  in_no_delivery(listed);
   if (stage_.clock.steady_now() - said_at_ < seconds(1)) return;
   for (const queue::ListedMessage& message : listed) {
     const Letter* letter = by_id(message.id);
@@ -112,8 +120,10 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
     for (const queue::ListedRecipient& one : message.open) {
       const bool lies =
           one.state == queue::RecipientState::ready || one.state == queue::RecipientState::waiting;
-      if (!lies || one.index >= letter->stored_fates.size()) continue;
+      if (one.index >= letter->stored_fates.size()) continue;
       const Fate& fate = letter->fates[letter->stored_fates[one.index]];
+      if (one.state == queue::RecipientState::held) check_held(*letter, fate, one);
+      if (!lies) continue;
       // What came later, or with this life, is asked by its attempt: it has nowhere else to go.
       const bool asked = routes_.back().first > std::max(born_at_, letter->stored_at);
       if (asked && is_gone(fate, routes_.back().second))
@@ -122,6 +132,10 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
       if (place && !way_is_right(fate, *place, one.next_hop, true))
         accuse(name(*letter, fate) + " waits for " + one.next_hop + ", and should go by " +
                place->hop);
+      if (fate.lies_since && *fate.lies_since + 1 < routes_.size() &&
+          is_held_by_routes(fate, routes_.back().second))
+        accuse(name(*letter, fate) + " waits for " + one.next_hop +
+               ", though its entry is migrating: it is not held");
     }
   }
 }

@@ -26,7 +26,9 @@ void Ledger::operator_says(const queue::Command& command,
                            const std::vector<queue::Touched>& touched) {
   stage_.journal.note("an operator says {}: {} messages", queue::to_string(command.verb),
                       touched.size());
+  catch_up();
   each_touched(touched, [&](Fate& fate) {
+    fate.lies_since.reset();
     switch (command.verb) {
       case Verb::hold:
         fate.held = true;

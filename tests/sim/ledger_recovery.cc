@@ -65,6 +65,8 @@ void Ledger::check_found(Letter& letter, const spool::StoredMessage& stored) {
   for (std::size_t i = 0; i < stored.settled.size(); ++i) {
     Fate& fate = letter.fates[letter.stored_fates[i]];
     forget_unpromised(fate);
+    fate.lies_since.reset();
+    fate.routes_from = routes_.size() - 1;  // no attempt of ours runs any more
     if (stored.settled[i] != Settlement::open) {
       if (stored.settled[i] != fate.settled)
         accuse(name(letter, fate) + " is found settled otherwise than it was");

@@ -55,7 +55,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 struct Totals {
   std::uint64_t schedules = 0, wrong = 0, letters = 0, recipients = 0, copies = 0, doubled = 0,
                 failed = 0, reports = 0, bounced = 0, deleted = 0, held = 0, rerouted = 0,
-                lives = 0, crashes = 0, reloads = 0, steps = 0, hash = 0;
+                wave_words = 0, wave_words_in_vain = 0, wave_schedules_due = 0, lives = 0,
+                crashes = 0, reloads = 0, steps = 0, hash = 0;
   void add(const Outcome& outcome) {
     ++schedules;
     wrong += !outcome.wrong.empty();
@@ -69,6 +70,9 @@ struct Totals {
     deleted += outcome.sums.deleted;
     held += outcome.sums.held;
     rerouted += outcome.sums.rerouted;
+    wave_words += outcome.sums.wave_words;
+    wave_words_in_vain += outcome.sums.wave_words_in_vain;
+    wave_schedules_due += outcome.sums.wave_schedules_due;
     lives += outcome.lives;
     crashes += outcome.crashes;
     reloads += outcome.reloads;
@@ -110,12 +114,14 @@ int run(const Arguments& arguments) {
   fmt::print(
       "{} schedules in {:.1f} s, {:.2f} ms each: {} lives, {} crashes, {} reloads, {} steps\n"
       "{} letters and {} reports stored for {} recipients; {} copies taken, {} recipients doubled, "
-      "{} failed\noperators held {} recipients, rerouted {}, bounced {}, deleted {}\n{} schedules "
-      "broke a promise\n",
+      "{} failed\noperators held {} recipients, rerouted {}, bounced {}, deleted {}\n"
+      "and said {} words of waves, {} in vain; {} times in schedules came\n{} schedules broke a "
+      "promise\n",
       totals.schedules, took.count(), 1000 * took.count() / static_cast<double>(totals.schedules),
       totals.lives, totals.crashes, totals.reloads, totals.steps, totals.letters, totals.reports,
       totals.recipients, totals.copies, totals.doubled, totals.failed, totals.held, totals.rerouted,
-      totals.bounced, totals.deleted, totals.wrong);
+      totals.bounced, totals.deleted, totals.wave_words, totals.wave_words_in_vain,
+      totals.wave_schedules_due, totals.wrong);
   if (arguments.twice) fmt::print("hash of all events: {:016x}\n", totals.hash);
   return totals.wrong == 0 ? 0 : 1;
 }

@@ -65,13 +65,15 @@ void World::give_command() {
   stage_.agenda.at(stage_.in(seconds(2)), [this] { inspect(); });
 }
 
-void World::let_all_go() {
+/// False: a restart is needed first.
+bool World::let_all_go() {
   for (const Verb verb : {Verb::resume, Verb::release}) {
     queue::Command command;
     command.verb = verb;
     command.by = "operator";
     gateway_->say(command);
   }
+  return settle_waves();
 }
 
 }  // namespace waypost::sim

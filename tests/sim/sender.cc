@@ -131,6 +131,7 @@ Fate Sender::draw_recipient(std::size_t number) {
   Fate fate;
   const std::string user = "u" + std::to_string(number);
   fate.original = {user, kOwnDomain};
+  if (chance.odds(0.12)) fate.original.local_part.front() = 'a';  // the same person's other address
   if (chance.odds(0.1)) fate.original.local_part += "+tag";
   if (chance.odds(0.1)) fate.original = {user + ".0", kTargetDomain};
   if (chance.odds(0.1))

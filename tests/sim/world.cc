@@ -13,7 +13,7 @@ World::World(std::uint64_t seed, Journal::Mode mode)
     : stage_(seed, mode),
       ledger_(stage_),
       settings_(Settings::drawn(stage_.chance, seed)),
-      routes_(Routes::drawn(stage_.chance)) {
+      routes_(Routes::drawn(stage_.chance, stage_.clock.now())) {
   begun_ = stage_.clock.steady_now();
   stage_.weather = Weather::drawn(stage_.chance);
   ledger_.limits_are(settings_.queue,
@@ -59,6 +59,7 @@ void World::plan() {
   plan_some(1, &World::fill_disk);
   plan_some(1, &World::flush_queue);
   plan_some(10, &World::give_command);
+  plan_some(6, &World::give_wave_word);
   plan_some(4, &World::inspect);
   stage_.agenda.at(begun_ + storm_ + minutes(15), [this] { calm_down(); });
 }
@@ -76,6 +77,8 @@ Outcome World::run() {
 void World::tick() {
   if (++outcome_.steps > kMostSteps) return ledger_.accuse("the world does not come to rest");
   if (gateway_ && disk_.power_gone()) return lose_power();
+  if (gateway_ && gateway_->wave_has_turned())
+    stage_.agenda.at(stage_.in(seconds(3)), [this] { inspect(); });
   if (gateway_ && gateway_->run_one()) {
     if (handlers_until_crash_ > 0 && --handlers_until_crash_ == 0 && act_ == Act::storm)
       lose_power();
@@ -127,9 +130,9 @@ void World::start_gateway() {
   const bool stormy = act_ == Act::storm;
   disk_.restart_counting();
   // A second crash in a row, or a disk that does not even let it start.
-  if (stormy && stage_.chance.odds(0.1)) disk_.stop_at(1 + stage_.chance.below(12));
+  if (stormy && stage_.chance.odds(0.1)) disk_.stop_at(1 + stage_.chance.below(24));
   const bool faulty = stormy && stage_.chance.odds(0.05);
-  if (faulty) disk_.fail_operation(1 + stage_.chance.below(8), FaultDisk::Fault::io);
+  if (faulty) disk_.fail_operation(1 + stage_.chance.below(20), FaultDisk::Fault::io);
   routes_.lose_table(stormy && stage_.chance.odds(0.05));
   auto started = Gateway::start(stage_, ledger_, disk_, settings_, routes_, receivers_);
   if (!started) {
@@ -142,8 +145,11 @@ void World::start_gateway() {
   }
   ++outcome_.lives;
   gateway_ = std::move(*started);
-  if (faulty) ledger_.disk_has_trouble();
-  if (act_ == Act::calm) let_all_go();
+  if (faulty) {
+    ledger_.disk_has_trouble();
+    ledger_.doubt_found_waves();
+  }
+  if (act_ == Act::calm && !let_all_go()) lose_power();
 }
 
 void World::lose_power() {
@@ -196,7 +202,7 @@ void World::finish_stop() {
 
 void World::change_routes() {
   if (!gateway_) return;
-  if (!stage_.chance.odds(0.2)) routes_.change(stage_.chance);
+  if (!stage_.chance.odds(0.2)) routes_.change(stage_.chance, stage_.clock.now());
   routes_.lose_table(false);
   stage_.journal.note("the routing table changes");
   ++outcome_.reloads;
@@ -216,10 +222,14 @@ void World::jump_clock() {
                      [this, by] { move_clock(-by); });
 }
 
+/// The gateway looks at the clock each second: it has seen what came due until now.
 void World::move_clock(Duration by) {
+  if (gateway_) gateway_->look_at_clock();
   stage_.journal.note("the clock jumps by {} s", by.count() / 1'000'000);
+  ledger_.catch_up();
   stage_.clock.set_wall(stage_.clock.now() + by);
   ledger_.clock_jumped(by);
+  if (gateway_) gateway_->clock_was_set();
 }
 
 void World::inspect() {
@@ -244,7 +254,7 @@ void World::flush_queue() {
   if (gateway_ && !stopping_) gateway_->flush();
 }
 
-/// Everything works again, every wave is through: whatever is left must now come to its end.
+/// Everything works again, every wave is settled: whatever is left must now come to its end.
 void World::calm_down() {
   if (stopping_) {  // first the stop, then the calm
     stage_.agenda.at(stage_.in(minutes(2)), [this] { calm_down(); });
@@ -265,7 +275,7 @@ void World::calm_down() {
   // An operator restarts it.
   if (gateway_->read_only() || !gateway_->journal_usable()) return lose_power();
   gateway_->reload(routes_);
-  let_all_go();
+  if (!let_all_go()) lose_power();
 }
 
 bool World::at_rest() const {

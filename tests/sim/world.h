@@ -43,7 +43,13 @@ class World {
   void fill_disk();
   void flush_queue();
   void give_command();
-  void let_all_go();
+  bool let_all_go();
+  WaveWord new_word(WaveVerb verb, std::string wave);
+  Gateway::Said say_of_wave(WaveWord word);
+  void give_wave_word();
+  WallTime drawn_time();
+  void name_members(WaveWord& word);
+  bool settle_waves();
   queue::Selector draw_selector(bool standing);
   void calm_down();
   bool at_rest() const;
@@ -64,6 +70,7 @@ class World {
   Duration storm_{};
   bool stopping_ = false, start_planned_ = false;
   unsigned handlers_until_crash_ = 0;
+  std::uint64_t wave_words_ = 0;
   Outcome outcome_;
 };
 

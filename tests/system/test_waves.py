@@ -269,6 +269,7 @@ def test_a_hold_tells_when_held_mail_goes_back(world):
     gateway, _, _ = start(world, rows())
     plan = wave(gateway, "plan", "wave-3", "hold")
     assert "held mail goes back to its sender 2 d after it was accepted" in plan, plan
+    assert "a sender is told of the delay after 4 h" in plan, plan
     wave(gateway, "hold", "wave-3")
     assert "held mail goes back" in wave(gateway, "show", "wave-3")
     assert "clocks" not in wave(gateway, "plan", "wave-3", "activate")

@@ -140,6 +140,25 @@ def test_what_fell_due_meanwhile_is_told_at_the_start(world):
     assert wave_json(gateway, "list")[0]["state"] == "active"
 
 
+def test_what_is_said_while_the_table_is_lost_is_weighed_by_what_was_said_before(world):
+    gateway, _, _ = start(world, rows())
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "hold", "wave-3", "--at", "2099-01-01 02:00 UTC")
+    wave(gateway, "rollback", "wave-3", "--member", "eve@corp.example")
+    gateway.stop()
+    good = gateway.table_file.read_text()
+    gateway.table_file.write_text("address,target\nbob@corp.example,not an address\n")
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    assert "active" in wave(gateway, "list")
+    assert "dropped" in wave(gateway, "cancel", "wave-3")
+    wave(gateway, "reset", "wave-3", "--member", "eve@corp.example")
+    gateway.table_file.write_text(good)
+    assert gateway.run("reload").returncode == 0
+    assert {w: gateway.explain(f"{w}@corp.example")["state"] for w in ["bob", "eve"]} == {
+        "bob": "active", "eve": "active"}, "a cancel drops what is to come, no more"
+
+
 def wave_due(gateway):
     return json.loads(journal_of(gateway).read_text().splitlines()[-1])["at"]
 
