@@ -77,6 +77,53 @@ inline std::string complaint(const Reached& at, const CLI::ParseError& error) {
   return error.what();
 }
 
+inline const CLI::Option* option_of(const CLI::App* command, const std::string& name) {
+  for (; command != nullptr; command = command->get_parent()) {
+    if (const auto* found = command->get_option_no_throw(name); found != nullptr) return found;
+  }
+  return nullptr;
+}
+
+inline const CLI::App* command_in(const CLI::App& app, const std::string& name) {
+  const auto found =
+      app.get_subcommands([&](const CLI::App* one) { return one->check_name(name); });
+  return found.empty() ? nullptr : found.front();
+}
+
+/// What would be read otherwise than it is meant: a value that is missing, so that the option
+/// behind it is taken for it ("--reason $WHY --dry-run" with WHY unset acts), and one that is
+/// empty, which would count as not given (`--sender "$WHO"` selects everybody's mail). Empty:
+/// nothing.
+inline std::string misread(const CLI::App& app, const std::vector<std::string>& words) {
+  const std::string hint = "is a variable without a value? What is not meant is left out";
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i].empty())
+      return (i > 0 ? "an empty word behind '" + words[i - 1] + "'"
+                    : std::string("an empty word")) +
+             ": " + hint;
+  }
+  const CLI::App* command = &app;
+  for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    const std::string& word = words[i];
+    if (!word.starts_with("-") || word == "-") {
+      if (const auto* inner = command_in(*command, word); inner != nullptr) command = inner;
+      continue;
+    }
+    if (word.starts_with("--") && word.ends_with('=') && word.find('=') == word.size() - 1)
+      return "'" + word + "' has no value: " + hint;
+    const bool alone =
+        word.starts_with("--") ? word.find('=') == std::string::npos : word.size() == 2;
+    const auto* option = alone ? option_of(command, word) : nullptr;
+    if (option == nullptr || option->get_items_expected_min() == 0 || i + 1 == words.size())
+      continue;
+    const std::string& value = words[++i];
+    if (value.starts_with("-") && value != "-")
+      return "'" + word + "' has no value: '" + value + "' stands there. To mean that, write " +
+             (word.starts_with("--") ? word + "=" + value : word + value);
+  }
+  return {};
+}
+
 }  // namespace command_line
 
 /// nullopt: the line was good and its command has run. Else what the process ends with: 0 after
@@ -90,6 +137,10 @@ inline std::optional<int> parse_command_line(CLI::App& app, const std::string& p
     words.emplace_back("--help");
   }
   app.name(program);
+  if (const auto wrong = command_line::misread(app, words); !wrong.empty()) {
+    std::cerr << program << ": " << wrong << ".\n";
+    return kExitBadCommandLine;
+  }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // CLI11 wants it backwards
     return std::nullopt;

@@ -78,6 +78,8 @@ Result<queue::Selector> selector_of(const QueueArguments& arguments) {
     if (text->empty()) continue;
     const auto span = config::parse_duration(*text);
     if (!span) return fail(ErrorKind::invalid, "'" + *text + "': " + span.error().message);
+    if (*span <= Duration::zero())
+      return fail(ErrorKind::invalid, "'" + *text + "': an age is more than 0, as in 30m");
     *field = *span;
   }
   return selector;

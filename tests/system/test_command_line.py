@@ -31,6 +31,36 @@ def test_mistakes_are_named(arguments, says):
     assert "--help'" in said.stderr.splitlines()[-1]
 
 
+# No daemon runs: whoever takes one of these for good ends with 69, "there is no gateway".
+@pytest.mark.parametrize("arguments, says", [
+    (["queue", "delete", "--all", "--reason", "--dry-run"], "'--reason' has no value: '--dry-run' stands there. To mean that, write --reason=--dry-run"),
+    (["wave", "rollback", "w1", "--reason", "--at=+2h"], "'--reason' has no value: '--at=+2h' stands there"),
+    (["wave", "rollback", "--member=", "--config", "x", "w1"], "'--member=' has no value"),
+    (["wave", "rollback", "w1", "--member", "-c"], "'--member' has no value: '-c' stands there"),
+    (["status", "-c", "--json"], "'-c' has no value: '--json' stands there. To mean that, write -c--json"),
+    (["wave", "activate", "w2", "--at", ""], "an empty word behind '--at': is a variable without a value?"),
+    (["queue", "delete", "--recipient", "e@*", "--sender", ""], "an empty word behind '--sender'"),
+    (["queue", "hold", "--all", "--sender="], "'--sender=' has no value"),
+    (["route", "explain", ""], "an empty word behind 'explain'"),
+    (["queue", "delete", "--older", "0", "--sender", "s@*"], "'0': an age is more than 0"),
+    (["queue", "delete", "--younger", "0s", "--sender", "s@*"], "'0s': an age is more than 0"),
+])
+def test_a_missing_value_is_no_value(arguments, says, tmp_path):
+    said = run("waypost", *arguments, WAYPOST_CONFIG=str(tmp_path / "none.yaml"))
+    assert said.returncode == 64 and not said.stdout and says in said.stderr, said
+
+
+def test_the_load_kit_wants_values_too():
+    said = run("waypost-load", "send", "--target", "--plain", "--count", "1")
+    assert said.returncode == 64 and "'--target' has no value: '--plain' stands there" in said.stderr
+
+
+@pytest.mark.parametrize("arguments", [["route", "explain", "--", "-d@corp.example"], ["wave", "show", "--", "-w5"]])
+def test_words_behind_two_dashes_are_no_options(arguments, tmp_path):
+    said = run("waypost", *arguments, WAYPOST_CONFIG=str(tmp_path / "none.yaml"))
+    assert "option" not in said.stderr and said.returncode != 64, said
+
+
 def test_the_load_kit_speaks_alike():
     said = run("waypost-load", "sned")
     assert said.returncode == 64 and said.stderr.startswith("waypost-load: unknown command 'sned'; did you mean 'send'?")
