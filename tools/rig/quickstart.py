@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from rig.exchange import Exchange  # noqa: E402
 from rig.gateway import Gateway  # noqa: E402
 from rig.processes import RigError, wait_for  # noqa: E402
-from rig.programs import ROOT, program  # noqa: E402
+from rig.programs import ROOT, me, program  # noqa: E402
 from rig.sink import Certificates, Sink  # noqa: E402
 
 FOLDER = ROOT / "build" / "quickstart"
