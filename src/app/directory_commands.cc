@@ -63,14 +63,14 @@ json::object to_json(const routing::DirectoryOutcome& outcome) {
 
 void print_troubles(const routing::DirectoryOutcome& outcome, std::size_t most) {
   if (!outcome.error)  // which names them already
-    for (const auto& server : outcome.failed_servers) std::cout << "not used    " << server << "\n";
+    for (const auto& server : outcome.failed_servers) std::cerr << "not used    " << server << "\n";
   std::size_t shown = 0;
   for (const auto& problem : outcome.problems) {
     if (++shown > most) break;
-    std::cout << problem.to_string() << "\n";
+    std::cerr << problem.to_string() << "\n";
   }
   const auto all = outcome.problems.size() + outcome.more_problems;
-  if (all > most) std::cout << "... and " << counted(all - most, "more problem") << "\n";
+  if (all > most) std::cerr << "... and " << counted(all - most, "more problem") << "\n";
 }
 
 int exit_of(const routing::DirectoryOutcome& outcome) {

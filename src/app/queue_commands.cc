@@ -212,7 +212,8 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
                     << "expires     " << local_time(text_of(message, "expires_at")) << "\n"
                     << "size        " << octets_words(number_of(message, "size")) << "\n"
                     << "recipients  " << number_of(message, "recipients") << ", of which "
-                    << number_of(message, "settled") << " are done\n";
+                    << number_of(message, "settled")
+                    << (number_of(message, "settled") == 1 ? " is done\n" : " are done\n");
           print_recipients(message, now);
         }
       });

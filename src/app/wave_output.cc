@@ -217,9 +217,11 @@ void print_wave(const json::object& wave, const WaveQueued& queued) {
     std::cout << kIndent << overruled_words(one.as_object()) << "\n";
   std::cout << "people      " << people_of(wave) << "\n";
   print_counts("states      ", wave.at("states").as_object());
-  if (count_of(wave, "with_own_state") > 0)
-    std::cout << kIndent << count_of(wave, "with_own_state")
-              << " have a state of their own in their source\n";
+  if (const auto own = count_of(wave, "with_own_state"); own > 0)
+    std::cout << kIndent
+              << counted(own, "has a state of its own in its source",
+                         "have a state of their own in their source")
+              << "\n";
   if (const auto* exceptions = wave.if_contains("exception_states"))
     for (const auto& [address, state] : exceptions->as_object())
       std::cout << "by name     " << std::string_view(address) << " is "

@@ -3,6 +3,7 @@
 // libldap gets a socket of ours below its TLS (LDAP_PROTO_EXT), so that the handshake and half a
 // message can't hold a thread beyond its Patience. Options are set one by one: nothing that
 // ldap.conf, ~/.ldaprc or LDAPTLS_* say may weaken the verification.
+#include "waypost/base/counted.h"
 #include "waypost/base/text_file.h"
 
 #include "routing/directory_ldap_results.h"
@@ -331,8 +332,8 @@ Result<> LdapWire::read_page(int id, bool paged, LdapPage& page) {
     auto message = next(id, LDAP_MSG_ONE);
     if (!message)
       return fail({message.error().kind, "the answer broke off after " +
-                                             std::to_string(page.entries.size()) +
-                                             " entries of a page: " + message.error().message});
+                                             counted(page.entries.size(), "entry", "entries") +
+                                             " of a page: " + message.error().message});
     switch (ldap_msgtype(message->get())) {
       case LDAP_RES_SEARCH_ENTRY:
         page.entries.push_back(entry_of(message->get()));

@@ -455,8 +455,8 @@ class Judge {
                "; were the exports made at the same time?"});
     }
     if (unjudged_.count() > 0)
-      note(std::to_string(unjudged_.count()) +
-           " targets are in domains that the WorkMail export says nothing of, and were not judged "
+      note(counted(unjudged_.count(), "target is", "targets are") +
+           " in domains that the WorkMail export says nothing of, and not judged "
            "(" +
            unjudged_.text() + ")");
     if (unknown_to_exchange_.count() > 0)
@@ -470,8 +470,8 @@ class Judge {
            "(" +
            untyped_.text() + "); export that column too");
     if (without_aliases_.count() > 0)
-      note("the aliases of " + std::to_string(without_aliases_.count()) +
-           " WorkMail users are not known, so whether one is missing there was not judged (" +
+      note("the aliases of " + counted(without_aliases_.count(), "WorkMail user") +
+           " are not known, so whether one is missing there was not judged (" +
            without_aliases_.text() +
            "); give the output of aws workmail list-aliases of each with --aliases");
     if (all_targets_.empty()) note("the table is empty, so nobody is told to be without a route");

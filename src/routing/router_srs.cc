@@ -1,4 +1,5 @@
 // SRS as policy: who is rewritten, and what becomes of mail that returns.
+#include "waypost/base/counted.h"
 #include "waypost/base/text_file.h"
 
 #include "routing/router_impl.h"
@@ -84,8 +85,8 @@ Decision TableRouter::decide_returned(const mail::Mailbox& address, WallTime at,
                     "this return address was not made here: its hash is wrong (SRS)");
     case mail::SrsTrouble::expired:
       return refuse(mail::status::unknown_mailbox,
-                    "this return address has expired: it is " + std::to_string(back.age_days) +
-                        " days old, " + std::to_string(core_->srs->parameters().max_age_days) +
+                    "this return address has expired: it is " + counted(back.age_days, "day") +
+                        " old, " + std::to_string(core_->srs->parameters().max_age_days) +
                         " are allowed (SRS)");
     case mail::SrsTrouble::none:
       break;

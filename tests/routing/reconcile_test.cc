@@ -322,7 +322,7 @@ TEST(Reconcile, AliasesThatWorkMailDoesNotHave) {
   const auto unknown = world.run();
   EXPECT_THAT(unknown.findings, IsEmpty());
   EXPECT_THAT(lines_of(unknown.notes),
-              AllOf(HasSubstr("the aliases of 1 WorkMail users"), HasSubstr("--aliases")));
+              AllOf(HasSubstr("the aliases of 1 WorkMail user are"), HasSubstr("--aliases")));
 }
 
 TEST(Reconcile, StillAMailboxAndTheLineThatSaysWhatItDestroys) {
@@ -498,9 +498,9 @@ TEST(Reconcile, NotesWhatCouldNotBeJudged) {
   const auto got = world.run();
   EXPECT_THAT(got.findings, IsEmpty());
   EXPECT_THAT(lines_of(got.notes),
-              AllOf(HasSubstr("1 targets are in domains that the WorkMail export says nothing of"),
+              AllOf(HasSubstr("1 target is in domains that the WorkMail export says nothing of"),
                     HasSubstr("(ann@google.example)"),
-                    HasSubstr("1 routed people are in no export of Exchange"),
+                    HasSubstr("1 routed person is in no export of Exchange"),
                     HasSubstr("1 recipient has no RecipientTypeDetails"),
                     HasSubstr("'bob@corp.example' is already at users.csv:")));
 }

@@ -62,7 +62,7 @@ TEST(RouterLoad, OneErrorRefusesTheWholeLoad) {
   ASSERT_FALSE(router);
   EXPECT_EQ(router.error().kind, ErrorKind::invalid);
   EXPECT_THAT(router.error().message, HasSubstr("a.csv:2:1: error: the address 'b' is not valid"));
-  EXPECT_THAT(router.error().message, HasSubstr("(and 1 more errors)"));
+  EXPECT_THAT(router.error().message, HasSubstr("(and 1 more error)"));
 }
 
 TEST(RouterLoad, RefusesTargetsThatNoNextHopServes) {

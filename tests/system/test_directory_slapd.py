@@ -98,6 +98,10 @@ def test_check_changes_nothing(stage):
     assert ran.returncode == 0, ran.stderr
     assert "TLS         TLS1.3" in ran.stdout and "10 people with 20 addresses on the first page; there are more" in ran.stdout, ran.stdout
     assert not stage.snapshot.exists()
+    stage.gateway.config["directories"]["ad"]["servers"].insert(0, "ldaps://127.0.0.1:9")  # nobody is there
+    stage.gateway.write_config()
+    ran = stage.gateway.run("directory", "check", "ad")
+    assert ran.returncode == 0 and "not used    ldaps://127.0.0.1:9" in ran.stderr and "not used" not in ran.stdout, ran
     unknown = stage.gateway.run("directory", "check", "nobody")
     assert unknown.returncode == 64 and "there are: ad" in unknown.stderr
 

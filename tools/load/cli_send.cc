@@ -1,5 +1,7 @@
 #include "load/cli_send.h"
 
+#include "waypost/base/counted.h"
+
 #include "load/identity.h"
 #include "load/progress.h"
 
@@ -209,16 +211,15 @@ namespace {
 
 std::string shape_in_words(const SendOptions& o) {
   std::string out =
-      std::to_string(o.servers) + " x " + std::to_string(o.connections_per_server) + " connections";
-  out += o.messages_per_connection == 0
-             ? ", kept open"
-             : " x " + std::to_string(o.messages_per_connection) + " messages";
+      std::to_string(o.servers) + " x " + counted(o.connections_per_server, "connection");
+  out += o.messages_per_connection == 0 ? ", kept open"
+                                        : " x " + counted(o.messages_per_connection, "message");
   out += o.use_bdat ? ", BDAT" : ", DATA";
   out += o.pipelining == Pipelining::full  ? ", all in one go"
          : o.pipelining == Pipelining::off ? ", no pipelining"
                                            : ", pipelined";
   if (!o.exchange_parameters) out += ", no DSN parameters";
-  return out + ", " + std::to_string(o.threads) + (o.threads == 1 ? " thread" : " threads");
+  return out + ", " + counted(o.threads, "thread");
 }
 
 std::string joined(const std::vector<std::string>& list) {

@@ -1,4 +1,6 @@
 // The report as one page: no script, nothing from outside.
+#include "waypost/base/counted.h"
+
 #include "load/recipient_mix.h"
 #include "load/report_page.h"
 #include "load/svg_plot.h"
@@ -193,8 +195,9 @@ std::string settings(const Report& report) {
   row("connections", with_commas(s.connections) + " opened, " + with_commas(s.connections_failed) +
                          " failed, " + with_commas(s.connections_lost) + " lost");
   if (s.handshakes > 0) {
-    row("TLS", with_commas(s.handshakes) + " handshakes, " + with_commas(s.resumed) + " resumed, " +
-                   with_commas(s.verified) + " verified, " + s.tls_version + " " + s.tls_cipher);
+    row("TLS", with_commas(s.handshakes) + " " + noun(s.handshakes, "handshake") + ", " +
+                   with_commas(s.resumed) + " resumed, " + with_commas(s.verified) + " verified, " +
+                   s.tls_version + " " + s.tls_cipher);
   }
   row("sender's CPU", show_fixed(report.sender_cpu_seconds, 2) + " s");
   for (const auto& [what, times] : s.troubles)

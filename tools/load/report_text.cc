@@ -71,7 +71,7 @@ std::string counts(const Report& report) {
                                 with_commas(s.connections_failed) + " failed, " +
                                 with_commas(s.connections_lost) + " lost");
   if (s.handshakes > 0) {
-    out += row("TLS", with_commas(s.handshakes) + " handshakes, " + with_commas(s.resumed) +
+    out += row("TLS", many(s.handshakes, "handshake") + ", " + with_commas(s.resumed) +
                           " resumed, " + with_commas(s.verified) + " verified; " + s.tls_version +
                           " " + s.tls_cipher);
   }

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from rig.exchange import Exchange  # noqa: E402
 from rig.gateway import Gateway  # noqa: E402
 from rig.processes import RigError, wait_for  # noqa: E402
-from rig.programs import ROOT, program  # noqa: E402
+from rig.programs import ROOT, me, program  # noqa: E402
 from rig.sink import Certificates, Sink  # noqa: E402
 
 FOLDER = ROOT / "build" / "quickstart"
@@ -198,7 +198,7 @@ def how_to_look_further(gateway, sink):
             ("why an address goes where it goes", f"{waypost} route explain bob@corp.example --config {config}"),
             ("one message, from 250 to delivery", f"grep {queue_id} {tracking}"),
             ("what is in the store", f"{waypost} spool dump --config {config}"),
-            ("the configuration, and whether it is right", f"less {config}; {waypost} check --config {config}"),
+            ("the configuration, and whether it is right", f"less {config}; {waypost} check --as {me()} --config {config}"),
             ("the routing table", f"less {os.path.relpath(gateway.table_file)}"),
             ("what the gateway said", f"less {os.path.relpath(gateway.log_file)}"),
             ("what the stand-in received", f"less {os.path.relpath(sink.record_file)}; ls "
