@@ -69,6 +69,9 @@ Result<> AppendJournal::read(const Take& take, const std::function<void(const De
   // A killed process may have left lines that only the system's memory has; what is told of them
   // now must not go with the power. If it fails the lines are read all the same, but none is added.
   static_cast<void>(trust_.sync(**opened));
+  // If a sync had failed before, this one says nothing of what that left: the system takes it for
+  // written. What was refused then must not be found now and be gone later.
+  (*opened)->forget_cached();
   const auto text = content_of(**opened);
   if (!text) return fail(text.error());
   std::size_t number = 1;

@@ -122,6 +122,22 @@ TEST_F(Durable, AfterAFailedSyncAJournalTakesNoMoreUntilARestart) {
   EXPECT_TRUE(Notes(disk).say("five"));
 }
 
+// The system takes what a failed sync has left for written, and no later sync writes it.
+TEST_F(Durable, AStartDoesNotFindWhatOnlyMemoryHas) {
+  {
+    Notes notes(disk);
+    ASSERT_TRUE(notes.say("one"));
+    disk.restart_counting();
+    disk.fail_operation(2, FaultDisk::Fault::io);  // write, then sync
+    disk.stop_at(3);                               // killed before it could wipe the line
+    EXPECT_FALSE(notes.say("two"));
+  }
+  disk.restart_counting();
+  EXPECT_EQ(Notes(disk).words, Words{"one"});
+  cut_power(1);
+  EXPECT_EQ(Notes(disk).words, Words{"one"});
+}
+
 TEST_F(Durable, AFailedWriteFailsItsOwnLineOnly) {
   Notes notes(disk);
   ASSERT_TRUE(notes.say("one"));
@@ -142,6 +158,7 @@ TEST_F(Durable, ATornLastLineIsToldOfAndCovered) {
     start_anew();
     (void)disk.open(kPath, true);
     *disk.bytes(kPath) = whole + torn + std::string(torn.back() == '\n' ? 0 : 4000, '\0');
+    disk.keep_changes();
     Notes notes(disk);
     EXPECT_EQ(notes.words, Words{"one"});
     if (torn.find_first_not_of(" \n") == std::string::npos) {
@@ -160,6 +177,7 @@ TEST_F(Durable, ATornLastLineIsToldOfAndCovered) {
 TEST_F(Durable, ALineThatMakesNoSenseWithSoundOnesBehindItIsDamageAndStays) {
   ASSERT_TRUE(Notes(disk).say("one"));
   *disk.bytes(kPath) += "sax two\nsay three\n";
+  disk.keep_changes();
   Notes notes(disk);
   ASSERT_EQ(notes.defects.size(), 1u);
   EXPECT_FALSE(notes.defects[0].last);

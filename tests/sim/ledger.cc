@@ -341,7 +341,9 @@ void Ledger::check_address(const Letter& letter, const mail::Mailbox& address, c
   if (taken.gateway_gone) return;
   for (const Fate& fate : letter.fates) {
     for (const auto& copy : fate.copies) {
-      const bool known = copy->heard && (copy->life == life_ || fate.settled != Settlement::open);
+      // A crash may have lost that it was delivered; then it may have failed since.
+      const bool known =
+          copy->heard && (copy->life == life_ || fate.settled == Settlement::delivered);
       if (known && copy->address == address)
         accuse(name(letter, fate) + ": " + address.to_string() + " gets the message twice");
     }

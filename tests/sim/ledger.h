@@ -177,6 +177,7 @@ class Ledger {
   static std::optional<Place> place_of(const Fate& fate, const Routes& routes);
   static bool is_gone(const Fate& fate, const Routes& routes);
   static bool is_held_by_routes(const Fate& fate, const Routes& routes);
+  static bool waits_for_copy(const Letter& letter, const Fate& fate, const Place& place);
   static bool may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes);
   /// `test(routes)` for one of those that have held since.
   template <class Test>

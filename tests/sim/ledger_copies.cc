@@ -50,6 +50,16 @@ bool Ledger::is_held_by_routes(const Fate& fate, const Routes& routes) {
   return !fate.is_copy || has(routes.places_in_the_end(fate.original), fate.accepted);
 }
 
+/// A copy of the message stands for where it would go by now: in which lane it waits for that does
+/// not matter.
+bool Ledger::waits_for_copy(const Letter& letter, const Fate& fate, const Place& place) {
+  if (fate.is_copy || place.address == fate.accepted) return false;
+  return std::any_of(letter.fates.begin(), letter.fates.end(), [&](const Fate& other) {
+    return other.is_copy && other.accepted == place.address &&
+           other.settled == spool::Settlement::open;
+  });
+}
+
 bool Ledger::may_be_at(const Fate& fate, const mail::Mailbox& to, const Routes& routes) {
   const auto place = place_of(fate, routes);
   return place && place->address == to;
@@ -129,7 +139,8 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
       if (asked && is_gone(fate, routes_.back().second))
         accuse(name(*letter, fate) + " waits, though its entry has no such target any more");
       const auto place = place_of(fate, routes_.back().second);
-      if (place && !way_is_right(fate, *place, one.next_hop, true))
+      if (place && !waits_for_copy(*letter, fate, *place) &&
+          !way_is_right(fate, *place, one.next_hop, true))
         accuse(name(*letter, fate) + " waits for " + one.next_hop + ", and should go by " +
                place->hop);
       if (fate.lies_since && *fate.lies_since + 1 < routes_.size() &&
