@@ -154,7 +154,7 @@ class Verification {
     ScanRules rules;
     rules.check_content = true;
     if (listed != nullptr && listed->sequence == header.sequence)
-      rules.written_until = listed->written;
+      rules.written_until = std::max(listed->written, ScanRules::kFirstBatch);
     std::uint64_t torn_from = ScanRules::kNowhere;
     if (newest) {
       const auto begin = last_batch_of(*segment.file, header);

@@ -212,6 +212,9 @@ class Recovery {
   Result<ScanRules> rules_for(const Segment& segment, bool last) const {
     ScanRules rules;
     rules.written_until = segment.known_until;
+    const auto* listed = list_.find(segment.number);
+    if (listed != nullptr && listed->sequence == segment.header.sequence)
+      rules.written_until = std::max(rules.written_until, ScanRules::kFirstBatch);
     if (!last) return rules;
     // Every batch was synced before something was written behind it.
     rules.check_content = true;

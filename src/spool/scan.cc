@@ -9,11 +9,14 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <unordered_map>
 
 namespace waypost::spool {
 namespace {
 
 constexpr std::size_t kWindow = 256 * 1024;
+constexpr std::string_view kZeros = "nothing but zeros where something was written";
 
 struct Range {
   std::uint64_t from = 0, to = 0;
@@ -137,7 +140,23 @@ class Scan {
     return header;
   }
 
+  /// No two batches begin alike (but with pieces of large messages, which have no name): ids,
+  /// generations and stamps are given once. A disk that has written one to the place of another
+  /// has lost that one.
+  bool stands_elsewhere(const RecordHeader& header, std::uint64_t at) {
+    const bool unique = header.type == RecordType::message || header.type == RecordType::settle;
+    if (!unique || (header.flags & kFlagBatch) == 0) return false;
+    const std::string_view octets(reinterpret_cast<const char*>(&header), sizeof header);
+    const auto [first, fresh] = batches_.try_emplace(std::hash<std::string_view>()(octets), at);
+    if (fresh) return false;
+    damage({at, record_span(header),
+            "what stands at offset " + std::to_string(first->second) +
+                " stands here again; what was written at one of the two places is gone"});
+    return true;
+  }
+
   void deliver(const RecordHeader& header, std::uint64_t at) {
+    if (stands_elsewhere(header, at)) return;
     const std::uint64_t head_at = at + sizeof(RecordHeader);
     const std::uint64_t content_at = head_at + header.head_octets;
     const bool sound = !rules_.check_content || content_is_sound(header, content_at);
@@ -181,18 +200,19 @@ class Scan {
 
   /// The next sound record after `start`, which is not one. Tells of what lies between.
   std::optional<std::uint64_t> resync(std::uint64_t start) {
-    bool zero = true;
     std::optional<std::uint64_t> torn;
     for (std::uint64_t at = start; at + sizeof(RecordHeader) <= size_; at += 8) {
       const auto word = window_.at(at, 8);
       if (word.size() < 8) break;
-      zero = zero && all_zero(word);
       std::uint32_t magic = 0;
       std::memcpy(&magic, word.data(), 4);
       if (magic != kRecordMagic) continue;
-      if (at != start && sound_at(at)) {
+      if (const auto next = at == start ? std::nullopt : sound_at(at)) {
         if (!zero_between(start, at)) {
           damage({start, at - start, "no sound record here" + guess_at(start)});
+        } else if (at % kPage == 0 && (next->flags & kFlagBatch) != 0) {
+          // Batches lie without gaps, and each was synced before the next was written.
+          damage({start, at - start, std::string(kZeros)});
         }
         return at;
       }
@@ -204,9 +224,11 @@ class Scan {
     if (torn) {
       damage({*torn, size_ - *torn,
               "no sound record here" + guess_at(*torn) + ", and none behind it"});
-    } else if (start < rules_.written_until && !zero_between(start, rules_.written_until)) {
+    } else if (start < rules_.written_until) {
+      const bool zeros = zero_between(start, rules_.written_until);
       damage({start, rules_.written_until - start,
-              "no sound record here" + guess_at(start) + ", and none behind it"});
+              zeros ? std::string(kZeros)
+                    : "no sound record here" + guess_at(start) + ", and none behind it"});
     }
     return std::nullopt;
   }
@@ -231,6 +253,7 @@ class Scan {
   ScanRules rules_;
   const ScanVisitor& visit_;
   std::uint64_t size_ = 0;
+  std::unordered_map<std::size_t, std::uint64_t> batches_;  // hash of the first header, offset
   // Hostile lengths in a damaged region must not make resynchronising quadratic.
   std::uint64_t checksum_allowance_ = 256ull * 1024 * 1024;
 };

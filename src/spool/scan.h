@@ -31,9 +31,11 @@ struct ScanRules {
   /// A record from here on whose content does not match its checksum is only damage; one before is
   /// a record too, whose content can't be had: it was acknowledged.
   std::uint64_t torn_from = kNowhere;
-  /// If it is known: up to here the segment was written. What is neither record nor zeros there is
-  /// damage even if nothing in it looks like a record.
+  /// If it is known: up to here the segment was written. What is no record there is damage, zeros
+  /// too.
   std::uint64_t written_until = 0;
+  /// Of a segment that the list names: its first batch was synced before.
+  static constexpr std::uint64_t kFirstBatch = 2 * kPage;
   static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 };
 

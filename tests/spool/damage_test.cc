@@ -208,6 +208,66 @@ TEST_F(Damage, OfASettlementIsToldOfAndTheMessageComesAgain) {
   EXPECT_THAT(told(), HasSubstr("it looks like ends of recipients"));
 }
 
+TEST_F(Damage, ZerosOverAWholeBatchAreToldOf) {
+  for (std::uint64_t id = 16; id <= 80; id += 16) {
+    five_and_die(true);  // a proof lies behind the last
+    auto& segment = bytes(used());
+    segment.replace(segment.find("content of " + std::to_string(id)) / kPage * kPage, kPage, kPage,
+                    '\0');
+    EXPECT_THAT(complaints(), HasSubstr("nothing but zeros where something was written")) << id;
+    open();
+    EXPECT_THAT(found_, SizeIs(4)) << id;
+    EXPECT_THAT(told(), HasSubstr("nothing but zeros where something was written; it was safe"));
+    die();
+    EXPECT_THAT(complaints(), HasSubstr("nothing but zeros")) << "a start does not make it sound";
+  }
+}
+
+TEST_F(Damage, ABatchInThePlaceOfAnotherIsToldOf) {
+  for (std::uint64_t id = 16; id <= 80; id += 16) {
+    five_and_die(true);
+    auto& segment = bytes(used());
+    const auto page = [&](std::uint64_t of) {
+      return segment.find("content of " + std::to_string(of)) / kPage * kPage;
+    };
+    const std::uint64_t neighbour = id == 16 ? 32 : id - 16;
+    segment.replace(page(id), kPage, segment.substr(page(neighbour), kPage));
+    EXPECT_THAT(complaints(), HasSubstr("stands here again")) << id;
+    open();
+    EXPECT_THAT(found_, SizeIs(4)) << id;
+    EXPECT_THAT(told(), HasSubstr("what was written at one of the two places is gone"));
+    die();
+  }
+}
+
+TEST_F(Damage, ZerosBehindTheHeaderAreToldOfWhereTheListKnowsBetter) {
+  for (const bool listed : {true, false}) {
+    five_and_die(true);
+    if (!listed) {
+      ASSERT_TRUE(disk_.remove("/spool/segments"));
+    }
+    auto& segment = bytes(listed ? used() : "/spool/" + segment_name(1));
+    std::fill(segment.begin() + static_cast<std::ptrdiff_t>(kPage), segment.end(), '\0');
+    EXPECT_EQ(complaints().empty(), !listed) << complaints();
+    open();
+    EXPECT_THAT(found_, IsEmpty());
+    EXPECT_EQ(told().empty(), !listed) << told();
+    die();
+  }
+}
+
+TEST_F(Damage, ZerosAtTheEndOfASealedSegmentAreToldOf) {
+  five_and_die(true);
+  open();  // what the last life wrote is sealed, and the list knows how much that was
+  ASSERT_TRUE(commit(160, "new mail"));
+  pass(std::chrono::seconds(3));
+  die();
+  auto& segment = bytes(used());
+  const auto at = segment.find("content of 64") / kPage * kPage;
+  std::fill(segment.begin() + static_cast<std::ptrdiff_t>(at), segment.end(), '\0');
+  EXPECT_THAT(complaints(), HasSubstr("nothing but zeros where something was written"));
+}
+
 TEST_F(Damage, OfTheLastBatchMayBeAWriteThatWasNotFinished) {
   five_and_die(false);  // nothing was written behind the last message
   auto& segment = bytes(used());
