@@ -201,7 +201,7 @@ class ReportWriter {
     out_ += utf8_ ? "global-delivery-status" : "delivery-status";
     out_ += ";\r\n boundary=\"" + boundary_ + "\"\r\n";
     // RFC 2045 §6.4: the whole may not claim less than its parts.
-    if (utf8_ || (in_.content_is_full && !is_ascii(in_.original_content)))
+    if (utf8_ || (in_.content_is_full && !is_ascii(in_.original_content) && !encodes_original()))
       out_ += "Content-Transfer-Encoding: 8bit\r\n";
     out_ += "\r\nThis is a delivery report in MIME format.\r\n";
   }
@@ -214,6 +214,10 @@ class ReportWriter {
     if (!encoding.empty()) append_field(out_, "Content-Transfer-Encoding", encoding);
     out_ += "\r\n";
   }
+
+  /// A whole message with UTF-8 in its header, for an addressee who has said nothing of SMTPUTF8:
+  /// only message/global may be encoded (RFC 6532 §3.5), and so this report travels anywhere.
+  bool encodes_original() const { return !utf8_ && in_.content_is_full && original_is_global(); }
 
   /// What a person reads: it shows each address as it is written, encoded where only 7 bits travel.
   void human_part() {
@@ -350,7 +354,12 @@ class ReportWriter {
   // RFC 3462 §2, RFC 6533 §4: the third part.
   void original_part() {
     const bool eight_bit = !is_ascii(in_.original_content);
-    const bool global = utf8_ || (in_.content_is_full && original_is_global());
+    if (encodes_original()) {
+      open_part("message/global", "Undelivered message", "quoted-printable");
+      out_ += quoted_printable(in_.original_content);
+      return;
+    }
+    const bool global = utf8_;
     std::string_view type = in_.content_is_full ? "message/rfc822" : "text/rfc822-headers";
     if (global) type = in_.content_is_full ? "message/global" : "message/global-headers";
     const bool escape = eight_bit && !utf8_ && !in_.content_is_full;

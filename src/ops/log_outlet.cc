@@ -1,7 +1,9 @@
 #include "ops/log_outlet.h"
 
+#include "waypost/base/ascii.h"
 #include "waypost/base/clock.h"
 #include "waypost/base/counted.h"
+#include "waypost/base/printable.h"
 #include "waypost/ops/log.h"
 
 #include <climits>
@@ -53,7 +55,9 @@ void LogOutlet::use(std::shared_ptr<LineFile> file, std::unique_ptr<spdlog::form
 void LogOutlet::sink_it_(const spdlog::details::log_msg& message) {
   spdlog::memory_buf_t formatted;
   formatter_->format(message, formatted);
-  append({formatted.data(), formatted.size()});
+  const std::string_view line(formatted.data(), formatted.size());
+  // What turns text around or breaks lines for whoever looks at it; in JSON it is escaped already.
+  is_ascii(line) ? append(line) : append(printable(line));
 }
 
 void LogOutlet::append(std::string_view lines) {

@@ -98,7 +98,10 @@ class FileTrackingLog final : public TrackingLog {
       lock.unlock();
       if (!lines.empty()) write_lines(lines);
       if (dropped > 0) complain("its buffer is full", dropped);
-      if (next) file_ = std::move(next);
+      if (next) {
+        file_ = std::move(next);
+        within_line_ = false;
+      }
       lock.lock();
       flush_done_ = goal;
       flushed_.notify_all();
@@ -110,16 +113,25 @@ class FileTrackingLog final : public TrackingLog {
     return stopping_ || next_ || flush_wanted_ != flush_done_ || buffer_.size() >= kWriteAt;
   }
 
-  void write_lines(std::string_view lines) {
+  void write_lines(std::string& lines) {
+    // A disk that was full has taken a part of a line: the next one must not continue it.
+    if (within_line_) lines.insert(lines.begin(), '\n');
+    write_all(lines);
+  }
+
+  void write_all(std::string_view lines) {
     while (!lines.empty() && file_->fd() >= 0) {
       const ssize_t n = ::write(file_->fd(), lines.data(), lines.size());
       if (n > 0) {
+        within_line_ = lines[static_cast<std::size_t>(n) - 1] != '\n';
         lines.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno == EAGAIN) {  // a standard stream that somebody else made so
         pollfd out{file_->fd(), POLLOUT, 0};
         ::poll(&out, 1, -1);
       } else if (errno != EINTR) {
-        const auto lost = static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+        const bool of_before = lines.starts_with('\n');  // the end of a line that is counted
+        const auto lost = static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n')) -
+                          (of_before ? 1 : 0);
         complain(describe_errno(errno), lost);
         return;
       }
@@ -139,7 +151,8 @@ class FileTrackingLog final : public TrackingLog {
 
   std::shared_ptr<LineFile> file_;  // writer thread only
   std::atomic<bool> on_;
-  std::uint64_t lost_ = 0;  // that nobody was told of yet; writer thread only
+  bool within_line_ = false;  // the file ends there; writer thread only
+  std::uint64_t lost_ = 0;    // that nobody was told of yet; writer thread only
   std::atomic<std::uint64_t> lost_at_all_{0};
   SteadyTime complained_at_{};
 

@@ -132,6 +132,10 @@ TEST(Report, ReturnsAnInternationalMessageByItsName) {
   r.original = "Subject: j\xC3\xBC\r\n\r\nbody\r\n";
   EXPECT_THAT(r.text(), HasSubstr("Content-Type: message/global\r\n"));
   EXPECT_THAT(r.text(), HasSubstr("report-type=delivery-status;"));
+  // RFC 6532 §3.5: encoded, so that it travels without 8BITMIME, too.
+  EXPECT_THAT(r.text(), HasSubstr("Subject: j=C3=BC\r\n\r\nbody\r\n"));
+  EXPECT_THAT(r.text(), Not(HasSubstr("8bit")));
+  EXPECT_THAT(r.text(), Not(HasSubstr("\xC3")));
   r.original = "Subject: x\r\n\r\nj\xC3\xBC\r\n";
   EXPECT_THAT(r.text(), HasSubstr("Content-Type: message/rfc822\r\n"));
 }

@@ -46,6 +46,20 @@ TEST(Log, JsonLinesAreJson) {
   EXPECT_EQ(first.at("level").as_string(), "info");
 }
 
+TEST(Log, WhatTurnsTextAroundIsShownAsItsNumber) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("waypost-bidi-" + std::to_string(::getpid()) + ".log");
+  write_to({LogFormat::text, spdlog::level::info, LogTarget::file, path.string()});
+  log().warn("next hop: 554 n\xE2\x80\xAE\xE2\x80\xA8\xE2\x81\xA6 \x1B[31m j\xC3\xBC");
+  EXPECT_TRUE(flush_log(seconds(20)));
+  write_to({});
+  std::ifstream in(path);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::filesystem::remove(path);
+  EXPECT_NE(text.find("554 n\\u202e\\u2028\\u2066 \\u001b[31m j\xC3\xBC\n"), std::string::npos)
+      << text;
+}
+
 TEST(Log, TheLevelIsRespected) {
   const std::string text = logged(LogFormat::text, spdlog::level::warn);
   EXPECT_EQ(text.find("workmail"), std::string::npos);

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -38,6 +40,49 @@ class TrackingFileTest : public ::testing::Test {
   }
   std::filesystem::path directory_, path_;
 };
+
+/// A disk that is full after so many octets of one file.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t octets) {
+    before_ = std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &old_);
+    const rlimit now{octets, old_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~FileLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, before_);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit old_{};
+  void (*before_)(int) = SIG_DFL;
+};
+
+TEST_F(TrackingFileTest, ALineThatAFullDiskHasCutIsNotContinued) {
+  auto log = TrackingLog::open({path_});
+  ASSERT_TRUE(log);
+  TrackingEvent event;
+  event.queue_id = QueueId{32};
+  const std::size_t length = to_json_line(event).size() + 1;
+  {
+    const FileLimit full(2 * length + length / 2);
+    for (int i = 0; i < 4; ++i) (*log)->write(event);
+    EXPECT_TRUE((*log)->flush(seconds(10)));
+    (*log)->write(event);  // nothing of this one
+    EXPECT_TRUE((*log)->flush(seconds(10)));
+  }
+  EXPECT_EQ((*log)->lines_lost(), 3u);
+  for (int i = 0; i < 2; ++i) (*log)->write(event);
+  EXPECT_TRUE((*log)->flush(seconds(10)));
+  const auto lines = lines_of(path_);
+  ASSERT_EQ(lines.size(), 5u);
+  for (const std::size_t whole : {0, 1, 3, 4})
+    EXPECT_EQ(lines[whole], to_json_line(event)) << whole;
+}
 
 TEST(TrackingEvent, OnlyWhatIsSetIsWritten) {
   TrackingEvent event;
