@@ -6,6 +6,7 @@
 #include "config/schema.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 namespace waypost::config {
@@ -60,7 +61,33 @@ class Consistency {
       if (path->empty()) continue;
       if (const auto fit = ops::LineFile::examine(*path, key); !fit)
         error(key, fit.error().message);
+      check_own_place(key, *path);
     }
+    const std::string& log = config_.log.path;
+    if (config_.log.target == ops::LogTarget::file && is_same(log, config_.tracking.path))
+      error("tracking.file", "'tracking.file' is 'log.file' too; give each a file of its own");
+  }
+
+  /// Lines are appended to it: it must be nothing that is read for what it says.
+  void check_own_place(const std::string& key, const std::string& path) {
+    namespace fs = std::filesystem;
+    for (const std::string& file : reading_.files) {
+      if (is_same(file, path))
+        error(key, "'" + path +
+                       "' is a file that Waypost reads for its configuration or its routing, and "
+                       "lines would be written to its end; name another one");
+    }
+    std::error_code failed;
+    const auto folder = fs::weakly_canonical(fs::path(path), failed).parent_path();
+    const auto spool = fs::weakly_canonical(fs::path(config_.spool.directory), failed);
+    if (!failed && folder == spool)
+      error(key, "'" + path + "' lies in the spool; name a file in another folder");
+  }
+
+  static bool is_same(const std::string& one, const std::string& other) {
+    if (one.empty() || other.empty() || other.starts_with("/dev/")) return false;
+    std::error_code failed;
+    return one == other || std::filesystem::equivalent(one, other, failed);
   }
 
   /// IPv6 sockets do not cover IPv4, so the two wildcards get along.

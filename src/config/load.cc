@@ -84,6 +84,7 @@ Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOption
   out.config.file = file_name;
   Reading reading;
   reading.file = file_name;
+  reading.files = {file_name};
   reading.folder = folder_of(file_name);
   reading.check_files = options.check_files;
   if (const auto tree = read_yaml(yaml, file_name, reading.diagnostics)) {

@@ -308,6 +308,7 @@ void Section::path_or_none(Key key, std::string& out) {
 }
 
 void Section::check_file(Place place, const std::string& path, FileUse use, std::string_view what) {
+  if (!path.empty()) reading_.files.push_back(path);
   if (!reading_.check_files || path.empty()) return;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int trouble = errno;

@@ -25,6 +25,7 @@ struct Reading {
   std::string file;
   std::string folder;  // relative paths start here; with '/' at the end, or empty
   bool check_files = true;
+  std::vector<std::string> files;  // that the configuration names, itself included, to be read
   std::vector<Diagnostic> diagnostics;
   std::map<std::string, Place> places;
   std::vector<KeyDescription>* described = nullptr;  // set: describe, don't read
