@@ -8,7 +8,6 @@
 #include "app/waves_on_disk.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 namespace waypost::app {
@@ -20,8 +19,7 @@ constexpr std::chrono::minutes kToldLate{1};
 }  // namespace
 
 Result<> Gateway::open_wave_journal() {
-  std::error_code ignored;
-  const bool used_before = std::filesystem::exists(table_size_file_.path(), ignored);
+  const bool used_before = spool_was_used(config_) || highest_stored_id_.value > 0;
   auto journal = routing::WaveJournal::open(
       Disk::system(), wave_journal_file(config_),
       [](const std::string& what) { ops::log().error("{}", what); }, used_before);
@@ -33,7 +31,7 @@ Result<> Gateway::open_wave_journal() {
   const WallTime now = Clock::system().now();
   waves_seen_at_ = std::min(wave_journal_->told_until().value_or(now), now);
   if (auto kept = wave_journal_->tell_until(waves_seen_at_); !kept)
-    ops::log().error("{}; a restart can't tell whether waves.journal is whole",
+    ops::log().error("{}; no wave command is taken until waves.journal and its mark can be written",
                      kept.error().message);
   return {};
 }

@@ -1,5 +1,7 @@
 #include "waypost/base/durable.h"
 
+#include <utility>
+
 namespace waypost {
 namespace {
 
@@ -123,17 +125,23 @@ Result<> AppendJournal::append(std::string_view line) {
     wipe();
     return done;
   }
-  end_ += bytes.size();
+  last_ = std::exchange(end_, end_ + bytes.size());
   return {};
 }
 
-/// What stands behind the last whole line becomes a blank one. If that fails too, the next line
-/// covers it, and until then it reads as torn.
+void AppendJournal::take_back() {
+  end_ = last_;
+  wipe();
+  static_cast<void>(trust_.sync(*file_));  // else a power cut may bring it back
+}
+
+/// What stands behind the last whole line becomes blank, without an end of line: one would cut the
+/// next line in two if a crash tore that. If this fails too, the next line covers it, and until
+/// then it reads as torn.
 void AppendJournal::wipe() {
   const auto size = file_->size();
   if (!size || *size <= end_) return;
-  std::string blanks(*size - end_ - 1, ' ');
-  blanks += '\n';
+  const std::string blanks(*size - end_, ' ');
   static_cast<void>(write_at(*file_, end_, blanks));
 }
 

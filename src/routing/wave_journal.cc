@@ -13,7 +13,7 @@ namespace {
 
 constexpr unsigned kMode = 0640;
 
-std::string mark_of(const std::string& path) { return path + ".mark"; }
+std::string mark_path(const std::string& path) { return path + ".mark"; }
 
 /// nullopt: there is no such file.
 Result<std::optional<std::string>> text_of(Disk& disk, const std::string& path) {
@@ -25,44 +25,33 @@ Result<std::optional<std::string>> text_of(Disk& disk, const std::string& path) 
   return std::move(*text);
 }
 
-/// A mark that makes no sense counts as one that is not there.
-std::optional<WaveMark> mark_from(const std::optional<std::string>& text) {
-  if (!text) return std::nullopt;
-  auto mark = WaveMark::from_json(*text);
-  return mark ? std::optional(std::move(*mark)) : std::nullopt;
-}
-
 class FileWaveJournal final : public WaveJournal {
  public:
   FileWaveJournal(Disk& disk, std::string path, std::function<void(const std::string&)> complain)
       : disk_(disk),
         complain_(std::move(complain)),
         journal_(disk, path, kMode),
-        mark_file_(disk, mark_of(path), kMode) {}
+        mark_file_(disk, mark_path(path), kMode) {}
 
   const std::vector<WaveCommand>& commands() const override { return lines_.commands(); }
   const std::vector<std::string>& damage() const override { return damage_; }
   std::optional<WallTime> told_until() const override { return mark_.told_until; }
 
-  Result<> read(bool used_before) {
-    const auto marked = text_of(disk_, mark_file_.path());
-    if (!marked) return fail(marked.error());
-    const auto mark = mark_from(*marked);
-    if (*marked && !mark) complain_(mark_file_.path() + ": it makes no sense; it is written anew");
-    const auto content = text_of(disk_, journal_.path());
-    if (!content) return fail(content.error());
+  void read(bool used_before) {
+    const auto found = FoundMark::from(text_of(disk_, mark_file_.path()));
     WaveJournalCheck check(journal_.path());
-    auto done = journal_.read([this](std::string_view line) { return lines_.take(line); },
-                              [&check](const AppendJournal::Defect& defect) {
-                                check.defect(defect.line, defect.why, defect.last);
-                              });
-    if (!done) return done;
-    check.finish(content->has_value(), lines_, mark, used_before || marked->has_value());
+    const auto done = journal_.read([this](std::string_view line) { return lines_.take(line); },
+                                    [&check](const AppendJournal::Defect& defect) {
+                                      check.defect(defect.line, defect.why, defect.last);
+                                    });
+    if (done)
+      check.finish(journal_.exists(), lines_, found, used_before);
+    else
+      check.unreadable(done.error().message);
     for (const auto& remark : check.remarks()) complain_(remark);
     damage_ = check.damage();
     for (const auto& one : damage_) complain_(one);
-    if (mark) mark_ = *mark;
-    return {};
+    if (found.mark) mark_ = *found.mark;
   }
 
   Result<> append(const WaveCommand& command) override {
@@ -70,24 +59,18 @@ class FileWaveJournal final : public WaveJournal {
     // What could not be read again would be forgotten at the next start.
     if (const auto readable = wave_command_from_json(to_json(command)); !readable)
       return fail(readable.error());
+    if (auto can = journal_.usable(); !can) return can;
+    if (auto can = marked_ ? mark_file_.usable() : keep_mark(mark_of_all()); !can) return can;
     const auto line = lines_.sealed(command);
     if (auto written = journal_.append(line); !written) return written;
-    // The command has happened. Without its mark only the loss of this line would not be seen.
-    static_cast<void>(lines_.take(line));
-    mark_.commands = commands().size();
-    if (auto kept = keep_mark(); !kept) complain_(kept.error().message);
-    return {};
+    WaveLines longer = lines_;
+    static_cast<void>(longer.take(line));
+    return acknowledge(std::move(longer));
   }
 
   Result<std::string> accept(WallTime now) override {
-    const auto content = text_of(disk_, journal_.path());
-    if (!content) return fail(content.error());
-    std::string aside;
-    if (*content) {
-      aside = journal_.path() + ".damaged-" + format_time(now);
-      DurableFile copy(disk_, aside, kMode);
-      if (auto kept = copy.replace(**content); !kept) return fail(std::move(kept).error());
-    }
+    auto aside = set_aside(journal_.path() + ".damaged-" + format_time(now));
+    if (!aside) return aside;
     WaveLines whole;
     std::string text;
     for (const auto& command : commands()) {
@@ -96,8 +79,7 @@ class FileWaveJournal final : public WaveJournal {
       text += line + "\n";
     }
     if (auto written = journal_.rewrite(text); !written) return fail(std::move(written).error());
-    mark_.commands = whole.commands().size();
-    if (auto kept = keep_mark(); !kept) return fail(std::move(kept).error());
+    if (auto kept = keep_mark(mark_of(whole)); !kept) return fail(std::move(kept).error());
     lines_ = std::move(whole);
     damage_.clear();
     return aside;
@@ -106,12 +88,77 @@ class FileWaveJournal final : public WaveJournal {
   Result<> tell_until(WallTime at) override {
     mark_.told_until = at;
     if (!damage_.empty()) return {};  // the old mark is what shows the damage
-    mark_.commands = commands().size();
-    return keep_mark();
+    // Lines that perhaps only the system's memory has are not to be promised.
+    if (auto can = journal_.usable(); !can) return can;
+    if (auto kept = keep_mark(mark_of_all()); !kept) return kept;
+    return seal_old_lines();
   }
 
  private:
-  Result<> keep_mark() { return mark_file_.replace(mark_.to_json() + "\n"); }
+  WaveMark mark_of(const WaveLines& lines) const {
+    const auto commands = lines.commands().size();
+    return {commands, lines.chain_of(commands), mark_.told_until};
+  }
+  WaveMark mark_of_all() const { return mark_of(lines_); }
+
+  Result<> keep_mark(const WaveMark& mark) {
+    auto kept = mark_file_.replace(mark.to_json() + "\n");
+    if (!kept) return kept;
+    mark_ = mark;
+    marked_ = true;
+    return {};
+  }
+
+  /// The journal has these lines; without its mark the loss of the last would not be seen.
+  Result<> acknowledge(WaveLines longer) {
+    const auto mark = mark_of(longer);
+    const auto kept = keep_mark(mark);
+    if (!kept) {
+      const auto there = FoundMark::from(text_of(disk_, mark_file_.path()));
+      if (there.mark && there.mark->commands != mark.commands) {
+        journal_.take_back();
+        return kept;
+      }
+      // The mark has its new content, though perhaps not on the disk: a line less would be damage.
+      complain_(kept.error().message);
+    }
+    lines_ = std::move(longer);
+    return {};
+  }
+
+  /// Lines of an old version look as if there had never been a mark: without their seals nobody
+  /// could see that both it and the lines behind them are lost.
+  Result<> seal_old_lines() {
+    if (!lines_.has_unsealed()) return {};
+    const auto content = text_of(disk_, journal_.path());
+    if (!content) return fail(content.error());
+    WaveLines found, whole;
+    std::string text;
+    std::string_view rest = *content ? std::string_view(**content) : std::string_view();
+    for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
+      if (found.take(rest.substr(0, end))) {
+        text += found.last() + "\n";
+        static_cast<void>(whole.take(found.last()));
+      }
+      rest.remove_prefix(end + 1);
+    }
+    if (auto written = journal_.rewrite(text); !written) return written;
+    lines_ = std::move(whole);
+    return {};
+  }
+
+  /// Gives the name; empty: there was nothing. What can't be read is moved away.
+  Result<std::string> set_aside(const std::string& aside) {
+    const auto content = text_of(disk_, journal_.path());
+    if (content && !*content) return std::string();
+    if (content) {
+      DurableFile copy(disk_, aside, kMode);
+      if (auto kept = copy.replace(**content); !kept) return fail(std::move(kept).error());
+    } else if (auto moved = disk_.rename(journal_.path(), aside); !moved) {
+      return fail(std::move(moved).error());
+    }
+    return aside;
+  }
 
   Disk& disk_;
   std::function<void(const std::string&)> complain_;
@@ -119,6 +166,7 @@ class FileWaveJournal final : public WaveJournal {
   DurableFile mark_file_;
   WaveLines lines_;
   WaveMark mark_;
+  bool marked_ = false;  // this process has put a mark there that knows all lines
   std::vector<std::string> damage_;
 };
 
@@ -140,14 +188,15 @@ Result<std::unique_ptr<WaveJournal>> WaveJournal::open(
     Disk& disk, const std::string& path, std::function<void(const std::string&)> complain,
     bool used_before) {
   auto journal = std::make_unique<FileWaveJournal>(disk, path, std::move(complain));
-  if (auto read = journal->read(used_before); !read) return fail(read.error());
+  journal->read(used_before);
   return journal;
 }
 
-Result<WaveRecord> read_wave_journal(const std::string& path) {
+Result<WaveRecord> read_wave_journal(const std::string& path, bool used_before) {
+  // The mark first: a command that comes between is one more than it knows, not one less.
+  const auto found = FoundMark::from(look_at(mark_path(path)));
   const auto content = look_at(path);
   if (!content) return fail(content.error());
-  const auto marked = look_at(mark_of(path));
   WaveLines lines;
   WaveJournalCheck check(path);
   std::string_view rest = *content ? std::string_view(**content) : std::string_view();
@@ -162,7 +211,7 @@ Result<WaveRecord> read_wave_journal(const std::string& path) {
     else if (const auto taken = lines.take(line); !taken)
       check.defect(number, taken.error().message, last);
   }
-  check.finish(content->has_value(), lines, marked ? mark_from(*marked) : std::nullopt, false);
+  check.finish(content->has_value(), lines, found, used_before);
   return WaveRecord{lines.commands(), check.damage()};
 }
 

@@ -151,6 +151,46 @@ TEST_F(Durable, AFailedWriteFailsItsOwnLineOnly) {
   EXPECT_TRUE(Notes(disk).defects.empty());
 }
 
+TEST_F(Durable, ALineThatIsTakenBackIsNotThereAfterAPowerCut) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    start_anew();
+    {
+      Notes notes(disk);
+      ASSERT_TRUE(notes.say("one"));
+      ASSERT_TRUE(notes.say("a long word that is taken back"));
+      notes.journal.take_back();
+      if (seed % 2 == 0) {
+        ASSERT_TRUE(notes.say("two"));
+        ASSERT_TRUE(notes.say("three"));
+      }
+    }
+    cut_power(seed);
+    Notes notes(disk);
+    EXPECT_EQ(notes.words, seed % 2 == 0 ? Words({"one", "two", "three"}) : Words({"one"}));
+    EXPECT_TRUE(notes.defects.empty());
+    ASSERT_TRUE(notes.say("four"));
+    EXPECT_EQ(Notes(disk).words.back(), "four");
+  }
+}
+
+// It may be shorter than the line that a crash tears in its place.
+TEST_F(Durable, WhatIsTakenBackDoesNotCutTheNextLineInTwo) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    start_anew();
+    {
+      Notes notes(disk);
+      ASSERT_TRUE(notes.say("one"));
+      ASSERT_TRUE(notes.say("x"));
+      notes.journal.take_back();
+      disk.restart_counting();
+      disk.stop_at(2);  // written, not synced
+      EXPECT_FALSE(notes.say("a word that is much longer"));
+    }
+    cut_power(seed);
+    for (const auto& defect : Notes(disk).defects) EXPECT_TRUE(defect.last) << seed;
+  }
+}
+
 TEST_F(Durable, ATornLastLineIsToldOfAndCovered) {
   ASSERT_TRUE(Notes(disk).say("one"));
   const std::string whole = content();

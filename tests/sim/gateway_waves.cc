@@ -13,10 +13,10 @@
 
 namespace waypost::sim {
 
-Result<> Gateway::open_waves(FaultDisk& disk) {
+Result<> Gateway::open_waves(FaultDisk& disk, QueueId highest) {
   const std::string folder = settings_.spool.directory;
   table_size_ = std::make_unique<DurableFile>(disk, folder + "/table.size");
-  const bool used_before = disk.open(table_size_->path(), false).has_value();
+  const bool used_before = disk.open(table_size_->path(), false).has_value() || highest.value > 0;
   auto journal = routing::WaveJournal::open(
       disk, folder + "/waves.journal",
       [this](const std::string& line) { stage_.journal.note("{}", line); }, used_before);

@@ -95,6 +95,45 @@ def test_a_spool_with_history_but_without_any_trace_of_the_journal_is_damage(wor
     assert "in use" in ready(gateway)[1]["why"]
 
 
+def test_neither_file_is_trusted_without_the_other(world):
+    """Files of 0 octets or of NULs are what a power cut or a copy to a full disk leaves, often of both at once."""
+    gateway, _, _ = start(world, rows())
+    journal = journal_of(gateway)
+    mark = journal.with_name("waves.journal.mark")
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "rollback", "wave-3")
+    gateway.stop()
+    whole, marked = journal.read_bytes(), mark.read_bytes()
+    without_last = b"".join(whole.splitlines(keepends=True)[:-1])
+
+    def why(journal_has, mark_has):
+        for path, octets in [(journal, journal_has), (mark, mark_has)]:
+            path.unlink(missing_ok=True)
+            if octets is not None:
+                path.write_bytes(octets)
+        gateway.start(ready=False)
+        wait_for(lambda: gateway.run("wave", "list").returncode == 0, "the admin API")
+        status, answer = ready(gateway)
+        state = gateway.explain("bob@corp.example")
+        assert ("accept-journal" in gateway.run("check").stderr) == (status != 200)
+        gateway.stop()
+        if status == 200:
+            assert state["state"] == "rolled_back", (journal_has, mark_has, state)
+            return ""
+        assert state["reply"].startswith("451"), state
+        assert "waves.journal" in answer["why"] and "accept-journal" in answer["why"], answer
+        return answer["why"]
+
+    nothing = [b"", bytes(len(whole)), None]
+    for mark_has in [b"", bytes(len(marked)), None]:
+        for journal_has in [whole, without_last, *nothing]:
+            assert why(journal_has, mark_has), (journal_has, mark_has)
+    for journal_has in nothing:
+        assert why(journal_has, marked), journal_has
+    assert why(whole, marked) == ""
+    assert why(whole + bytes(512), marked) == "", "what a power cut leaves behind the last line"
+
+
 def test_a_torn_last_line_was_never_acknowledged(world):
     gateway, _, _ = start(world, rows())
     wave(gateway, "activate", "wave-3")

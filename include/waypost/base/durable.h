@@ -72,10 +72,14 @@ class AppendJournal {
   /// Once, before anything else; no file is no lines. A last line without its line break, or one
   /// that makes no sense, is a Defect that the next append covers; one before it stays as it is.
   Result<> read(const Take& take, const std::function<void(const Defect&)>& defect);
+  bool exists() const { return file_ != nullptr; }
   Result<> usable() const { return trust_.usable(path_); }
   /// `line` without a line break. On an Error it did not happen: it is not there after a restart
   /// (but perhaps after a power cut, if its sync failed).
   Result<> append(std::string_view line);
+  /// What the last append() wrote did not happen after all. REQUIRES: it succeeded, and nothing was
+  /// written since. As after an append() that failed.
+  void take_back();
   /// Whole lines in place of all that is there; empty: the file is removed. On an Error the old
   /// lines stay in use.
   Result<> rewrite(std::string_view lines);
@@ -90,6 +94,7 @@ class AppendJournal {
   unsigned mode_;
   std::unique_ptr<File> file_;  // null: there is none yet
   std::uint64_t end_ = 0;       // of its last whole line
+  std::uint64_t last_ = 0;      // where the last append() began
   bool named_ = false;          // its name is on stable storage
   SyncTrust trust_;
 };

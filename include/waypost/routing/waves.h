@@ -154,14 +154,15 @@ class Waves {
 
 /// What operators have said of the waves: a file of JSON lines, kept for good (it is the history).
 ///
-/// One per process, main thread. append() returns when the line is on stable storage; after a
-/// failed write the command did not happen. A mark beside the file knows how many commands were
-/// acknowledged: a torn last line that was not among them is left out; everything else that is
-/// missing or changed is damage(), and then nothing is appended until accept().
+/// One per process, main thread. append() returns when the line and its mark are on stable storage;
+/// after a failed write the command did not happen. The mark beside the file knows how many
+/// commands were acknowledged, and which: a torn last line that was not among them is left out;
+/// everything else of the two files that is missing, changed or can't be read is damage(), and then
+/// nothing is appended until accept().
 class WaveJournal {
  public:
   /// `complain` is told of everything that is not as it should be, now and later. `used_before`:
-  /// this spool has had a gateway, so that a journal must be there.
+  /// this spool has had a gateway, so that a journal or a mark must be there.
   static Result<std::unique_ptr<WaveJournal>> open(Disk& disk, const std::string& path,
                                                    std::function<void(const std::string&)> complain,
                                                    bool used_before = false);
@@ -183,7 +184,8 @@ struct WaveRecord {
   std::vector<WaveCommand> commands;
   std::vector<std::string> damage;
 };
-Result<WaveRecord> read_wave_journal(const std::string& path);
+/// `used_before`: as in open(). An Error: the journal can't be read.
+Result<WaveRecord> read_wave_journal(const std::string& path, bool used_before = false);
 
 /// One sentence about damage and what to do; empty if there is none.
 std::string wave_trouble(const std::vector<std::string>& damage);
