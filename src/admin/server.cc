@@ -85,7 +85,8 @@ class Dispatcher {
       const bool head_of_get = method == "HEAD" && action.method == "GET";
       if (action.method == method || head_of_get) found = &action;
     }
-    if (allowed.empty()) return problem(404, "no such path");
+    if (allowed.empty())
+      return problem(404, over_tcp ? "no such path" : "no such path; there are " + all_paths());
     if (found == nullptr) return problem(405, "this path takes only " + allowed);
     if (over_tcp && !(found->open_to_tcp && found->method == "GET"))
       return problem(403, "only metrics and health are served over TCP; use the admin socket");
@@ -93,6 +94,13 @@ class Dispatcher {
   }
 
  private:
+  std::string all_paths() const {
+    std::string out;
+    for (const Action& action : actions_)
+      out += (out.empty() ? "" : ", ") + action.method + " " + action.path;
+    return out;
+  }
+
   static std::variant<const Action*, Answer> judge_fields(const Parser& head, const Target& target,
                                                           const Action& action) {
     if (head.chunked()) return problem(411, "the body must come with its Content-Length");

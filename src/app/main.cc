@@ -1,11 +1,11 @@
 // The program `waypost`: reads the command line and hands over.
+#include "waypost/base/printable_output.h"
 #include "waypost/base/standard_descriptors.h"
 
 #include "app/check_command.h"
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/directory_commands.h"
-#include "app/printable_output.h"
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
@@ -130,15 +130,19 @@ int run(int argc, char** argv) {
   return ended.value_or(exit_code);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  waypost::hold_standard_descriptors();
-  const waypost::app::PrintableOutput out(std::cout), errors(std::cerr);
+int run_guarded(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "waypost: unexpected: " << error.what() << "\n";
     return 70;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto start = waypost::hold_standard_descriptors();
+  waypost::PrintableOutput out(std::cout), errors(std::cerr);
+  return waypost::exit_code_after(out, start, "waypost", run_guarded(argc, argv));
 }

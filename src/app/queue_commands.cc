@@ -6,6 +6,7 @@
 
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/queue_export.h"
 #include "app/times.h"
 
 #include <boost/json.hpp>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -228,42 +228,8 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
   return found ? 0 : kExitNothing;
 }
 
-int save(const std::string& path, std::string_view text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
-  file.close();
-  if (file) return 0;
-  std::cerr << "waypost queue export: " << path << ": can't be written\n";
-  return kExitFailed;
-}
-
-/// One ID.eml (the content as it will be sent) and one ID.json (the envelope) each.
 int export_messages(const QueueArguments& arguments, const queue::Command& command) {
-  std::error_code error;
-  std::filesystem::create_directories(arguments.directory, error);
-  std::uint64_t done = 0;
-  int failed = 0;
-  DaemonCalls daemon(arguments.common, kWho);
-  const bool good =
-      daemon.act_on_all("/v1/queue/export", request_of(command), [&](const json::object& answer) {
-        for (const auto& message : answer.at("messages").as_array()) {
-          const std::string id = text_of(message.as_object(), "queue_id");
-          const auto content = daemon.fetch("/v1/queue/content", {{"queue_id", id}});
-          if (!content || content->status == 404) continue;  // delivered meanwhile
-          const std::string path = arguments.directory + "/" + id;
-          if (content->status != 200) {
-            std::cerr << "waypost queue export: " << id << ": " << content->body;
-            failed = kExitFailed;
-            continue;
-          }
-          failed |= save(path + ".eml", content->body);
-          failed |= save(path + ".json", json::serialize(message) + "\n");
-          ++done;
-        }
-      });
-  if (!good) return daemon.exit_code();
-  std::cout << counted(done, "message") << " written to " << arguments.directory << "\n";
-  return failed != 0 ? failed : done == 0 ? kExitNothing : 0;
+  return export_queue(arguments.common, arguments.directory, request_of(command));
 }
 
 /// A selection in the words of the options: "--next-hop workmail".

@@ -89,7 +89,7 @@ int members(const WaveArguments& arguments) {
   if (!good) return daemon.exit_code();
   std::sort(found.begin(), found.end(), [](const json::object& one, const json::object& other) {
     const auto order = [](const json::object& member) {
-      return std::pair(text_of(member, "target"), text_of(member, "address"));
+      return std::pair(text_of(member, "person"), text_of(member, "address"));
     };
     return order(one) < order(other);
   });

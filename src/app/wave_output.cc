@@ -236,13 +236,12 @@ void print_wave_members(const std::vector<json::object>& members) {
   std::vector<std::vector<std::string>> rows{{"ADDRESS", "STATE", "NOW", "TARGET", "PLACE"}};
   std::set<std::string> people;
   for (const auto& member : members) {
-    const auto target = text_of(member, "target");
-    people.insert(target);
+    people.insert(text_of(member, "person"));
     rows.push_back({text_of(member, "address"),
                     text_of(member, "state") + (flag_of(member, "own_word")    ? "*"
                                                 : flag_of(member, "own_state") ? "+"
                                                                                : ""),
-                    text_of(member, "now"), target, text_of(member, "place")});
+                    text_of(member, "now"), text_of(member, "target"), text_of(member, "place")});
   }
   if (!members.empty()) print_table(rows);
   std::cout << people_words(people.size(), members.size())

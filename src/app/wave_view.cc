@@ -109,6 +109,7 @@ json::object wave_json(const routing::Router& router, const std::string& name,
 json::object member_json(const routing::Router& router, const routing::Entry& entry, WallTime now) {
   json::object member{{"address", entry.address.to_string()},
                       {"target", entry.target.to_string()},
+                      {"person", routing::person_key(entry)},
                       {"state", routing::to_string(router.state_of(entry, now))},
                       {"place", entry.place.to_string()}};
   const auto decision = router.decide(entry.address, now);

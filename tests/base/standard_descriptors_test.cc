@@ -24,7 +24,8 @@ int child_with_closed(unsigned which) {
     for (int fd = 0; fd < 3; ++fd) {
       if ((which >> fd & 1) != 0) ::close(fd);
     }
-    hold_standard_descriptors();
+    const auto start = hold_standard_descriptors();
+    if (start.output_was_open != ((which >> 1 & 1) == 0)) ::_exit(30);
     for (int fd = 0; fd < 3; ++fd) {
       if ((which >> fd & 1) != 0 && !is_null_device(fd)) ::_exit(10 + fd);
     }

@@ -4,6 +4,7 @@ Each test builds what it needs:  world.gateway(...), world.sink(...). Everything
 does not end in order fails the test.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -24,6 +25,18 @@ from rig.sink import Certificates, Sink  # noqa: E402
 SINK_NAME = "inbound-smtp.local"
 # One folder a test process. Short: a Unix socket's path has room for 107 octets.
 WORK = ROOT / "build" / "st" / os.environ.get("PYTEST_XDIST_WORKER", "gw")
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False,
+                             capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 class World:

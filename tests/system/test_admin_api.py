@@ -1,10 +1,11 @@
 """The admin API reads every request strictly: what it does not understand is refused and nothing happens."""
 
 import json
+import re
 import socket
 
 import pytest
-from conftest import message
+from conftest import ROOT, message
 from rig.sink import ask
 
 # Each path: method, fields that are right, the required ones among them, and the type of one that has a type.
@@ -28,8 +29,23 @@ ROUTES = [
     ("POST", "/v1/queue/control", {"verb": "delete", **SELECTED}, ["verb", "selector"], {"dry_run": "true"}),
     ("POST", "/v1/queue/export", SELECTED, ["selector"], {"reason": 1}),
     ("POST", "/v1/wave/command", WAVE, ["verb", "wave"], {"members": "bob@corp.example"}),
+    ("POST", "/v1/wave/accept-journal", {"accept": True}, ["accept"], {"accept": "true"}),
     ("POST", "/v1/directory/sync", {"name": "ad"}, ["name"], {"full": 1}),
 ]
+
+
+def test_the_page_lists_what_there_is(world):
+    gateway = world.gateway(world.sink())
+    status, answer = call(gateway, "GET", "/v1/nothing", {})
+    assert status == 404 and answer["error"].startswith("no such path; there are "), answer
+    there = {tuple(one.split(" ")) for one in answer["error"].removeprefix("no such path; there are ").split(", ")}
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = {(method, path) for method, paths in re.findall(r"^\| (GET|POST) \| (.*?) \|", page, re.MULTILINE)
+            for path in re.findall(r"`(/v1/[^`]+)`", paths)}
+    assert told == {one for one in there if one[1].startswith("/v1/")}
+    assert {(method, path) for method, path, *_ in ROUTES} == told, "and each is asked here"
+    # Who comes over TCP is told nothing of them.
+    assert "/v1/" not in str(gateway.get("/nothing")[1])
 
 
 def call(gateway, method, path, fields):

@@ -1,23 +1,9 @@
 """Too little room for the spool: 452 4.3.1 before the body is read; what is held is delivered, and then mail is taken again."""
 
-import contextlib
 import os
-import subprocess
 
 import pytest
-from conftest import message, wait_for
-
-
-@contextlib.contextmanager
-def small_disk(folder, size):
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False,
-                             capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+from conftest import message, small_disk, wait_for
 
 
 def test_below_the_limit_the_body_is_not_read(world):

@@ -2,10 +2,11 @@
 
 import email
 import json
+import os
 import subprocess
 
 import pytest
-from conftest import message, program, wait_for
+from conftest import message, program, small_disk, wait_for
 from rig.gateway import TARGET_DOMAIN, next_hop
 
 
@@ -51,6 +52,46 @@ def test_hold_show_export_and_release(world):
     gateway.wait_empty()
     assert sink.addresses() == [f"bob@{TARGET_DOMAIN}", f"eve@{TARGET_DOMAIN}"]
     queue(gateway, "list", code=1)
+
+
+def test_an_export_is_its_owners_and_whole(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    queue(gateway, "suspend", "--all")
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message("first")).accepted
+    folder = world.directory / "deep" / "out"
+    assert "1 message written" in queue(gateway, "export", "--directory", folder)
+    assert [oct(place.stat().st_mode & 0o777) for place in (folder.parent, folder)] == ["0o700"] * 2
+    files = sorted(folder.iterdir())
+    assert [file.suffix for file in files] == [".eml", ".json"]
+    assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
+    assert "1 message written" in queue(gateway, "export", "--directory", folder), "again, in the place of the first"
+    assert sorted(folder.iterdir()) == files
+    # What is no folder is told before anything is asked.
+    gateway.stop()
+    (world.directory / "file").write_text("mine")
+    for place in (world.directory / "file", world.directory / "file" / "below"):
+        done = gateway.run("queue", "export", "--directory", str(place))
+        assert done.returncode == 74 and "written to" not in done.stdout, done
+        assert f"{place}: Not a directory" in done.stderr and "Nothing was written" in done.stderr, done
+    assert (world.directory / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_an_export_onto_a_full_disk_counts_what_is_whole(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    queue(gateway, "suspend", "--all")
+    for n in range(6):
+        assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message(f"{n}", ("x" * 70 + "\r\n") * 1400)).accepted
+    folder = world.folder("small")
+    with small_disk(folder, "400k"):
+        done = gateway.run("queue", "export", "--directory", str(folder))
+        whole = sorted(folder.glob("*.json"))
+        assert done.returncode == 74 and 0 < len(whole) < 6, done
+        assert f"{len(whole)} message{'s' if len(whole) > 1 else ''} written to {folder}, {6 - len(whole)} not" in done.stdout, done
+        assert done.stderr.count("No space left on device") == 6 - len(whole), done
+        assert sorted(folder.iterdir()) == sorted([*whole, *(file.with_suffix(".eml") for file in whole)])
+        for file in whole:
+            assert file.with_suffix(".eml").stat().st_size >= 100_000 and json.loads(file.read_text())["sender"]
 
 
 def test_nothing_is_touched_by_accident(world):

@@ -60,4 +60,40 @@ def test_subcommands_answer_as_ever(world, arguments):
     gateway = world.gateway(world.sink(), users=["bob"])
     words = [*arguments, *([] if arguments == ["version"] else ["--config", str(gateway.config_file)])]
     expected = 0 if arguments == ["version"] else gateway.run(*arguments).returncode
-    assert start([program("waypost"), *words], CLOSINGS["all"]).wait(60) == expected
+    assert start([program("waypost"), *words], CLOSINGS["in and err"]).wait(60) == expected
+    assert start([program("waypost"), *words], CLOSINGS["all"]).wait(60) == 74, "nobody can read the answer"
+
+
+def ends(arguments, output):
+    """(exit code, standard error) with standard output on a disk that is full, or closed."""
+    to = {"full": ">/dev/full", "closed": ">&-"}[output]
+    done = subprocess.run(["bash", "-c", f'exec "$@" {to}', "bash", *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+REASONS = {"full": "No space left on device", "closed": "Bad file descriptor"}
+
+
+@pytest.mark.parametrize("output", REASONS)
+def test_an_unwritten_answer_is_none(world, output):
+    gateway = world.gateway(world.sink(), start=False)
+    gateway.write_table([("bob@corp.example", "bob@orgname.awsapps.com", "", "wave-3")])
+    gateway.start()
+    commands = [["table", "export"], ["table", "stats"], ["table", "who", "bob@corp.example"], ["table", "check"], ["wave", "list"],
+                ["wave", "show", "wave-3"], ["wave", "members", "wave-3", "--json"], ["wave", "plan", "wave-3", "hold"], ["status"],
+                ["status", "--json"], ["check"], ["queue", "list"], ["route", "explain", "bob@corp.example"], ["spool", "verify"],
+                ["wave", "hold", "wave-3"]]
+    for words in commands:
+        code, said = ends([program("waypost"), *words, "--config", gateway.config_file], output)
+        assert code == 74 and f"waypost: standard output can't be written: {REASONS[output]}" in said, (words, code, said)
+    assert "migrating" in gateway.run("wave", "list").stdout, "what was said was done"
+    for words in (["version"], ["--help"], ["queue", "--help"]):
+        assert ends([program("waypost"), *words], output)[0] == 74, words
+    for words in (["--version"], ["--help"], ["send", "--help"]):
+        code, said = ends([program("waypost-load"), *words], output)
+        assert code == 74 and f"waypost-load: standard output can't be written: {REASONS[output]}" in said, (words, code, said)
+    # Who prints nothing there needs none.
+    for words, expected in ((["serve", "--config", world.directory / "none.yaml"], 78), (["quue"], 64)):
+        code, said = ends([program("waypost"), *words], output)
+        assert code == expected and "standard output" not in said, (code, said)

@@ -197,6 +197,17 @@ def test_a_member_is_a_person_with_all_addresses(world):
     assert states == {"bob@corp.example": "active", "robert@corp.example": "rolled_back", "joe@corp.example": "active"}
 
 
+def test_a_person_is_one_however_the_target_is_spelled(world):
+    table = [("zed@corp.example", "a@orgname.awsapps.com", "", "wave-3"), ("bob@corp.example", "b@orgname.awsapps.com", "", "wave-3"),
+             ("amy@corp.example", "A@OrgName.awsapps.com", "", "wave-3")]
+    gateway = start(world, table)[0]
+    assert "3 addresses of 2 people" in wave(gateway, "show", "wave-3")
+    members = wave(gateway, "members", "wave-3").splitlines()
+    assert members[-1].startswith("3 addresses of 2 people"), members
+    assert [line.split()[0] for line in members[1:4]] == ["amy@corp.example", "zed@corp.example", "bob@corp.example"], members
+    assert len({one["person"] for one in wave_json(gateway, "members", "wave-3")}) == 2
+
+
 def test_what_changes_nothing_says_so(world):
     gateway, _, _ = start(world, rows())
     assert "nothing is scheduled" in wave(gateway, "cancel", "wave-3", code=1)

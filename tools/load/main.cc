@@ -1,5 +1,6 @@
 // waypost-load: rehearses a wave. Sends as Exchange does, receives as WorkMail does, and accounts
 // for every message.
+#include "waypost/base/printable_output.h"
 #include "waypost/base/standard_descriptors.h"
 
 #include "app/command_line.h"
@@ -15,9 +16,9 @@
 
 namespace load = waypost::load;
 
-int main(int argc, char** argv) {
-  waypost::hold_standard_descriptors();
-  std::signal(SIGPIPE, SIG_IGN);
+namespace {
+
+int run_command(int argc, char** argv) {
   CLI::App app("waypost-load: sends, receives and accounts for mail, to rehearse and to measure.");
   app.require_subcommand(1);
   app.set_version_flag("--version", "waypost-load " + std::string(waypost::app::kVersion));
@@ -50,4 +51,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto start = waypost::hold_standard_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);
+  waypost::PrintableOutput out(std::cout);
+  return waypost::exit_code_after(out, start, "waypost-load", run_command(argc, argv));
 }
