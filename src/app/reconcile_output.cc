@@ -1,6 +1,7 @@
 #include "app/reconcile_output.h"
 
 #include "waypost/base/counted.h"
+#include "waypost/base/printable.h"
 
 #include <boost/json.hpp>
 
@@ -40,6 +41,7 @@ std::string padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(own < width ? width - own : 0, ' ') + "  ";
 }
 
+/// For text, never for a command line: in there an apostrophe may end what is quoted.
 /// Where a spreadsheet's cell would begin with a formula, an apostrophe comes before it: at the
 /// beginning, and behind everything that some spreadsheet somewhere takes for the end of a cell
 /// (Excel's separator is ';' in much of Europe). Quotes and blanks between do not matter.
@@ -57,6 +59,17 @@ std::string csv_field(std::string_view text) {
     begins = kSeparators.find(text[i]) != std::string_view::npos;
   }
   return out + "\"";
+}
+
+std::string quoted_field(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+/// A line is there as it is or not at all: whoever copies it out of the cell runs it.
+bool is_fit_for_csv(const std::string& line) {
+  return line.empty() || (!routing::cells_begin_formula(line) && printable(line) == line);
 }
 
 }  // namespace
@@ -109,16 +122,17 @@ std::string as_table(const Reconciliation& result) {
 std::string as_csv(const Reconciliation& result) {
   std::string out = "kind,person,details,places,where,line,caution\r\n";
   for (const auto& finding : result.findings) {
-    const std::array<std::string, 7> fields = {std::string(to_string(finding.kind)),
-                                               finding.person,
-                                               finding.details,
-                                               places_of(finding),
-                                               std::string(to_string(finding.mend.where)),
-                                               finding.mend.line,
-                                               finding.mend.caution};
-    for (std::size_t i = 0; i < fields.size(); ++i)
-      out += (i == 0 ? "" : ",") + csv_field(fields.at(i));
-    out += "\r\n";
+    const auto& mend = finding.mend;
+    const bool fit = is_fit_for_csv(mend.line);
+    const std::string hint =
+        fit ? std::string()
+            : "the line is left out: a spreadsheet would take a part of it for a formula, or not "
+              "show all of it; 'waypost reconcile --format json' has it";
+    const auto caution = hint + (hint.empty() || mend.caution.empty() ? "" : "; ") + mend.caution;
+    for (const auto& text : {std::string(to_string(finding.kind)), finding.person, finding.details,
+                             places_of(finding), std::string(to_string(mend.where))})
+      out += csv_field(text) + ",";
+    out += quoted_field(fit ? mend.line : std::string()) + "," + csv_field(caution) + "\r\n";
   }
   return out;
 }

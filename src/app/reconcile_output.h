@@ -12,8 +12,8 @@ namespace waypost::app {
 std::string summarise(const routing::Reconciliation& result);
 
 std::string as_table(const routing::Reconciliation& result);
-/// RFC 4180, every field in quotation marks; a field that a spreadsheet would take for a formula
-/// begins with an apostrophe.
+/// RFC 4180, every field in quotation marks. An apostrophe stands before what a spreadsheet would
+/// take for a formula, but never in a line to be run: that is as the others print it, or left out.
 std::string as_csv(const routing::Reconciliation& result);
 /// One document: findings, counts by kind, notes, and how many were looked at.
 std::string as_json(const routing::Reconciliation& result);

@@ -8,6 +8,7 @@
 #include "routing/export_text.h"
 #include "routing/proxy_addresses.h"
 #include "routing/text_encoding.h"
+#include "routing/unexpanded_list.h"
 
 #include <algorithm>
 #include <array>
@@ -58,22 +59,6 @@ std::string folded(std::string_view text) {
   auto out = mail::ascii_lower(text);
   std::erase_if(out, [](char c) { return c == ' ' || c == '_' || c == '-'; });
   return out;
-}
-
-/// "System.Object[]", "Microsoft.Exchange.Data.ProxyAddressCollection", "Deserialized.System...".
-bool is_type_name(std::string_view text) {
-  for (const std::string_view origin : {"Deserialized.", "Selected."})
-    if (text.starts_with(origin)) text.remove_prefix(origin.size());
-  return (text.starts_with("System.") || text.starts_with("Microsoft.")) &&
-         text.find('@') == std::string_view::npos;
-}
-
-/// "{SMTP:a@b, smtp:c@d...}": Format-List and Format-Table show the first four of a list.
-bool is_cut_list(std::string_view text) {
-  if (!text.starts_with('{')) return false;
-  const bool closed = text.ends_with('}');
-  if (closed) text.remove_suffix(1);
-  return !closed || text.ends_with("...") || text.ends_with("\u2026");
 }
 
 bool is_mailbox(std::string_view type) { return type.ends_with("Mailbox"); }
@@ -237,7 +222,7 @@ class ExchangeRows {
     }
     for (std::size_t column = 0; column < kColumnCount; ++column)
       if (const auto* cell = field(static_cast<Column>(column)); cell != nullptr)
-        if (!is_written_out(*cell, kColumns[column])) return false;
+        if (!is_written_out(*cell, static_cast<Column>(column))) return false;
     ExchangeRecipient recipient;
     recipient.place = {std::string(file_), reader_.line()};
     recipient.display_name = text(kDisplayName).empty() ? text(kName) : text(kDisplayName);
@@ -251,15 +236,16 @@ class ExchangeRows {
     return true;
   }
 
-  bool is_written_out(const Field& cell, std::string_view column) {
-    const bool type_name = is_type_name(cell.text);
-    if (!type_name && !is_cut_list(cell.text)) return true;
-    error_at(cell, std::string(column) +
-                       (type_name ? " holds the .NET type name " + quoted_excerpt(cell.text) +
-                                        " instead of the data, because Export-Csv does not write "
-                                        "lists out"
-                                  : " holds a list that a Format command has cut off, " +
-                                        quoted_excerpt(cell.text)) +
+  bool is_written_out(const Field& cell, Column column) {
+    const auto defect = unexpanded_in(cell.text, column == kAddresses);
+    if (defect == Unexpanded::nothing) return true;
+    error_at(cell, std::string(kColumns[column]) +
+                       (defect == Unexpanded::type_name
+                            ? " holds the .NET type name " + quoted_excerpt(cell.text) +
+                                  " instead of the data, because Export-Csv does not write "
+                                  "lists out"
+                            : " holds a list that has been cut off (a Format command does that), " +
+                                  quoted_excerpt(cell.text)) +
                        "; export again with: " + std::string(kExportCommand));
     return false;
   }

@@ -1,5 +1,7 @@
 #include "routing/mends.h"
 
+#include "waypost/base/printable.h"
+
 #include "routing/export_text.h"
 
 #include <algorithm>
@@ -15,6 +17,26 @@ bool is_plain(char c) {
 
 /// A line is one line, whatever an export holds.
 std::string on_one_line(std::string_view text) { return without_controls(text, ' '); }
+
+/// At `text[at]` some spreadsheet ends a cell, and the next one would be a formula.
+bool splits_before_formula(std::string_view text, std::size_t at) {
+  constexpr std::string_view kSeparators = ",;|\t", kPassedOver = "\"' ", kFormula = "=+-@\t\r";
+  if (kSeparators.find(text[at]) == std::string_view::npos) return false;
+  const auto next = text.find_first_not_of(kPassedOver, at + 1);
+  return next == std::string_view::npos || kFormula.find(text[next]) != std::string_view::npos;
+}
+
+bool splits_before_formula(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (splits_before_formula(text, i)) return true;
+  return false;
+}
+
+std::string hexadecimal(char c) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  const auto octet = static_cast<unsigned char>(c);
+  return {kDigits[octet >> 4], kDigits[octet & 15]};
+}
 
 /// "--alias bob@..."; "--alias=-bob@..." where the value would be taken for an option.
 std::string option(std::string_view name, std::string_view value) {
@@ -40,13 +62,24 @@ std::string api_name(std::string_view option_name) {
   return out;
 }
 
+/// A value that would not come through a spreadsheet, a terminal and the AWS CLI as it is.
+bool needs_json(std::string_view value) {
+  const auto line = on_one_line(value);
+  return is_read_by_cli(line) || splits_before_formula(line) || printable(line) != line;
+}
+
 std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : on_one_line(text)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
+  const auto line = on_one_line(text);
+  std::string out;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (splits_before_formula(line, i)) {
+      out += "\\u00" + hexadecimal(line[i]);
+      continue;
+    }
+    if (line[i] == '"' || line[i] == '\\') out += '\\';
+    out += line[i];
   }
-  return out + "\"";
+  return "\"" + printable(out) + "\"";
 }
 
 std::string csv_field(std::string_view text) {
@@ -76,9 +109,13 @@ std::string powershell_quoted(std::string_view text) {
   // PowerShell takes U+2018 to U+201B for the ASCII quote (about_Quoting_Rules).
   std::string out = "'";
   const auto line = on_one_line(text);
+  bool joined = false;
   for (std::size_t i = 0; i < line.size(); ++i) {
     const auto rest = std::string_view(line).substr(i);
-    if (rest[0] == '\'') {
+    if (splits_before_formula(line, i)) {
+      out += "' + [char]0x" + hexadecimal(rest[0]) + " + '";
+      joined = true;
+    } else if (rest[0] == '\'') {
       out += "''";
     } else if (rest.size() >= 3 && rest[0] == '\xE2' && rest[1] == '\x80' && rest[2] >= '\x98' &&
                rest[2] <= '\x9B') {
@@ -88,7 +125,13 @@ std::string powershell_quoted(std::string_view text) {
       out += rest[0];
     }
   }
-  return out + "'";
+  out += "'";
+  return joined ? "(" + out + ")" : out;
+}
+
+bool cells_begin_formula(std::string_view text) {
+  // The front is as what stands behind a separator.
+  return !text.empty() && splits_before_formula(";" + std::string(text));
 }
 
 std::string_view to_string(Mend::Where where) {
@@ -109,7 +152,7 @@ std::string Mends::aws(std::string_view command, const Parameters& parameters) c
   Parameters all = {{"organization-id", organisation_}};
   all.insert(all.end(), parameters.begin(), parameters.end());
   std::string out = "aws workmail " + std::string(command);
-  if (std::ranges::none_of(all, [](const auto& one) { return is_read_by_cli(one.second); })) {
+  if (std::ranges::none_of(all, [](const auto& one) { return needs_json(one.second); })) {
     for (const auto& [name, value] : all) out += option(name, value);
     return out;
   }

@@ -83,7 +83,14 @@ TEST(ExchangeExport, KnowsTypeNamesAndCutLists) {
         "System.Collections.Generic.List`1[System.String]",
         "Microsoft.Exchange.Data.MultiValuedProperty`1[System.String]",
         "{SMTP:p@c.example smtp:q@c.example...}", "{SMTP:p@c.example\u2026}",
-        "{SMTP:p@c.example smtp:q@c.exam"}) {
+        "{SMTP:p@c.example smtp:q@c.exam",
+        // Joined, and then cut or not written out.
+        "SMTP:p@c.example;smtp:q@c.example...", "SMTP:p@c.example;smtp:q@c.ex...",
+        "SMTP:p@c.example;...", "SMTP:p@c.example; ... ", "SMTP:p@c.example;\u2026",
+        "SMTP:p@c.example;smtp:q@c.example\u2026", "SMTP:p@c.example;smtp:q@c.example\u2026;",
+        "SMTP:p@c.example;...;smtp:q@c.example", "SMTP:p@c.example;X500:/o=Corp/cn=p...",
+        "Microsoft.Exchange.Data.ProxyAddressCollection;smtp:q@c.example",
+        "SMTP:p@c.example;System.Object[]"}) {
     const auto got = read_rows("p@c.example,t@o.example,\"" + cell + "\",MailUser\n");
     ASSERT_EQ(got.problems.size(), 1u) << cell;
     EXPECT_THAT(
@@ -94,6 +101,9 @@ TEST(ExchangeExport, KnowsTypeNamesAndCutLists) {
   EXPECT_THAT(addresses_of("{SMTP:p@c.example, smtp:q@c.example}"),
               ElementsAre("p@c.example", "q@c.example"))
       << "a whole list in braces is whole";
+  EXPECT_THAT(addresses_of("SMTP:p@c.example;X500:/o=Corp.../cn=p;System.Q@c.example;"),
+              ElementsAre("p@c.example", "System.Q@c.example"))
+      << "dots and points inside of a value are its own";
   EXPECT_THAT(addresses_of("System.Info@c.example"),
               ElementsAre("p@c.example", "System.Info@c.example"));
   EXPECT_THAT(problems("ClassId2e4f51ef21dd47e99d3c952918aff9cd,pageHeaderEntry\nx,y\n"),

@@ -540,6 +540,37 @@ TEST(Reconcile, HostileNamesStayInsideTheirQuotes) {
   EXPECT_THAT(world.only().mend.line, HasSubstr(" --organization-id='--x y' "));
 }
 
+TEST(Quoting, KnowsWhereASpreadsheetFindsAFormula) {
+  for (const std::string text :
+       {"=1", " +1", "'-1", "x;=1", "x; \"=1", "x|@y", "x,-y", "x\t=", "x;", "x;y;'+1"})
+    EXPECT_TRUE(cells_begin_formula(text)) << text;
+  for (const std::string text : {"", "x=1", "bob@corp.example", "x;y=1", "a, b", "--email=x", "-"})
+    EXPECT_EQ(cells_begin_formula(text), text.starts_with('-')) << text;
+}
+
+TEST(Reconcile, NoLineForAShellSplitsIntoAFormula) {
+  auto world = bob_is_well();
+  world.workmail.clear();
+  for (const std::string name :
+       {"x;=1;touch x;y;=2", "Sales;@Home", "Sales;", "a,\t-2", "'|'=1", "x\u202e;=1"}) {
+    world.exchange[0].display_name = name;
+    const auto line = world.only().mend.line;
+    EXPECT_THAT(line, HasSubstr("create-user --cli-input-json '{")) << line;
+    EXPECT_FALSE(cells_begin_formula(line)) << line;
+    EXPECT_THAT(line, Not(HasSubstr("\u202e")));
+  }
+  world.exchange[0].display_name = "x;=1";
+  EXPECT_THAT(world.only().mend.line, HasSubstr(R"("DisplayName": "x\u003b=1"}')"));
+  world.exchange[0].display_name = "Baker; Bob";
+  EXPECT_THAT(world.only().mend.line, HasSubstr("--display-name 'Baker; Bob'"));
+  world = bob_is_well();
+  world.exchange = {recipient(kBob, "", "UserMailbox", {"x|=y@corp.example"})};
+  world.table.push_back(entry("x|=y@corp.example", kBobThere));
+  const auto line = world.only().mend.line;
+  EXPECT_THAT(line, HasSubstr("{Add=('smtp:x' + [char]0x7c + '=y@corp.example'),('X500:' + $m."));
+  EXPECT_FALSE(cells_begin_formula(line)) << line;
+}
+
 TEST(Quoting, ForBothShells) {
   EXPECT_EQ(posix_quoted("bob+x@corp.example"), "bob+x@corp.example");
   EXPECT_EQ(posix_quoted(""), "''");
@@ -549,6 +580,9 @@ TEST(Quoting, ForBothShells) {
   EXPECT_EQ(powershell_quoted("o'b$x"), "'o''b$x'");
   EXPECT_EQ(powershell_quoted("a\u2018b\u2019c\u201ad\u201be"),
             "'a\u2018\u2018b\u2019\u2019c\u201a\u201ad\u201b\u201be'");
+  EXPECT_EQ(powershell_quoted("x|=y'z"), "('x' + [char]0x7c + '=y''z')");
+  EXPECT_EQ(powershell_quoted("Sales; '-x;"), "('Sales' + [char]0x3b + ' ''-x' + [char]0x3b + '')");
+  EXPECT_EQ(powershell_quoted("Sales; West"), "'Sales; West'");
   EXPECT_EQ(powershell_quoted("a\u2014b"), "'a\u2014b'");
 }
 

@@ -131,6 +131,64 @@ def test_csv_holds_no_formula_whatever_separates_its_cells(desk):
                 assert not cell.lstrip(" \"").startswith(("=", "+", "@", "-", "\t")), (separator, cell)
 
 
+NASTY = ["x;=1;touch executed;y;=2", "Sales;@Home", "O'Brien;'=1", "a;\"=1\"", "$(touch executed)", "`touch executed`", "'; touch executed; '",
+         "x|=1|touch executed|y|=2", "a\nb;=1", "a\tb\t=1", "x;\n-2", "Zoë \U0001f600;=1", "b\u202ea;=1", "\\;=1\\", "!!;-x", "-n;+1", "file:///etc/passwd;=1",
+         "Sales;", "x,=1", "plain"]
+
+
+def run_line(desk, line):
+    """What `aws` was called with, call by call, when `line` runs in a shell."""
+    said = desk / "said"
+    said.unlink(missing_ok=True)
+    (desk / "bin").mkdir(exist_ok=True)
+    (desk / "bin" / "aws").write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" >> \"$SAID\"\nprintf '\\001' >> \"$SAID\"\necho NEW-ID\n")
+    (desk / "bin" / "aws").chmod(0o755)
+    ran = subprocess.run(["sh", "-c", line], cwd=desk, capture_output=True, text=True, timeout=60, check=False,
+                         env={"PATH": f"{desk / 'bin'}:/usr/bin:/bin", "SAID": str(said)})
+    assert ran.returncode == 0 and not ran.stderr, (line, ran)
+    return [call.split("\0")[:-1] for call in said.read_text().split("\1")[:-1]]
+
+
+def test_a_line_from_the_csv_is_the_line_of_the_json_and_runs_as_it_is_meant(desk):
+    evil = desk / "evil.csv"
+    with open(evil, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["DisplayName", "PrimarySmtpAddress", "ExternalEmailAddress", "EmailAddresses", "RecipientTypeDetails"])
+        for n, name in enumerate(NASTY):
+            rows.writerow([name, f"p{n:02}@corp.example", f"p{n:02}@orgname.awsapps.com", "", "MailUser"])
+    words = ["--kind", "no_workmail_user", "--organisation", "m-1"]
+    as_json = json.loads(reconcile(desk, "--format", "json", *words, exchange=evil).stdout)["findings"]
+    text = reconcile(desk, "--format", "csv", *words, exchange=evil).stdout.removeprefix("\ufeff")
+    as_csv = list(csv.DictReader(io.StringIO(text, newline="")))
+    lines = {row["person"]: row["line"] for row in as_csv}
+    assert lines == {finding["person"]: finding["mend"]["line"] for finding in as_json}
+    for n, name in enumerate(NASTY):
+        create, register = run_line(desk, lines[f"p{n:02}@corp.example"])
+        assert sorted(file.name for file in desk.iterdir() if file.name in ("executed", "=1", "=2")) == [], name
+        assert create[:2] == ["workmail", "create-user"] and create[-4:] == ["--query", "UserId", "--output", "text"]
+        if "--cli-input-json" in create:
+            given = json.loads(create[create.index("--cli-input-json") + 1])["DisplayName"]
+        else:
+            given = create[create.index("--display-name") + 1]
+        assert given == name.replace("\n", " ").replace("\t", " "), name
+        assert register == ["workmail", "register-to-work-mail", "--organization-id", "m-1", "--entity-id", "NEW-ID", "--email",
+                            f"p{n:02}@orgname.awsapps.com"]
+
+
+def test_a_row_that_a_spreadsheet_would_take_for_a_formula_is_left_out_and_said(desk):
+    users = desk / "users.json"
+    users.write_text(json.dumps({"Users": [{"Id": "S-1", "Email": "x@orgname.awsapps.com", "Name": "x", "State": "ENABLED", "UserRole": "USER"}]}))
+    evil = desk / "evil.csv"
+    evil.write_text("PrimarySmtpAddress,EmailAddresses,RecipientTypeDetails\n=x@corp.example,smtp:x@orgname.awsapps.com,UserMailbox\n")
+    words = {"exchange": evil, "workmail": [users]}
+    answer = reconcile(desk, "--format", "json", "--kind", "not_routed", **words)
+    [finding] = json.loads(answer.stdout)["findings"]
+    assert finding["mend"]["line"].startswith("=x@corp.example,"), finding
+    text = reconcile(desk, "--format", "csv", "--kind", "not_routed", **words).stdout.removeprefix("\ufeff")
+    [row] = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["line"] == "" and "--format json" in row["caution"], row
+
+
 def test_kinds_and_waves_narrow_it_down(desk):
     answer = reconcile(desk, "--format", "json", "--kind", "not_routed", "workmail_deleted")
     assert [f["kind"] for f in json.loads(answer.stdout)["findings"]] == ["workmail_deleted", "not_routed"]

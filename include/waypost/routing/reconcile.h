@@ -42,8 +42,10 @@ std::string_view to_string(FindingKind kind);
 struct Mend {
   enum class Where : std::uint8_t { nowhere, powershell, aws, table };
   Where where = Where::nowhere;  // nowhere: there is no line that would do; see the details
-  std::string line;              // one line, quoted for its shell; table: for the CSV file
-  std::string caution;           // what to know before; always there if it destroys something
+  /// One line, quoted for its shell; table: for the CSV file. Where a value would make
+  /// cells_begin_formula() true of an `aws` or PowerShell line it is written by escapes.
+  std::string line;
+  std::string caution;  // what to know before; always there if it destroys something
 };
 std::string_view to_string(Mend::Where where);
 
@@ -81,9 +83,16 @@ Reconciliation reconcile(const ExchangeExport& exchange, const WorkMailExport& w
 /// [a-zA-Z0-9._%+-]: what WorkMail's API takes before the '@'.
 bool workmail_allows(std::string_view local_part);
 
+/// True: some spreadsheet would find the beginning of a formula in `text`, at its front or behind
+/// what that spreadsheet takes for the end of a cell (Excel's separator is ';' in much of Europe).
+/// Quotes and blanks between do not matter. What ends with such a separator counts as well: nobody
+/// knows what comes behind it.
+bool cells_begin_formula(std::string_view text);
+
 /// For a POSIX shell: as it is, or in single quotes.
 std::string posix_quoted(std::string_view text);
-/// For PowerShell: in single quotes, with every kind of single quote that it knows doubled.
+/// For PowerShell: in single quotes, with every kind of single quote that it knows doubled; what
+/// splits a cell before a formula as a code, in parentheses: ('x' + [char]0x3b + '=1').
 std::string powershell_quoted(std::string_view text);
 
 }  // namespace waypost::routing
