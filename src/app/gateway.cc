@@ -123,7 +123,8 @@ Result<> Gateway::open_storage() {
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
-  return open_wave_journal();
+  open_wave_journal();
+  return {};
 }
 
 Result<> Gateway::make_shards() {

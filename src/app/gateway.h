@@ -166,7 +166,7 @@ class Gateway {
   void add_wave_actions(std::vector<admin::Action>& list);
   const std::map<std::string, routing::WaveCount>& people_of_waves();
   std::shared_ptr<const routing::Waves> waves_for(const routing::Options& options) const;
-  Result<> open_wave_journal();
+  void open_wave_journal();
   admin::Answer accept_wave_journal(const admin::Call& call);
   void tell_wave_turn(const routing::WaveTurn& turn, WallTime now);
   void name_all_addresses(routing::WaveCommand& command) const;

@@ -18,13 +18,11 @@ constexpr std::chrono::minutes kToldLate{1};
 
 }  // namespace
 
-Result<> Gateway::open_wave_journal() {
+void Gateway::open_wave_journal() {
   const bool used_before = spool_was_used(config_) || highest_stored_id_.value > 0;
-  auto journal = routing::WaveJournal::open(
+  wave_journal_ = routing::WaveJournal::open(
       Disk::system(), wave_journal_file(config_),
       [](const std::string& what) { ops::log().error("{}", what); }, used_before);
-  if (!journal) return fail(std::move(journal).error());
-  wave_journal_ = std::move(*journal);
   if (const auto trouble = routing::wave_trouble(wave_journal_->damage()); !trouble.empty())
     ops::log().critical("waves: everybody of a wave gets 451 4.3.0: {}", trouble);
   // What has fallen due since operators were told last is told at the start.
@@ -33,7 +31,6 @@ Result<> Gateway::open_wave_journal() {
   if (auto kept = wave_journal_->tell_until(waves_seen_at_); !kept)
     ops::log().error("{}; no wave command is taken until waves.journal and its mark can be written",
                      kept.error().message);
-  return {};
 }
 
 std::shared_ptr<const routing::Waves> Gateway::waves_for(const routing::Options& options) const {

@@ -184,9 +184,9 @@ Result<std::optional<std::string>> look_at(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<WaveJournal>> WaveJournal::open(
-    Disk& disk, const std::string& path, std::function<void(const std::string&)> complain,
-    bool used_before) {
+std::unique_ptr<WaveJournal> WaveJournal::open(Disk& disk, const std::string& path,
+                                               std::function<void(const std::string&)> complain,
+                                               bool used_before) {
   auto journal = std::make_unique<FileWaveJournal>(disk, path, std::move(complain));
   journal->read(used_before);
   return journal;

@@ -108,9 +108,11 @@ Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, Fa
   auto journal =
       queue::Journal::open(disk, settings.spool.directory + "/control.journal",
                            [&stage](const std::string& line) { stage.journal.note("{}", line); });
-  auto waves = journal ? made->open_waves(disk, report.highest_id) : fail(journal.error());
-  if (waves) made->use_table(routes);
-  if (disk.power_gone() || !waves) {
+  if (journal) {
+    made->open_waves(disk, report.highest_id);
+    made->use_table(routes);
+  }
+  if (disk.power_gone() || !journal) {
     (*opened)->close();
     return fail(ErrorKind::io, "the power was cut during recovery");
   }

@@ -112,7 +112,7 @@ class Gateway {
   Deliverers make_deliverers();
   void begin(std::vector<spool::StoredMessage> found, QueueId floor);
   void stand(const queue::Command& command);
-  Result<> open_waves(FaultDisk& disk, QueueId highest);
+  void open_waves(FaultDisk& disk, QueueId highest);
   std::shared_ptr<const routing::Waves> waves_now() const;
   void use_table(const Routes& routes);
   void look_at_clock_later();

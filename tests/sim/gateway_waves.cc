@@ -13,20 +13,17 @@
 
 namespace waypost::sim {
 
-Result<> Gateway::open_waves(FaultDisk& disk, QueueId highest) {
+void Gateway::open_waves(FaultDisk& disk, QueueId highest) {
   const std::string folder = settings_.spool.directory;
   table_size_ = std::make_unique<DurableFile>(disk, folder + "/table.size");
   const bool used_before = disk.open(table_size_->path(), false).has_value() || highest.value > 0;
-  auto journal = routing::WaveJournal::open(
+  wave_journal_ = routing::WaveJournal::open(
       disk, folder + "/waves.journal",
       [this](const std::string& line) { stage_.journal.note("{}", line); }, used_before);
-  if (!journal) return fail(std::move(journal).error());
-  wave_journal_ = std::move(*journal);
   const WallTime now = stage_.clock.now();
   waves_seen_at_ = std::min(wave_journal_->told_until().value_or(now), now);
   if (auto kept = wave_journal_->tell_until(waves_seen_at_); !kept)
     stage_.journal.note("{}", kept.error().message);
-  return {};
 }
 
 std::shared_ptr<const routing::Waves> Gateway::waves_now() const {

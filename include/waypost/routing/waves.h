@@ -163,9 +163,9 @@ class WaveJournal {
  public:
   /// `complain` is told of everything that is not as it should be, now and later. `used_before`:
   /// this spool has had a gateway, so that a journal or a mark must be there.
-  static Result<std::unique_ptr<WaveJournal>> open(Disk& disk, const std::string& path,
-                                                   std::function<void(const std::string&)> complain,
-                                                   bool used_before = false);
+  static std::unique_ptr<WaveJournal> open(Disk& disk, const std::string& path,
+                                           std::function<void(const std::string&)> complain,
+                                           bool used_before = false);
   virtual ~WaveJournal() = default;
   virtual const std::vector<WaveCommand>& commands() const = 0;
   /// What is wrong, each with its place; empty: what was said is known.
