@@ -17,7 +17,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitRefused = 2, kExitConfig = 78;
+constexpr int kExitRefused = 2;
 constexpr std::chrono::seconds kLoadPatience{600};
 
 /// Files given by hand stand in for all sources that the configuration names.
