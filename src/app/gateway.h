@@ -175,6 +175,7 @@ class Gateway {
   void tell_outcome(const routing::Router& before, const routing::WaveCommand& command,
                     boost::json::object& answer) const;
   std::string unknown_wave(const std::string& name);
+  std::string nobody_to_move(const routing::WaveCommand& command);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
   static routing::WaveCommand read_wave_command(admin::Fields& fields);
   boost::json::object apply_waves(const std::set<std::string>& waves);
