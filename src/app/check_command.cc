@@ -9,6 +9,7 @@
 #include "app/check_machine.h"
 #include "app/daemon_calls.h"
 #include "app/next_hop_summary.h"
+#include "app/table_size_file.h"
 #include "app/waves_on_disk.h"
 
 #include <boost/json.hpp>
@@ -56,6 +57,10 @@ bool check_table(Checked& checked) {
   if (!router) return false;
   const auto now = Clock::system().now();
   checked.stats = routing::table_stats(**router, now);
+  const auto kept = read_table_size(table_size_path(checked.config));
+  if (const auto why = refusal_at_start(kept, routing::size_of(**router, now), **router);
+      !why.empty())
+    checked.add(routing::Problem{true, {}, 0, 0, std::string(kNotTaken) + why});
   for (const auto& problem : routing::wave_problems(**router, now)) checked.add(problem);
   if (const auto lost = routing::nowhere_to_wait(checked.stats, options)) checked.add(*lost);
   return true;

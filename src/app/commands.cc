@@ -6,6 +6,7 @@
 
 #include "app/address_list.h"
 #include "app/answers.h"
+#include "app/daemon_calls.h"
 #include "app/explain.h"
 #include "app/times.h"
 #include "app/version.h"
@@ -25,13 +26,14 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
 constexpr std::chrono::seconds kLoadPatience{600};  // a directory or a million entries take a while
 
-/// The socket to ask: as given, else as the configuration says, else the default.
-std::string socket_of(const CommandOptions& options) {
-  if (!options.socket.empty()) return options.socket;
-  return config::load_file(options.config_file).config.admin.socket;
+/// nullopt: it has been said why; end with kExitConfig.
+std::optional<std::string> socket_or_say(const CommandOptions& options, const char* who) {
+  auto socket = socket_to_ask(options);
+  if (socket) return std::move(*socket);
+  std::cerr << who << ": " << socket.error().message << "\n";
+  return std::nullopt;
 }
 
 bool is_time(std::string_view key) { return key.ends_with("_at") || key.ends_with("_until"); }
@@ -138,8 +140,8 @@ int verdict_exit(std::string_view verdict) {
 /// same code as in the daemon.
 class Explainer {
  public:
-  explicit Explainer(const CommandOptions& options)
-      : options_(options), socket_(socket_of(options)) {}
+  Explainer(const CommandOptions& options, std::string socket)
+      : options_(options), socket_(std::move(socket)) {}
 
   /// ErrorKind::invalid: the question; not_found: nobody can answer; io: the daemon could not.
   Result<json::object> ask(const json::object& request) {
@@ -202,9 +204,11 @@ std::string read_password(const std::string& prompt) {
 }  // namespace
 
 int reload(const CommandOptions& options, bool confirm_shrink) {
+  const auto socket = socket_or_say(options, "waypost reload");
+  if (!socket) return kExitConfig;
   const json::object request{{"confirm_shrink", confirm_shrink}};
-  const auto answer = admin::request(socket_of(options), "POST", "/v1/reload",
-                                     json::serialize(request), kLoadPatience);
+  const auto answer =
+      admin::request(*socket, "POST", "/v1/reload", json::serialize(request), kLoadPatience);
   if (!answer) {
     std::cerr << "waypost reload: " << answer.error().message << "\n";
     return kExitUnavailable;
@@ -231,7 +235,9 @@ int explain_route(const CommandOptions& options, const ExplainArguments& argumen
     std::cerr << "waypost route explain: standard input has no address\n";
     return kExitUsage;
   }
-  Explainer explainer(options);
+  auto socket = socket_or_say(options, "waypost route explain");
+  if (!socket) return kExitConfig;
+  Explainer explainer(options, std::move(*socket));
   int exit_code = 0;
   for (const auto& address : addresses) {
     json::object request{{"address", address}};
@@ -259,7 +265,9 @@ int explain_route(const CommandOptions& options, const ExplainArguments& argumen
 }
 
 int status(const CommandOptions& options) {
-  const auto answer = admin::request(socket_of(options), "GET", "/v1/status");
+  const auto socket = socket_or_say(options, "waypost status");
+  if (!socket) return kExitConfig;
+  const auto answer = admin::request(*socket, "GET", "/v1/status");
   if (!answer) {
     std::cerr << "waypost status: " << answer.error().message << "\n";
     return kExitUnavailable;

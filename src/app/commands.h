@@ -23,6 +23,7 @@ struct ExplainArguments {
 
 /// 0: applied. 1: refused, the daemon goes on as before. 69: no daemon.
 int reload(const CommandOptions& options, bool confirm_shrink);
+/// All that ask the daemon end with 78 if the configuration that was named can't say where it is.
 /// 0: all go somewhere. 1: one is refused or deferred. 64: one is no address (the others are
 /// answered). 69: no daemon and no usable configuration. 74: the daemon could not answer.
 int explain_route(const CommandOptions& options, const ExplainArguments& arguments);

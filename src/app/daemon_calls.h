@@ -14,7 +14,16 @@
 
 namespace waypost::app {
 
-inline constexpr int kExitNo = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74;
+inline constexpr int kExitNo = 1, kExitUsage = 64, kExitUnavailable = 69, kExitFailed = 74,
+                     kExitConfig = 78;
+
+/// Only the configuration at the default place may be missing: then the defaults hold.
+bool is_default_and_missing(const std::string& config_file);
+
+/// The socket to ask: as given, else as the configuration says, else the default if there is no
+/// configuration at the default place. ErrorKind::invalid: the configuration was meant to say, and
+/// does not: another daemon would be asked. End with kExitConfig.
+Result<std::string> socket_to_ask(const CommandOptions& options);
 
 /// Speaks for one command: `who` stands in front of every complaint ("waypost wave plan").
 class DaemonCalls {
@@ -39,8 +48,11 @@ class DaemonCalls {
   int exit_code() const { return exit_code_; }
 
  private:
+  Result<admin::Answer> request(const std::string& method, const std::string& path,
+                                const std::string& body, std::chrono::seconds patience) const;
   std::optional<boost::json::object> take(Result<admin::Answer> answer);
-  std::string socket_, who_;
+  Result<std::string> socket_;
+  std::string who_;
   int exit_code_ = 0;
 };
 

@@ -19,7 +19,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitRefused = 1, kExitConfig = 78;
+constexpr int kExitRefused = 1;
 constexpr std::size_t kShownProblems = 10;
 
 /// Errors elsewhere in the configuration don't matter here; those of directories do.
@@ -169,9 +169,13 @@ std::optional<int> sync_by_daemon(const DirectoryArguments& arguments) {
   const json::object request{{"name", arguments.name},
                              {"full", arguments.full},
                              {"confirm_shrink", arguments.confirm_shrink}};
-  const auto socket = config::load_file(arguments.common.config_file).config.admin.socket;
+  const auto socket = socket_to_ask(arguments.common);
+  if (!socket) {
+    std::cerr << "waypost directory sync: " << socket.error().message << "\n";
+    return kExitConfig;
+  }
   const auto answer =
-      admin::request(socket, "POST", "/v1/directory/sync", json::serialize(request));
+      admin::request(*socket, "POST", "/v1/directory/sync", json::serialize(request));
   if (!answer) return std::nullopt;
   if (answer->status == 200) {
     std::cout
@@ -246,6 +250,8 @@ void add_directory_commands(CLI::App& app, DirectoryArguments& arguments, int& e
   told->add_option("-c,--config", arguments.common.config_file, "Configuration file")
       ->envname("WAYPOST_CONFIG")
       ->capture_default_str();
+  told->add_option("--socket", arguments.common.socket,
+                   "Admin socket of the daemon; default: as the configuration says");
   told->add_flag("--json", arguments.common.json, "Answer as JSON, one object a line");
   told->callback([&] { exit_code = status(arguments); });
 }

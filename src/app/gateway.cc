@@ -4,6 +4,7 @@
 #include "waypost/ops/log.h"
 
 #include "app/next_hop_summary.h"
+#include "app/waves_on_disk.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 #include <unordered_set>
 
@@ -123,6 +125,8 @@ Result<> Gateway::open_storage() {
                            [](const std::string& what) { ops::log().error("{}", what); });
   if (!journal) return fail(std::move(journal).error());
   journal_ = std::move(*journal);
+  std::error_code ignored;
+  spool_knows_gateway_ = std::filesystem::exists(wave_journal_file(config_) + ".mark", ignored);
   open_wave_journal();
   return {};
 }

@@ -23,6 +23,7 @@
 #include "app/gateway_shard.h"
 #include "app/queue_request.h"
 #include "app/shard_survey.h"
+#include "app/table_size_file.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
@@ -134,7 +135,9 @@ class Gateway {
                   std::function<void(LoadedTable)> done);
   std::string suspicion_about(const LoadedTable& loaded, const routing::Options& options);
   void use_table(std::shared_ptr<const routing::Router> router, const routing::TableSize& size);
-  void read_table_size();
+  void find_table_size();
+  void keep_table_size(const routing::TableSize& size);
+  void tell_first_table(const LoadedTable& loaded);
   void add_table_actions(std::vector<admin::Action>& list);
   admin::Answer table_stats(const admin::Call& call);
   admin::Answer table_who(const admin::Call& call);
@@ -175,6 +178,7 @@ class Gateway {
   void tell_outcome(const routing::Router& before, const routing::WaveCommand& command,
                     boost::json::object& answer) const;
   std::string unknown_wave(const std::string& name);
+  std::string nobody_to_move(const routing::WaveCommand& command);
   std::string strangers_to_wave(const routing::WaveCommand& command) const;
   static routing::WaveCommand read_wave_command(admin::Fields& fields);
   boost::json::object apply_waves(const std::set<std::string>& waves);
@@ -217,8 +221,11 @@ class Gateway {
   routing::RouterHolder router_;
   bool table_loaded_ = false;
   std::string table_trouble_;
-  DurableFile table_size_file_{Disk::system(), config_.spool.directory + "/table-size.json", 0640};
-  std::optional<routing::TableSize> table_size_;  // of the last good table, also of the run before
+  DurableFile table_size_file_{Disk::system(), table_size_path(config_), 0640};
+  KeptTableSize table_size_;          // of the last good table, also of the run before
+  bool spool_knows_gateway_ = false;  // a gateway of this version has run on this spool before
+  bool table_size_gone_ = false;      // there was one, and it could not be found at the start
+  std::string table_unchecked_;       // why nobody could compare the table in use; empty: it was
   std::unique_ptr<routing::WaveJournal> wave_journal_;
   WallTime waves_seen_at_{};  // up to here scheduled changes are in use
   std::map<std::string, routing::WaveCount> people_of_waves_;  // of this table:

@@ -126,6 +126,7 @@ void Gateway::publish() {
   standing->table_trouble = table_trouble_;
   if (!stale_.empty()) standing->warnings.push_back(stale_);
   if (!untracked_.empty()) standing->warnings.push_back(untracked_);
+  if (!table_unchecked_.empty()) standing->warnings.push_back(table_unchecked_);
   for (const auto& [name, state] : directory_states_)
     if (state.outcome.error)
       standing->warnings.push_back("directory " + name + ": " + state.outcome.error->message);

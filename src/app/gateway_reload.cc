@@ -134,6 +134,7 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   tracking_->use(std::move(*tracking));
   untracked_.clear();
   if (!untracked.empty()) tell_no_tracking(untracked);
+  config_.places = loaded.config.places;
   config_.inbound = loaded.config.inbound;
   config_.routing = loaded.config.routing;
   config_.next_hops = loaded.config.next_hops;

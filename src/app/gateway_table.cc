@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <utility>
 
 namespace waypost::app {
 namespace {
@@ -96,15 +95,12 @@ void Gateway::load_table(const routing::Options& options, std::size_t names,
 
 /// Empty: it may be used.
 std::string Gateway::suspicion_about(const LoadedTable& loaded, const routing::Options& options) {
-  if (!table_size_) return {};
   // A start, or a table that was not available: only numbers are known of what was before.
-  const auto losses = table_loaded_
-                          ? loaded.losses
-                          : routing::losses_by_number(*table_size_, loaded.size, *loaded.router,
-                                                      Clock::system().now());
-  const auto found = routing::suspicious_shrink(*table_size_, loaded.size, losses, options);
-  return found ? *found + "; if that is meant, say 'waypost reload --confirm-shrink'"
-               : std::string();
+  if (!table_loaded_) return refusal_at_start(table_size_, loaded.size, *loaded.router);
+  if (!table_size_.size) return {};
+  const auto found =
+      routing::suspicious_shrink(*table_size_.size, loaded.size, loaded.losses, options);
+  return found ? confirm_hint(*found) : std::string();
 }
 
 void Gateway::use_table(std::shared_ptr<const routing::Router> router,
@@ -114,26 +110,44 @@ void Gateway::use_table(std::shared_ptr<const routing::Router> router,
   if (!stale_.empty()) router_.set(router_.get()->with_staleness(stale_));
   table_loaded_ = true;
   table_trouble_.clear();
-  table_size_ = size;
+  table_unchecked_ =
+      std::exchange(table_size_gone_, false)
+          ? table_size_file_.path() +
+                " is gone: nobody could say whether the table has shrunk since the last run; see "
+                "that the table's files are whole ('waypost table stats' counts), then say "
+                "'waypost reload'"
+          : std::string();
+  table_size_ = {size, {}, false};
+  keep_table_size(size);
+}
+
+void Gateway::keep_table_size(const routing::TableSize& size) {
   if (auto kept = table_size_file_.replace(size.to_json() + "\n"); !kept)
     ops::log().warn("{}; a restart can't tell whether the table has shrunk", kept.error().message);
 }
 
-void Gateway::read_table_size() {
-  std::ifstream file(table_size_file_.path());
-  if (!file) return;
-  std::stringstream text;
-  text << file.rdbuf();
-  auto size = routing::TableSize::from_json(text.str());
-  if (size) {
-    table_size_ = std::move(*size);
-  } else {
-    ops::log().warn("{}: {}; it is written anew", table_size_file_.path(), size.error().message);
-  }
+/// Before the first table is loaded. A spool of this version has had this file since its first
+/// start.
+void Gateway::find_table_size() {
+  table_size_ = read_table_size(table_size_file_.path());
+  if (table_size_.may_not_be_read)
+    table_size_.trouble = table_size_file_.path() + ": may not be read by this user";
+  const bool missing = !table_size_.size && table_size_.trouble.empty();
+  table_size_gone_ = missing && spool_knows_gateway_;
+  if (missing && !spool_knows_gateway_) keep_table_size({});
+}
+
+/// A table is in use for the first time in this run.
+void Gateway::tell_first_table(const LoadedTable& loaded) {
+  ops::log().info("routing table: {}", counted(loaded.size.entries, "entry", "entries"));
+  for (const auto& problem :
+       routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
+    ops::log().warn("{}", problem.without_level());
+  if (!table_unchecked_.empty()) ops::log().warn("{}", table_unchecked_);
 }
 
 void Gateway::load_first_table() {
-  read_table_size();
+  find_table_size();
   LoadedTable loaded;
   auto router = routing::Router::load(config_.routing, loaded.problems, waves_for(config_.routing));
   for (const auto& problem : loaded.problems) {
@@ -149,11 +163,7 @@ void Gateway::load_first_table() {
   }
   if (table_trouble_.empty()) {
     use_table(*router, loaded.size);
-    ops::log().info("routing table: {}", counted(loaded.size.entries, "entry", "entries"));
-    for (const auto& problem :
-         routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
-      ops::log().warn("{}", problem.without_level());
-    return;
+    return tell_first_table(loaded);
   }
   ops::log().critical(
       "routing table: {}; every address gets 451 4.3.0 until it is mended and "

@@ -77,21 +77,15 @@ std::string Gateway::unknown_wave(const std::string& name) {
   const auto router = router_.get();
   const auto& people = people_of_waves();
   if (people.contains(name) || router->waves().find(name) != nullptr) return {};
-  std::vector<std::string_view> known;
-  for (const auto& [wave, count] : people) known.push_back(wave);
-  for (const auto& [wave, about] : router->waves().all())
-    if (!people.contains(wave)) known.push_back(wave);
+  std::set<std::string, std::less<>> known;
+  for (const auto& [wave, count] : people) known.insert(wave);
+  for (const auto& [wave, about] : router->waves().all()) known.insert(wave);
   if (known.empty())
     return "there is no wave '" + name +
            "': no entry of the table names one, nor does the "
            "section 'waves'";
   // Names of waves are alike: which one was meant is not for us to guess.
-  constexpr std::size_t kMost = 30;
-  std::sort(known.begin(), known.end());
-  std::string out = "there is no wave '" + name + "'; there are: ";
-  for (std::size_t i = 0; i < known.size() && i < kMost; ++i)
-    out += (i == 0 ? "" : ", ") + std::string(known[i]);
-  return known.size() > kMost ? out + " and more ('waypost wave list')" : out;
+  return "there is no wave '" + name + "'" + routing::there_are(known);
 }
 
 admin::Answer Gateway::list_waves(const admin::Call& call) {
@@ -334,7 +328,8 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
                       {"addresses", command->addresses},
                       {"state_before", routing::to_string(state_before)}};
   if (command->at) answer["at"] = routing::format_time(*command->at);
-  const auto nothing = nothing_to_do(before->waves(), *command);
+  auto nothing = nothing_to_do(before->waves(), *command);
+  if (nothing.empty()) nothing = nobody_to_move(*command);
   answer["changed"] = nothing.empty();
   if (!nothing.empty()) {
     answer["why"] = nothing;
@@ -348,6 +343,20 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
   }
   tell_outcome(*before, *command, answer);
   return answer_json(200, answer);
+}
+
+/// A wave that the table does not name is a typing mistake in the configuration or in the table.
+/// Empty: somebody is in it, or it is not known, or the word takes something back.
+std::string Gateway::nobody_to_move(const routing::WaveCommand& command) {
+  using routing::WaveVerb;
+  const bool forward = command.verb == WaveVerb::activate || command.verb == WaveVerb::hold ||
+                       command.verb == WaveVerb::shadow;
+  if (!forward || !command.members.empty() || !table_loaded_) return {};
+  const auto& people = people_of_waves();
+  if (people.contains(command.wave)) return {};
+  std::set<std::string, std::less<>> known;
+  for (const auto& [name, count] : people) known.insert(name);
+  return routing::nobody_in(command.wave, known);
 }
 
 /// People may be of another wave by now than the one that they are named for.

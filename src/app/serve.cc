@@ -140,7 +140,8 @@ int serve(const std::string& config_file) {
   std::signal(SIGPIPE, SIG_IGN);
   const LastWords last_words;
   ops::use_log({}, nullptr);  // from here on nothing waits for standard error
-  config::Loaded loaded = config::load_file(config_file);
+  // What the table is read from may come later: the gateway starts without a table.
+  config::Loaded loaded = config::load_file(config_file, {.check_table_files = false});
   for (const auto& diagnostic : loaded.diagnostics) ops::say_plainly(diagnostic.to_string());
   if (!loaded.usable()) {
     ops::say_plainly("waypost: not started: " + config_file +

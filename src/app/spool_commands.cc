@@ -2,6 +2,7 @@
 #include "waypost/mail/envelope.h"
 
 #include "app/commands.h"
+#include "app/daemon_calls.h"
 
 #include <iostream>
 
@@ -10,9 +11,18 @@ namespace {
 
 constexpr int kExitNoInput = 66;
 
-std::string directory_of(const CommandOptions& options, const std::string& directory) {
-  return directory.empty() ? config::load_file(options.config_file).config.spool.directory
-                           : directory;
+/// As given, else as the configuration says. nullopt: it was meant to say, and does not; that has
+/// been said.
+std::optional<std::string> directory_of(const CommandOptions& options, const std::string& directory,
+                                        const char* who) {
+  if (!directory.empty()) return directory;
+  if (is_default_and_missing(options.config_file)) return spool::Options().directory;
+  const auto loaded = config::load_file(options.config_file, {.check_files = false});
+  if (loaded.usable()) return loaded.config.spool.directory;
+  for (const auto& one : loaded.diagnostics) std::cerr << one.to_string() << "\n";
+  std::cerr << who << ": it is not known where the spool is: mend the configuration, or name "
+            << "the folder\n";
+  return std::nullopt;
 }
 
 void print_line(const std::string& line) { std::cout << line << "\n"; }
@@ -33,23 +43,25 @@ std::string describe_envelope(std::string_view bytes) {
 }  // namespace
 
 int spool_verify(const CommandOptions& options, const std::string& directory) {
-  const auto where = directory_of(options, directory);
-  const auto sound = spool::verify(where, Disk::system(), print_line);
+  const auto where = directory_of(options, directory, "waypost spool verify");
+  if (!where) return kExitConfig;
+  const auto sound = spool::verify(*where, Disk::system(), print_line);
   if (!sound) {
-    std::cerr << "waypost spool verify: " << where << ": " << sound.error().message << "\n";
+    std::cerr << "waypost spool verify: " << *where << ": " << sound.error().message << "\n";
     return kExitNoInput;
   }
-  std::cout << where
+  std::cout << *where
             << (*sound ? ": sound\n"
                        : ": damaged, see above; what is readable is still delivered\n");
   return *sound ? 0 : 1;
 }
 
 int spool_dump(const CommandOptions& options, const std::string& directory) {
-  const auto where = directory_of(options, directory);
-  const auto dumped = spool::dump(where, Disk::system(), describe_envelope, print_line);
+  const auto where = directory_of(options, directory, "waypost spool dump");
+  if (!where) return kExitConfig;
+  const auto dumped = spool::dump(*where, Disk::system(), describe_envelope, print_line);
   if (!dumped) {
-    std::cerr << "waypost spool dump: " << where << ": " << dumped.error().message << "\n";
+    std::cerr << "waypost spool dump: " << *where << ": " << dumped.error().message << "\n";
     return kExitNoInput;
   }
   return 0;

@@ -7,6 +7,7 @@
 #include "app/address_list.h"
 #include "app/answers.h"
 #include "app/daemon_calls.h"
+#include "app/table_size_file.h"
 #include "app/times.h"
 #include "app/waves_on_disk.h"
 
@@ -17,7 +18,7 @@ namespace waypost::app {
 namespace {
 
 namespace json = boost::json;
-constexpr int kExitRefused = 2, kExitConfig = 78;
+constexpr int kExitRefused = 2;
 constexpr std::chrono::seconds kLoadPatience{600};
 
 /// Files given by hand stand in for all sources that the configuration names.
@@ -38,6 +39,20 @@ void name_standard_input(std::vector<routing::Problem>& problems, const std::str
     rename(problem.file);
     rename(problem.message);
   }
+}
+
+/// What has happened to the table since it was good last, if that may be known here.
+void add_refusal(std::vector<routing::Problem>& problems, const config::Config& config,
+                 const routing::Router& router) {
+  const auto path = table_size_path(config);
+  const auto kept = read_table_size(path);
+  if (kept.may_not_be_read)
+    std::cerr << path
+              << ": may not be read by this user; whether the table has shrunk since it was "
+              << "loaded last is left out here\n";
+  const auto size = routing::size_of(router, Clock::system().now());
+  if (const auto why = refusal_at_start(kept, size, router); !why.empty())
+    problems.push_back(routing::Problem{true, {}, 0, 0, std::string(kNotTaken) + why});
 }
 
 int check_table(const TableArguments& arguments) {
@@ -66,11 +81,14 @@ int check_table(const TableArguments& arguments) {
     for (auto& finding : routing::lint(**router)) problems.push_back(std::move(finding));
     stats = routing::table_stats(**router, Clock::system().now());
     if (auto lost = routing::nowhere_to_wait(stats, options)) problems.push_back(std::move(*lost));
+    // Files given by hand may be any part of the table.
+    if (files.empty()) add_refusal(problems, loaded.config, **router);
   }
   name_standard_input(problems, standard_input);
   const auto errors = static_cast<std::size_t>(std::count_if(
       problems.begin(), problems.end(), [](const auto& problem) { return problem.error; }));
   const std::size_t warnings = problems.size() - errors;
+  const bool usable = router.has_value() && errors == 0;
   const std::size_t entries = router ? (*router)->table().size() : 0;
   if (arguments.common.json) {
     json::array all;
@@ -80,7 +98,7 @@ int check_table(const TableArguments& arguments) {
                                     {"line", problem.line},
                                     {"column", problem.column},
                                     {"message", problem.message}});
-    std::cout << json::serialize(json::object{{"usable", router.has_value()},
+    std::cout << json::serialize(json::object{{"usable", usable},
                                               {"entries", entries},
                                               {"by_state", json::value_from(stats.by_state)},
                                               {"by_wave", json::value_from(stats.by_wave)},
@@ -90,14 +108,14 @@ int check_table(const TableArguments& arguments) {
               << "\n";
   } else {
     for (const auto& problem : problems) std::cerr << problem.to_string() << "\n";
-    if (router) {
+    if (usable) {
       std::cout << counted(warnings, "warning") << ": good\n" << routing::summary_of(stats) << "\n";
     } else {
       std::cout << counted(errors, "error") << ", " << counted(warnings, "warning")
                 << ": a reload would refuse this table and keep the one in use\n";
     }
   }
-  if (!router) return kExitRefused;
+  if (!usable) return kExitRefused;
   return arguments.strict && warnings > 0 ? kExitNo : 0;
 }
 

@@ -41,6 +41,41 @@ void sort_by_place(std::vector<Diagnostic>& diagnostics) {
                    });
 }
 
+/// The file has no end mark, so the end of its last line stands for it.
+void refuse_cut(Loaded& out, std::string_view content) {
+  const auto line =
+      static_cast<std::uint32_t>(std::count(content.begin(), content.end(), '\n')) + 1;
+  out.diagnostics.push_back(
+      Diagnostic{Diagnostic::Level::error, out.config.file, line, 1,
+                 "the last line has no line break: is the file still being written? Write it "
+                 "beside and rename it into place; if it is whole, end its last line with a line "
+                 "break"});
+  sort_by_place(out.diagnostics);
+  const auto socket = out.config.places.find("admin.socket");
+  out.socket_known =
+      out.socket_known && socket != out.config.places.end() && socket->second.line < line;
+}
+
+bool has_unknown_key(const Value& section, const std::string& path, const Reading& reading) {
+  return std::any_of(section.members.begin(), section.members.end(),
+                     [&](const Member& one) { return !reading.places.contains(path + one.key); });
+}
+
+/// False: what was meant for admin.socket may stand under a mistyped name, or is no socket.
+bool is_socket_known(const Value& tree, const Reading& reading) {
+  const auto admin = std::find_if(tree.members.begin(), tree.members.end(),
+                                  [](const Member& one) { return one.key == "admin"; });
+  if (admin == tree.members.end()) return !has_unknown_key(tree, {}, reading);
+  const auto socket = reading.places.find("admin.socket");
+  if (socket == reading.places.end())
+    return (admin->value.kind == Value::Kind::map || admin->value.kind == Value::Kind::null) &&
+           !has_unknown_key(admin->value, "admin.", reading);
+  return std::none_of(
+      reading.diagnostics.begin(), reading.diagnostics.end(), [&](const Diagnostic& one) {
+        return one.level == Diagnostic::Level::error && one.line == socket->second.line;
+      });
+}
+
 }  // namespace
 
 std::string Diagnostic::to_string() const {
@@ -76,7 +111,9 @@ Loaded load_file(const std::string& path, LoadOptions options) {
   }
   if (std::ferror(file.get()) != 0)
     return failed(path, "cannot read the configuration: " + describe_errno(errno));
-  return load_text(content, path, options);
+  auto out = load_text(content, path, options);
+  if (!content.empty() && !content.ends_with('\n')) refuse_cut(out, content);
+  return out;
 }
 
 Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOptions options) {
@@ -87,10 +124,13 @@ Loaded load_text(std::string_view yaml, const std::string& file_name, LoadOption
   reading.files = {file_name};
   reading.folder = folder_of(file_name);
   reading.check_files = options.check_files;
+  reading.check_table_files = options.check_table_files;
   if (const auto tree = read_yaml(yaml, file_name, reading.diagnostics)) {
+    const bool is_yaml = reading.diagnostics.empty();
     Section root(reading, &*tree, {}, Place{1, 1});
     read_config(root, out.config);
     root.finish();
+    out.socket_known = is_yaml && is_socket_known(*tree, reading);
     check_consistency(out.config, reading);
     if (options.check_files) check_certificates(out.config, reading);
     out.config.places = std::move(reading.places);

@@ -94,6 +94,27 @@ bool has_item(const Values& values, const std::string& item) {
   return found != values.end() && found->first.starts_with(item + ".");
 }
 
+/// "queue" of "queue.expiry", and "queue.expiry" itself, but nothing of "queues".
+bool is_within(std::string_view path, std::string_view section) {
+  return path == section || (path.starts_with(section) && path[section.size()] == '.');
+}
+
+/// What stood in the file that runs and stands in the new one no more, though a section or key: the
+/// defaults hold again. Of what stands within one another the outermost.
+std::vector<std::string> removed_paths(const Config& running, const Config& wanted) {
+  std::vector<std::string> removed;
+  for (const auto& [path, place] : running.places) {
+    const bool of_a_list = path.find('[') != std::string::npos;
+    if (of_a_list || wanted.places.contains(path) || !is_reloaded(path)) continue;
+    if (const auto item = item_of(path); !item.empty() && !wanted.places.contains(item))
+      continue;  // it is told as gone
+    if (std::none_of(removed.begin(), removed.end(),
+                     [&path = path](const std::string& one) { return is_within(path, one); }))
+      removed.push_back(path);
+  }
+  return removed;
+}
+
 }  // namespace
 
 std::vector<KeyDescription> known_keys() { return keys_of({}); }
@@ -127,7 +148,14 @@ std::vector<std::string> changed_keys(const Config& running, const Config& wante
     items.insert(item + (has_item(after, item) ? " (new)" : " (gone)"));
     return true;
   });
+  const auto removed = removed_paths(running, wanted);
+  std::erase_if(changed, [&](const std::string& path) {
+    return std::any_of(removed.begin(), removed.end(),
+                       [&](const std::string& one) { return is_within(path, one); });
+  });
   changed.insert(changed.end(), items.begin(), items.end());
+  // Also where nothing comes of it: a file that was cut loses more than one.
+  for (const auto& path : removed) changed.push_back(path + " (removed)");
   return changed;
 }
 

@@ -71,7 +71,7 @@ void read_source(Section& section, std::vector<routing::TableSource>& sources) {
   section.choice<Kind>({"type", "what kind of source it is"}, source.kind, kKinds);
   std::string file;
   section.file({"file", "csv: address,target[,state[,wave]]; exchange: Get-MailUser | Export-Csv"},
-               file, FileUse::shared);
+               file, FileUse::table);
   section.files({"users", "workmail: all pages of 'aws workmail list-users'"}, source.paths);
   section.files({"aliases", "workmail: outputs of 'aws workmail list-aliases', one a user"},
                 source.aliases);
@@ -96,7 +96,7 @@ void read_wave(Section& section, routing::WaveOptions& wave) {
                                          "\"2026-12-01 02:00 Europe/Berlin\""});
   section.boolean({"shadow", "while pending: log the new route, use the old one"}, wave.shadow);
   section.file({"members", "addresses of its people, one a line, if the sources don't say"},
-               wave.members_file, FileUse::shared);
+               wave.members_file, FileUse::table);
   wave.line = section.place().line;
   if (section.describing() || !wave.hold_at || !wave.activate_at) return;
   if (*wave.hold_at >= *wave.activate_at)

@@ -310,6 +310,7 @@ void Section::path_or_none(Key key, std::string& out) {
 void Section::check_file(Place place, const std::string& path, FileUse use, std::string_view what) {
   if (!path.empty()) reading_.files.push_back(path);
   if (!reading_.check_files || path.empty()) return;
+  if (use == FileUse::table && !reading_.check_table_files) return;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int trouble = errno;
   struct stat info{};
@@ -351,7 +352,7 @@ void Section::files(Key key, std::vector<std::string>& out) {
     out[i] = resolve(out[i]);
     const auto place = reading_.places.find(path_of(key.name) + "[" + std::to_string(i) + "]");
     check_file(place == reading_.places.end() ? place_of(key.name) : place->second, out[i],
-               FileUse::shared, key.name);
+               FileUse::table, key.name);
   }
 }
 

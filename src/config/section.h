@@ -24,7 +24,7 @@ namespace waypost::config {
 struct Reading {
   std::string file;
   std::string folder;  // relative paths start here; with '/' at the end, or empty
-  bool check_files = true;
+  bool check_files = true, check_table_files = true;
   std::vector<std::string> files;  // that the configuration names, itself included, to be read
   std::vector<Diagnostic> diagnostics;
   std::map<std::string, Place> places;
@@ -40,8 +40,9 @@ struct Key {
   std::string_view example = {};  // set: the key is required, and this is what to add
 };
 
-/// Who may read a file that the configuration names.
-enum class FileUse : std::uint8_t { shared, secret };
+/// What a file that the configuration names is for: everybody may read it, nobody else may, or it
+/// is what the table is read from (so everybody may).
+enum class FileUse : std::uint8_t { shared, secret, table };
 
 template <class Number>
 struct Bounds {
@@ -74,6 +75,7 @@ class Section {
   void path_or_none(Key key, std::string& out);
   /// A path of a file that must be there and readable.
   void file(Key key, std::string& out, FileUse use);
+  /// Files that the table is read from.
   void files(Key key, std::vector<std::string>& out);
   template <class Number>
   void number(Key key, Number& out, Bounds<Number> bounds = {}) {

@@ -1,8 +1,7 @@
 #include "routing/directory_snapshot.h"
 
 #include "routing/csv_reader.h"
-
-#include <openssl/evp.h>
+#include "routing/hex_digest.h"
 
 #include <array>
 #include <cerrno>
@@ -17,19 +16,6 @@ constexpr std::string_view kFirstLine = "# waypost directory snapshot 1";
 constexpr std::string_view kColumns = "address,target,state,wave,guid,dn";
 constexpr std::string_view kContested = "#contested ";
 constexpr std::string_view kChecksum = "# sha256: ";
-
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out;
-  for (unsigned i = 0; i < size; ++i) {
-    out += kHex[digest[i] >> 4];
-    out += kHex[digest[i] & 15];
-  }
-  return out;
-}
 
 /// One line stays one line.
 void add_plain(std::string& out, std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include "routing/directory_snapshot.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -42,8 +43,10 @@ void add_snapshot(TableBuilder& builder, const TableSource& source,
 }  // namespace
 
 Result<std::string> read_source_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
-                                                             &std::fclose);
+  // A pipe that nobody writes to must not keep anybody waiting.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      descriptor < 0 ? nullptr : ::fdopen(descriptor, "rb"), &std::fclose);
   if (!file)
     return fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io,
                 "cannot read the table: " + describe_errno(errno) +

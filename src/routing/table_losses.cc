@@ -3,6 +3,7 @@
 #include "waypost/routing/table_facts.h"
 
 #include "routing/diff_visitor.h"
+#include "routing/hex_digest.h"
 
 #include <boost/json.hpp>
 
@@ -14,6 +15,17 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::uint64_t kAlwaysAllowed = 10;
+constexpr std::string_view kSum = "sum";  // the last member, over all that is in front of it
+
+/// What an earlier version wrote has none.
+bool has_right_sum(json::object all) {
+  const auto* sum = all.if_contains(kSum);
+  if (sum == nullptr) return true;
+  const std::string said(sum->is_string() ? std::string_view(sum->as_string())
+                                          : std::string_view());
+  all.erase(kSum);
+  return said == sha256(json::serialize(all));
+}
 
 TableSize::Words words_of(const Entry& entry) {
   return {entry.wave, entry.has_state ? std::string(to_string(entry.state)) : std::string()};
@@ -206,6 +218,7 @@ std::string TableSize::to_json() const {
                                     {"entries", group.entries}});
   json::object all{{"entries", entries}, {"sources", std::move(sources)}};
   if (said_known) all["said"] = std::move(words);
+  all[kSum] = sha256(json::serialize(all));
   return json::serialize(all);
 }
 
@@ -214,6 +227,7 @@ Result<TableSize> TableSize::from_json(std::string_view text) {
   boost::system::error_code error;
   const auto value = json::parse({text.data(), text.size()}, error);
   if (error || !value.is_object()) return nonsense();
+  if (!has_right_sum(value.as_object())) return fail(ErrorKind::corrupt, "its checksum is wrong");
   TableSize size;
   const auto entries = number(value.as_object().if_contains("entries"));
   const auto* sources = value.as_object().if_contains("sources");

@@ -124,7 +124,41 @@ void judge_words(const Router& router, WallTime now, std::vector<Problem>& probl
   });
 }
 
+/// A wave under another name than the table's: its night would not happen.
+void judge_empty(const Router& router, std::vector<Problem>& problems) {
+  if (router.options().waves.empty()) return;
+  const auto names = names_of_waves(router.table());
+  for (const auto& options : router.options().waves)
+    if (!names.contains(options.name))
+      warn(problems, nobody_in(options.name, names) +
+                         "; what the configuration says of this wave moves nobody");
+}
+
 }  // namespace
+
+std::set<std::string, std::less<>> names_of_waves(const Table& table) {
+  std::set<std::string, std::less<>> names;
+  table.for_each([&](const Entry& entry) {
+    if (!entry.wave.empty() && !names.contains(entry.wave)) names.insert(entry.wave);
+  });
+  return names;
+}
+
+std::string there_are(const std::set<std::string, std::less<>>& waves) {
+  constexpr std::size_t kMost = 30;
+  std::string out;
+  std::size_t told = 0;
+  for (const auto& name : waves) {
+    if (told == kMost) return out + " and more ('waypost wave list')";
+    out += (told++ == 0 ? "; there are: " : ", ") + name;
+  }
+  return out;
+}
+
+std::string nobody_in(std::string_view wave, const std::set<std::string, std::less<>>& known) {
+  return "nobody is in wave " + quoted(wave) +
+         (known.empty() ? ": no entry of the table names a wave" : there_are(known));
+}
 
 std::vector<Problem> wave_problems(const Router& router, WallTime now,
                                    const std::vector<WaveOptions>* before) {
@@ -135,6 +169,7 @@ std::vector<Problem> wave_problems(const Router& router, WallTime now,
   for (const auto& options : router.options().waves)
     judge_over(options, waves, now, before, problems);
   judge_words(router, now, problems);
+  judge_empty(router, problems);
   return problems;
 }
 

@@ -52,6 +52,18 @@ TEST(ChangedKeys, NamesWhatAReloadTakesOver) {
                                       "next_hops.exchange (new)", "next_hops.old (gone)"}));
 }
 
+TEST(ChangedKeys, NamesWhatHasLeftTheFile) {
+  const auto running = load_minimal_and(
+      "queue: {expiry: 1 day}\nlog: {level: info}\nlimits: {idle: 90s, sessions: 10}\n"
+      "waves: {w: {shadow: true}, x: {state: active}}\ndns: {ipv6: no}\n");
+  const auto wanted = load_minimal_and("limits: {sessions: 10}\nwaves: {w: {}}\n");
+  EXPECT_EQ(changed_keys(running.config, wanted.config),
+            (std::vector<std::string>{"waves.x (gone)", "limits.idle (removed)", "log (removed)",
+                                      "queue (removed)", "waves.w.shadow (removed)"}))
+      << "log was at its default, and dns needs a restart";
+  EXPECT_TRUE(changed_keys(running.config, running.config).empty());
+}
+
 TEST(Load, MinimalFileHasNoComplaints) {
   const auto loaded = load_minimal_and("");
   EXPECT_EQ(listed(loaded.diagnostics), "");
@@ -248,6 +260,63 @@ TEST(Load, FileThatIsNotThere) {
             "--config\n");
   std::filesystem::create_directory("d");
   EXPECT_THAT(listed(load_file("d").diagnostics), HasSubstr("not a regular file"));
+}
+
+void write_file(const std::string& name, const std::string& text) { std::ofstream(name) << text; }
+
+TEST(Load, FileWhoseLastLineHasNoLineBreakIsStillBeingWritten) {
+  const EnteredFolder folder;
+  const std::string whole = std::string(kMinimal) + "log: {level: info}\n";
+  write_file("w.yaml", whole);
+  EXPECT_EQ(listed(load_file("w.yaml", {.check_files = false}).diagnostics), "");
+  write_file("w.yaml", whole.substr(0, whole.size() - 1));
+  EXPECT_EQ(listed(load_file("w.yaml", {.check_files = false}).diagnostics),
+            "w.yaml:6:1: error: the last line has no line break: is the file still being written? "
+            "Write it beside and rename it into place; if it is whole, end its last line with a "
+            "line break\n");
+}
+
+TEST(Load, SocketIsKnownWhateverElseIsWrong) {
+  const auto known = [](const std::string& more) { return load_minimal_and(more).socket_known; };
+  EXPECT_TRUE(known(""));
+  EXPECT_TRUE(known("admin: {socket: /a.sock}\nqueue: {expiry: never}\nadmim: 1\n"));
+  EXPECT_TRUE(known("queue: {expiry: never}\n"));
+  EXPECT_TRUE(known("admin: {http_port: 0}\n"));
+  EXPECT_FALSE(known("admim: {socket: /a.sock}\n"));
+  EXPECT_FALSE(known("admin: {sokcet: /a.sock}\n"));
+  EXPECT_FALSE(known("admin: /a.sock\n"));
+  EXPECT_FALSE(known("admin: {socket: [/a.sock]}\n"));
+  EXPECT_FALSE(known("admin: {socket: /a.sock}\nadmin: {socket: /b.sock}\n"));
+  EXPECT_FALSE(known("{broken: ["));
+  EXPECT_FALSE(load_file("/nowhere/w.yaml").socket_known);
+  const EnteredFolder folder;
+  write_file("w.yaml", std::string(kMinimal) + "admin:\n  socket: /run/a.so");
+  EXPECT_FALSE(load_file("w.yaml", {.check_files = false}).socket_known);
+  write_file("w.yaml", std::string(kMinimal) + "admin:\n  socket: /a.sock\nlog:\n  level: in");
+  EXPECT_TRUE(load_file("w.yaml", {.check_files = false}).socket_known);
+}
+
+TEST(Load, WhatTheTableIsReadFromMayComeLater) {
+  const EnteredFolder folder;
+  const std::string yaml =
+      "own_name: gw.corp.example\n"
+      "listeners: [{port: 25, tls: none}]\n"
+      "admission: {networks: [10.0.0.10], password_file: passwords}\n"
+      "routing:\n"
+      "  own_domains: [corp.example]\n"
+      "  tables: [t.csv]\n"
+      "  sources: [{type: exchange, file: e.csv}, {type: workmail, users: [u.json], aliases: "
+      "[a.json]}]\n"
+      "  target_domains: {t.example: out}\n"
+      "next_hops: {out: {mx: t.example}}\n"
+      "waves: {w: {members: m.txt}}\n";
+  const auto all = listed(load_text(yaml, "w.yaml").diagnostics);
+  const auto later = listed(load_text(yaml, "w.yaml", {.check_table_files = false}).diagnostics);
+  for (const char* file : {"t.csv", "e.csv", "u.json", "a.json", "m.txt"}) {
+    EXPECT_THAT(all, HasSubstr(file));
+    EXPECT_THAT(later, ::testing::Not(HasSubstr(file)));
+  }
+  EXPECT_THAT(later, HasSubstr("the file 'passwords' does not exist"));
 }
 
 TEST(Load, FilesAreNotLookedAtUnlessAsked) {

@@ -88,6 +88,23 @@ TEST(TableSize, SurvivesItsFile) {
     EXPECT_FALSE(TableSize::from_json(nonsense)) << nonsense;
 }
 
+TEST(TableSize, ThatWasChangedOrCutIsNone) {
+  TableSize size;
+  size.entries = 60;
+  size.by_source = {{"a.csv", 60}};
+  size.said_known = true;
+  const auto text = size.to_json();
+  ASSERT_TRUE(TableSize::from_json(text));
+  for (std::size_t cut = 1; cut <= text.size(); ++cut)
+    EXPECT_FALSE(TableSize::from_json(std::string_view(text).substr(0, text.size() - cut))) << cut;
+  for (std::size_t at = text.find("60"); at != std::string::npos; at = text.find("60", at + 1)) {
+    auto other = text;
+    other[at] = '5';
+    EXPECT_FALSE(TableSize::from_json(other)) << other;
+  }
+  EXPECT_FALSE(TableSize::from_json(std::string(text.size(), '\0')));
+}
+
 TEST(TableSize, OfAnEarlierVersionKnowsEntriesOnly) {
   const auto old = TableSize::from_json(R"({"entries":100,"sources":{"table.csv":100}})");
   ASSERT_TRUE(old);

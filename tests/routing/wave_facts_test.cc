@@ -50,6 +50,18 @@ class WaveFacts : public ::testing::Test {
   }
 };
 
+TEST_F(WaveFacts, AConfiguredWaveThatNobodyIsInIsTold) {
+  options.waves = {{.name = "w2", .activate_at = kNoon + hours(1)}};
+  EXPECT_EQ(problems(),
+            "nobody is in wave 'w2': no entry of the table names a wave; what the configuration "
+            "says of this wave moves nobody\n");
+  add("a@corp.example", "a@orgname.awsapps.com", "w3");
+  add("b@corp.example", "b@orgname.awsapps.com", "v");
+  EXPECT_THAT(problems(), HasSubstr("nobody is in wave 'w2'; there are: v, w3; what"));
+  add("c@corp.example", "c@orgname.awsapps.com", "w2");
+  EXPECT_EQ(problems(), "");
+}
+
 TEST_F(WaveFacts, PeopleAreNotAddresses) {
   add("ann@corp.example", "ann@orgname.awsapps.com");
   add("ann.baker@corp.example", "Ann@ORGNAME.awsapps.com");

@@ -61,6 +61,30 @@ def test_words_behind_two_dashes_are_no_options(arguments, tmp_path):
     assert "option" not in said.stderr and said.returncode != 64, said
 
 
+@pytest.mark.parametrize("text", [None, "{broken: [", "admim: {socket: /run/other.sock}\n", "admin:\n  socket: /run/oth"],
+                         ids=["missing", "no YAML", "mistyped", "cut"])
+@pytest.mark.parametrize("arguments", [["status"], ["reload"], ["route", "explain", "a@corp.example"], ["queue", "list"], ["queue", "suspend", "--all"],
+                                       ["wave", "list"], ["wave", "rollback", "w1"], ["table", "stats"], ["table", "diff"], ["table", "export"],
+                                       ["directory", "status"], ["spool", "verify"]], ids=" ".join)
+def test_a_configuration_that_was_named_and_says_nothing_is_not_the_default(arguments, text, tmp_path):
+    named = tmp_path / "named.yaml"
+    if text is not None:
+        named.write_text(text)
+    for said in (run("waypost", *arguments, "--config", str(named)), run("waypost", *arguments, WAYPOST_CONFIG=str(named))):
+        assert said.returncode == 78, said
+        assert f"{named}:" in said.stderr and "/run/waypost" not in said.stderr, said
+        assert "not known" in said.stderr, said
+    if arguments[0] != "spool":
+        said = run("waypost", *arguments, "--config", str(named), "--socket", str(tmp_path / "nobody.sock"))
+        assert said.returncode == 69, said
+
+
+def test_only_the_default_configuration_may_be_missing(tmp_path):
+    if os.path.exists("/etc/waypost/waypost.yaml") or os.path.exists("/run/waypost/admin.sock"):
+        pytest.skip("a gateway is installed here")
+    assert run("waypost", "status").returncode == 69
+
+
 def test_the_load_kit_speaks_alike():
     said = run("waypost-load", "sned")
     assert said.returncode == 64 and said.stderr.startswith("waypost-load: unknown command 'sned'; did you mean 'send'?")

@@ -66,7 +66,7 @@ def test_it_starts_and_takes_mail(machine):
         assert said.returncode == 0, said.stderr
     smtp_port, http_port = free_port(), free_port()
     settings = configuration(smtp_port, http_port)
-    (MACHINE / "opt" / "waypost" / "waypost.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    (MACHINE / "opt" / "waypost" / "waypost.yaml").write_text(json.dumps(settings) + "\n")  # JSON is YAML
     checked = machine("/opt/waypost/waypost", "check", "--config", "/opt/waypost/waypost.yaml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     daemon = machine("/opt/waypost/waypost", "serve", "--config", "/opt/waypost/waypost.yaml", popen=True)

@@ -1,5 +1,7 @@
 """Tables, members files and exports that somebody is still writing: nobody's mail goes another way because of them."""
 
+import json
+
 import pytest
 from conftest import message, wait_for
 
@@ -107,6 +109,84 @@ def test_a_wave_column_that_is_gone_at_a_restart_is_noticed_and_can_be_confirmed
     # What was confirmed is what counts from then on.
     gateway.stop()
     gateway.start()
+
+
+def damaged(text):
+    """What a power cut, a full disk or a hand makes of the file."""
+    return {"empty": "", "NUL": "\0" * len(text), "cut": text[:-20], "braces": "{}", "words": "hello", "counts": text.replace("60", "10")}
+
+
+@pytest.mark.parametrize("kind", [*damaged(""), "folder"])
+def test_a_table_that_can_not_be_compared_with_the_last_one_is_confirmed_first(world, kind):
+    gateway, _, _ = two_systems(world, people(60, "", "wave-12"))
+    gateway.start()
+    gateway.stop()
+    size = gateway.spool_directory / "table-size.json"
+    text = size.read_text()
+    if kind == "folder":
+        size.unlink()
+        size.mkdir()
+    else:
+        size.write_text(damaged(text)[kind])
+    gateway.write_table(people(60))
+    for command, code in ((["check"], 1), (["table", "check"], 2)):
+        answer = gateway.run(*command)
+        assert answer.returncode == code and "table-size.json" in answer.stderr and "good" not in answer.stdout, answer
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    assert "table-size.json" in gateway.get("/readyz")[1] and "--confirm-shrink" in gateway.get("/readyz")[1]
+    assert world.exchange().send("ann@ext.example", ["u1@corp.example"], message()).recipients["u1@corp.example"].code == 451
+    refused(gateway, "nobody can say whether the table has shrunk", "--confirm-shrink")
+    gateway.write_table(people(60, "", "wave-12"))
+    assert gateway.run("reload", "--confirm-shrink").returncode == 0
+    assert next_hop_of(gateway, "u1") == "exchange" and gateway.get("/readyz")[0] == 200
+    if kind != "folder":
+        gateway.stop()
+        gateway.start()
+
+
+def test_a_size_of_the_table_that_is_gone_is_told_until_somebody_has_looked(world):
+    gateway, _, _ = two_systems(world, people(20))
+    gateway.start()
+    assert not json.loads(gateway.get("/readyz")[1])["warnings"], "a new spool has nothing to compare with"
+    gateway.stop()
+    (gateway.spool_directory / "table-size.json").unlink()
+    gateway.start()
+    assert "table-size.json is gone" in json.loads(gateway.get("/readyz")[1])["warnings"][0]
+    assert gateway.run("reload").returncode == 0
+    assert not json.loads(gateway.get("/readyz")[1])["warnings"]
+
+
+def test_a_table_that_was_never_good_is_not_missed(world):
+    gateway, _, _ = two_systems(world)
+    gateway.table_file.write_text("broken\n")
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    gateway.stop()
+    gateway.write_table(people(20))
+    gateway.start()
+    assert not json.loads(gateway.get("/readyz")[1])["warnings"]
+
+
+def test_check_says_what_the_next_reload_or_restart_would_refuse(world):
+    gateway, _, _ = two_systems(world, people(5, "", "wave-12"))
+    gateway.start()
+    for command in (["check"], ["table", "check"]):
+        assert gateway.run(*command).returncode == 0
+    rows = people(5, "", "wave-12")
+    gateway.write_table([rows[0][:2], *rows[1:]])
+    for command, code in ((["check"], 1), (["table", "check"], 2)):
+        answer = gateway.run(*command)
+        assert answer.returncode == code, answer
+        assert "1 entry would be active because nothing says any more which wave or state it has" in answer.stderr, answer
+        assert "every address gets 451 4.3.0" in answer.stderr and "--confirm-shrink" in answer.stderr, answer
+    assert json.loads(gateway.run("table", "check", "--json").stdout)["usable"] is False
+    # A part of the table, given by hand, is not compared.
+    assert gateway.run("table", "check", str(gateway.table_file)).returncode == 0
+    refused(gateway, "1 entry would be active")
+    gateway.stop()
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
 
 
 def test_many_other_waves_or_states_are_confirmed_first(world):

@@ -1,5 +1,8 @@
 """Reload takes the new table as a whole or keeps the last good one, while mail flows."""
 
+import os
+
+import pytest
 from conftest import message, wait_for
 
 
@@ -67,6 +70,58 @@ def test_table_that_can_not_be_loaded_at_start_defers_and_reload_mends_it(world)
     assert gateway.run("reload").returncode == 0
     assert gateway.get("/readyz")[0] == 200
     assert rcpt(world, "bob@corp.example").code == 250
+
+
+@pytest.mark.parametrize("what", ["table", "members", "export", "folder", "pipe"])
+def test_what_the_table_is_read_from_may_come_after_the_start(world, what):
+    members, export = world.directory / "members.txt", world.directory / "export.csv"
+    members.write_text("bob@corp.example\n")
+    export.write_text("PrimarySmtpAddress,ExternalEmailAddress,EmailAddresses,RecipientTypeDetails\n"
+                      "carol@corp.example,SMTP:carol@orgname.awsapps.com,SMTP:carol@corp.example,MailUser\n")
+    gateway = world.gateway(world.sink(), users=["bob"], start=False, waves={"w": {"state": "active", "members": str(members)}})
+    gateway.config["routing"]["sources"] = [{"type": "exchange", "file": str(export)}]
+    gone = {"members": members, "export": export}.get(what, gateway.table_file)
+    aside = gone.rename(world.directory / "aside")
+    if what == "folder":
+        gone.mkdir()
+    elif what == "pipe":
+        os.mkfifo(gone)
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "/readyz to be red")
+    assert str(gone) in gateway.get("/readyz")[1]
+    assert rcpt(world, "bob@corp.example").code == 451 and rcpt(world, "nobody@corp.example").code == 451
+    # A reload still needs all, and `check` calls it an error.
+    refused = gateway.run("reload")
+    assert refused.returncode == 1 and str(gone) in refused.stderr, refused
+    checked = gateway.run("check")
+    assert checked.returncode == 1 and f"the file '{gone}'" in checked.stderr, checked
+    if what == "folder":
+        gone.rmdir()
+    aside.rename(gone)
+    assert gateway.run("reload").returncode == 0
+    assert gateway.get("/readyz")[0] == 200
+    assert rcpt(world, "bob@corp.example").code == 250 and rcpt(world, "carol@corp.example").code == 250
+    # Once it runs, the table in use stays.
+    gone.rename(aside)
+    assert gateway.run("reload").returncode == 1
+    assert rcpt(world, "bob@corp.example").code == 250 and gateway.get("/readyz")[0] == 200
+
+
+def test_a_configuration_that_was_cut_is_refused_and_one_that_lost_sections_names_them(world):
+    gateway = world.gateway(world.sink(), users=["bob"], limits={"idle": "90s"})
+    whole = gateway.config_file.read_text()
+    gateway.config_file.write_text(whole[:-1])
+    for command in (["check"], ["reload", "--socket", str(gateway.socket)]):
+        answer = gateway.run(*command)
+        assert answer.returncode == 1 and "the last line has no line break: is the file still being written?" in answer.stderr, answer
+    gateway.config_file.write_text(whole)
+    gateway.change({"limits": None, "log": None})
+    gateway.write_config()
+    answer = gateway.run("reload")
+    assert answer.returncode == 0, answer
+    assert "configuration: changed " in answer.stdout and "limits (removed)" in answer.stdout, answer.stdout
+    assert "log (removed)" in answer.stdout, answer.stdout
+    assert "no change" in gateway.run("reload").stdout.split("configuration:")[1]
 
 
 def test_new_certificate_is_used_after_reload(world):

@@ -157,6 +157,22 @@ def test_mistakes_are_named(world):
     assert gateway.run("wave", "plan", "wave-3", "reset").returncode == 1  # nothing would change
 
 
+def test_a_wave_that_nobody_is_in_is_named_and_not_moved(world):
+    gateway, _, _ = start(world, [*rows("wave-3"), *rows("wave-4", ["zoe"])])
+    gateway.config["waves"] = {"wave-2": {"hold_at": "2027-12-01T01:00:00Z", "at": "2027-12-01T02:00:00Z"}, "wave-4": {"shadow": True}}
+    gateway.write_config()
+    nobody = "nobody is in wave 'wave-2'; there are: wave-3, wave-4"
+    for command in (["check"], ["reload"]):
+        answer = gateway.run(*command)
+        assert answer.returncode == 0 and answer.stderr.count("nobody is in wave") == 1 and f"warning: {nobody}" in answer.stderr, answer
+    for verb in ("activate", "hold"):
+        assert f"nothing changed: {nobody}" in wave(gateway, verb, "wave-2", code=1)
+    assert f"nothing changed: {nobody}" in wave(gateway, "activate", "wave-2", "--at", "+2h", code=1)
+    assert wave_json(gateway, "show", "wave-2")[0]["state"] == "pending"
+    # What was said of it by mistake can be taken back.
+    wave(gateway, "cancel", "wave-2")
+
+
 def test_the_plan_names_conflicts(world):
     gateway, _, _ = start(world, [*rows(), ("kim@corp.example", "kim@orgname.awsapps.com", "rolled_back", "wave-3"),
                                   ("robert@corp.example", "bob@orgname.awsapps.com", "", "wave-4")])

@@ -71,6 +71,9 @@ struct Diagnostic {
 struct Loaded {
   Config config;
   std::vector<Diagnostic> diagnostics;
+  /// admin.socket is what the file says, or the default because it says nothing of it; whatever
+  /// else is wrong.
+  bool socket_known = false;
   bool usable() const;  // no errors
 };
 
@@ -80,6 +83,8 @@ struct Loaded {
 struct LoadOptions {
   /// False: files that the configuration names are not looked at (they may be on another machine).
   bool check_files = true;
+  /// False: what the table is read from is not looked at: loading the table tells what is wrong.
+  bool check_table_files = true;
 };
 Loaded load_file(const std::string& path, LoadOptions options = {});
 /// `file_name`: for diagnostics; relative paths are relative to its folder.
@@ -101,7 +106,8 @@ std::vector<KeyDescription> known_keys();
 /// Keys whose values differ and which only a restart takes over, as SECTION.KEY.
 std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
 /// Keys whose values differ and which a reload takes over: "admission.networks",
-/// "next_hops.workmail.tls"; "waves.wave-3 (new)".
+/// "next_hops.workmail.tls"; "waves.wave-3 (new)". And sections and keys that the file does not
+/// have any more, so that their defaults hold: "queue (removed)".
 std::vector<std::string> changed_keys(const Config& running, const Config& wanted);
 /// The tables of docs/configuration.md.
 std::string reference_markdown();

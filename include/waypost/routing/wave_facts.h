@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace waypost::routing {
@@ -20,6 +22,13 @@ struct WaveCount {
 };
 /// By name; only waves that an entry names.
 std::map<std::string, WaveCount> count_waves(const Table& table);
+
+/// Waves that an entry names.
+std::set<std::string, std::less<>> names_of_waves(const Table& table);
+/// "; there are: wave-3, wave-4".
+std::string there_are(const std::set<std::string, std::less<>>& waves);
+/// "nobody is in wave 'wave-2'; there are: wave-3".
+std::string nobody_in(std::string_view wave, const std::set<std::string, std::less<>>& known);
 
 /// What tells people apart; empty if the target makes no sense.
 std::string person_key(const Entry& entry);
@@ -44,9 +53,10 @@ struct Unmoved {
 Unmoved unmoved(const Router& router, const std::string& wave, EntryState state, WallTime at,
                 std::size_t most);
 
-/// What the configuration says of waves that does not happen, or that is over, and words about
-/// people that stand alone by now (their wave was renamed, they have a further address). Warnings.
-/// `before`: the configuration that ran until now: what is over is told only if it is new.
+/// What the configuration says of waves that does not happen, that is over, or that is of nobody,
+/// and words about people that stand alone by now (their wave was renamed, they have a further
+/// address). Warnings. `before`: the configuration that ran until now: what is over is told only if
+/// it is new.
 std::vector<Problem> wave_problems(const Router& router, WallTime now,
                                    const std::vector<WaveOptions>* before = nullptr);
 
