@@ -87,7 +87,7 @@ bool fits_address(const mail::Mailbox& original, const mail::Mailbox* goes_to,
   if (!selector.domain.empty() && !same_domain(original) &&
       (target == nullptr || !same_domain(*target)))
     return false;
-  return matches_pattern(selector.recipient, original.to_string()) ||
+  return selector.recipient.empty() || matches_pattern(selector.recipient, original.to_string()) ||
          (target != nullptr && matches_pattern(selector.recipient, target->to_string()));
 }
 
