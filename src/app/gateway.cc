@@ -222,7 +222,7 @@ void Gateway::cancel() {
   for (auto& shard : shards_) shard->cancel_deliveries();
 }
 
-bool Gateway::close() {
+Gateway::End Gateway::close() {
   admin_->stop();
   const bool ended = control_->finish_by(Clock::system().steady_now() + kEndOfControl, [this] {
     directory_watch_.reset();
@@ -230,17 +230,18 @@ bool Gateway::close() {
   });
   if (!ended) {
     ops::log().error("stopping: a disk or a directory does not answer");
-    return false;
+    return End::threads_left;
   }
-  if (spool_->stuck()) return false;  // it would wait for the disk
+  if (spool_->stuck()) return End::threads_left;  // it would wait for the disk
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
+  if (const auto left = unwritten_ends(); !left.empty()) ops::log().error("stopping: {}", left);
   for (auto& shard : shards_) shard->release();
   const auto deadline = Clock::system().steady_now() + kEndOfThreads;
   for (auto& shard : shards_) {
-    if (!shard->join_by(deadline)) return false;
+    if (!shard->join_by(deadline)) return End::threads_left;
   }
-  return flush_tracking();
+  return flush_tracking() ? End::whole : End::without_tracking;
 }
 
 }  // namespace waypost::app

@@ -78,9 +78,12 @@ class Gateway {
   bool finished() const;
   /// Phase two: everything that still runs is cut.
   void cancel();
-  /// Syncs and closes the spool, ends the threads. False if a thread did not end in time: the
-  /// process must then exit without unwinding (nothing acknowledged is lost by that).
-  bool close();
+  /// How close() has ended: but for `whole` a thread is left, and the process must exit without
+  /// unwinding (nothing acknowledged is lost by that). without_tracking: it is only the one that
+  /// writes the tracking log, whose reader or disk does not take it.
+  enum class End : std::uint8_t { whole, without_tracking, threads_left };
+  /// Syncs and closes the spool, ends the threads.
+  End close();
 
   /// True while every shard has answered lately; feeds the watchdog. REQUIRES: request_beats()
   /// every few seconds.
@@ -206,6 +209,8 @@ class Gateway {
   void tell_no_tracking(const std::string& why);
   bool is_self(const net::Endpoint& remote) const;
   void watch_spool();
+  /// Empty: every end of a recipient is written, or will be in a moment.
+  std::string unwritten_ends() const;
 
   config::Config config_;
   const spool::Options spool_options_{config_.spool};  // as opened; any thread
@@ -215,6 +220,8 @@ class Gateway {
   std::unique_ptr<ops::TrackingLog> tracking_;
   std::string untracked_;  // why the default tracking log is not written; empty: it is, or need not
   std::unique_ptr<spool::Spool> spool_;
+  SteadyTime ends_said_at_{};                // that ends of recipients can't be written; or never
+  bool ends_are_told_ = false;               // and since then nothing else
   std::string spool_trouble_;                // why no mail is taken, as it was logged last
   std::unique_ptr<queue::Journal> journal_;  // what operators said of the queue
   QueueId highest_stored_id_;  // new ids start above it, should the wall clock have gone back

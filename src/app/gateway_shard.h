@@ -45,13 +45,15 @@ struct SharedParts {
 /// What has become of a wave's queued recipients, summed up over the shards as they go; any thread.
 struct WaveMoves {
   explicit WaveMoves(std::size_t shards) : shards_left(shards) {}
-  std::atomic<std::uint64_t> let_go{0}, in_delivery{0}, rerouted{0}, suspended{0}, held{0};
+  std::atomic<std::uint64_t> let_go{0}, in_delivery{0}, nowhere{0}, rerouted{0}, suspended{0},
+      held{0};
   std::atomic<std::size_t> shards_left;
   std::promise<void> all_counted;
 
   void add(const queue::AskedAgain& some) {
     let_go += some.let_go;
     in_delivery += some.in_delivery;
+    nowhere += some.nowhere;
     rerouted += some.rerouted;
     suspended += some.suspended;
     held += some.held;

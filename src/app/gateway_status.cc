@@ -18,6 +18,7 @@ namespace json = boost::json;
 constexpr std::chrono::milliseconds kShardPatience{500};
 constexpr std::chrono::seconds kShardSilence{20};
 constexpr std::chrono::seconds kTrackingPatience{2};
+constexpr std::chrono::minutes kSayEnds{1};          // at most one such line in that time
 constexpr std::chrono::seconds kControlSilence{10};  // until then it may just be slow
 constexpr std::chrono::minutes kLongPatience{10};    // reading all sources
 constexpr std::size_t kMostFields = 64 * 1024;
@@ -134,6 +135,7 @@ std::vector<std::string> Gateway::warnings(const QueueSurvey& survey) const {
   std::vector<std::string> all = standing_.load()->warnings;
   for (const auto shard : silent_shards(survey))
     all.push_back("shard " + std::to_string(shard) + " does not answer");
+  if (auto ends = unwritten_ends(); !ends.empty()) all.push_back(std::move(ends));
   const auto now = Clock::system().now();
   for (const auto& [name, hop] : sum_next_hops(survey)) {
     const std::string waits = counted(hop.ready + hop.waiting, "delivery waits", "deliveries wait");
@@ -229,7 +231,7 @@ void Gateway::tell_no_tracking(const std::string& why) {
 
 bool Gateway::flush_tracking() {
   if (tracking_->flush(kTrackingPatience)) return true;
-  ops::log().error("tracking log: not written within {} s; look at its disk",
+  ops::log().error("tracking log: not written within {} s; look at what reads it, or at its disk",
                    kTrackingPatience.count());
   return false;
 }
@@ -340,6 +342,26 @@ void Gateway::watch_spool() {
       ops::log().error("spool: {}", why);
   }
   spool_trouble_ = why;
+  const std::string ends = unwritten_ends();
+  const SteadyTime now = Clock::system().steady_now();
+  if (ends.empty()) {
+    if (std::exchange(ends_are_told_, false))
+      ops::log().warn("spool: the ends of recipients are written again");
+  } else if (ends_said_at_ == SteadyTime{} || now - ends_said_at_ >= kSayEnds) {
+    ops::log().error("spool: {}", ends);
+    ends_said_at_ = now;
+    ends_are_told_ = true;
+  }
+}
+
+std::string Gateway::unwritten_ends() const {
+  const auto spool = spool_->health();
+  if (spool.unwritten_ends == 0) return {};
+  const bool one = spool.unwritten_ends == 1;
+  return "the " + std::string(one ? "end" : "ends") + " of " +
+         counted(spool.unwritten_ends, "recipient") + " can't be written (" + spool.ends_trouble +
+         "); after a restart " + (one ? "it is" : "they are") + " delivered again: make room in " +
+         spool_options_.directory + " first";
 }
 
 std::string Gateway::status_line() const {

@@ -413,18 +413,23 @@ json::object Gateway::apply_waves(const std::set<std::string>& waves) {
     for (auto& shard : shards_) shard->apply_wave(wave, moves);
   }
   bool all = true;
-  std::uint64_t let_go = 0, in_delivery = 0, rerouted = 0, suspended = 0, held = 0;
+  std::uint64_t let_go = 0, in_delivery = 0, nowhere = 0, rerouted = 0, suspended = 0, held = 0;
   for (auto& [moves, counted] : told) {
     all = counted.wait_until(until) == std::future_status::ready && all;
     let_go += moves->let_go;
     in_delivery += moves->in_delivery;
+    nowhere += moves->nowhere;
     rerouted += moves->rerouted;
     suspended += moves->suspended;
     held += moves->held;
   }
-  return {{"let_go", let_go},     {"in_delivery", in_delivery},
-          {"rerouted", rerouted}, {"suspended", suspended},
-          {"held", held},         {"all", all}};
+  return {{"let_go", let_go},
+          {"in_delivery", in_delivery},
+          {"nowhere", nowhere},
+          {"rerouted", rerouted},
+          {"suspended", suspended},
+          {"held", held},
+          {"all", all}};
 }
 
 /// Into the service log and the tracking log.

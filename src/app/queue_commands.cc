@@ -107,7 +107,11 @@ void print_recipients(const json::object& message, WallTime now) {
   for (const auto& value : message.at("open").as_array()) {
     const json::object& one = value.as_object();
     std::cout << "    " << text_of(one, "state") << "  " << text_of(one, "address");
-    if (!text_of(one, "target").empty()) std::cout << " -> " << text_of(one, "target");
+    const bool known = !text_of(one, "address").empty() && text_of(one, "state") != "ended";
+    if (!text_of(one, "target").empty())
+      std::cout << " -> " << text_of(one, "target");
+    else if (known)
+      std::cout << " -> nowhere yet: it waits for routing";
     if (!text_of(one, "next_hop").empty()) std::cout << " by " << text_of(one, "next_hop");
     if (!text_of(one, "wave").empty()) std::cout << " (wave " << text_of(one, "wave") << ")";
     if (const auto attempts = number_of(one, "attempts"); attempts > 0)
@@ -349,8 +353,10 @@ void add_selection(CLI::App* command, QueueArguments& arguments, bool ids_only) 
   };
   option("--next-hop", arguments.next_hop, "Its name in the configuration");
   option("--sender", arguments.sender, "Pattern; '<>' is the null sender");
-  option("--recipient", arguments.recipient, "Pattern of the original or rewritten address");
-  option("--domain", arguments.domain, "Domain of the original or rewritten address");
+  option("--recipient", arguments.recipient,
+         "Pattern of the original address, or of the one where it goes now");
+  option("--domain", arguments.domain,
+         "Domain of the original address, or of the one where it goes now");
   option("--wave", arguments.wave, "Wave of the recipient");
   option("--reply", arguments.reply, "Pattern of the last answer");
   option("--state", arguments.state, "Where it is")

@@ -157,13 +157,16 @@ int serve(const std::string& config_file) {
     return kExitUnavailable;
   }
   MainLoop(io, **gateway).run();
-  if (!(*gateway)->close()) {
+  const Gateway::End end = (*gateway)->close();
+  if (end == Gateway::End::threads_left)
     ops::log().error("threads did not end in time; leaving them behind");
-    ops::flush_log(kLastWords);
-    std::_Exit(kExitSoftware);
-  }
-  ops::log().info("stopped");
-  return 0;
+  else
+    ops::log().info("stopped");
+  if (end == Gateway::End::whole) return 0;
+  ops::flush_log(kLastWords);
+  // A thread is left that hangs: nothing that it uses may go. A tracking log that nobody reads is
+  // no fault of the mail's, and the mail is safe.
+  std::_Exit(end == Gateway::End::without_tracking ? 0 : kExitSoftware);
 }
 
 }  // namespace waypost::app

@@ -125,6 +125,7 @@ void print_moves(const json::object& moves) {
     if (count > 0) std::cout << "  " << counted(count, "recipient") << " " << words << "\n";
   };
   line("let_go", "of queued mail: sent now, where routing sends new mail");
+  line("nowhere", "of queued mail: routing has no place for them now; they wait for one");
   line("in_delivery", "in delivery at this moment; asked again if not delivered");
   line("rerouted", "rerouted by an operator: left on that way");
   line("suspended", "behind a suspension: wait until 'waypost queue resume'");

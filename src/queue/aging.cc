@@ -210,15 +210,15 @@ void QueueImpl::give_up_unread(Index at, std::vector<std::uint32_t> recipients,
 void QueueImpl::expire_job(Index at, const mail::Envelope& envelope) {
   const Job& job = jobs_[at];
   const Hop& hop = hops_[job.hop];
-  mail::Outcome outcome;
-  if (job.last_reply) outcome = job.last_reply->outcome;
-  const std::string last = outcome.reply;
-  outcome.fate = mail::Fate::failed;
-  outcome.status = mail::status::expired;
-  outcome.from_remote = false;
-  outcome.reply = "could not be delivered within " + age_words(hop.policy.expiry);
-  if (!last.empty()) outcome.reply += "; the last answer was: " + last;
   for (const std::uint32_t i : job.recipients) {
+    mail::Outcome outcome;
+    if (job.last_reply) outcome = job.last_reply->of(i);
+    const std::string last = outcome.reply;
+    outcome.fate = mail::Fate::failed;
+    outcome.status = mail::status::expired;
+    outcome.from_remote = false;
+    outcome.reply = "could not be delivered within " + age_words(hop.policy.expiry);
+    if (!last.empty()) outcome.reply += "; the last answer was: " + last;
     expired_.add();
     fail_recipient(job.message, envelope, i, hop.name, outcome, job.attempts);
   }
@@ -263,8 +263,8 @@ void QueueImpl::tell_delay(Index at, const mail::Envelope& envelope) {
     mail::Outcome outcome;
     outcome.status = mail::status::no_answer;
     outcome.reply = "has not been tried yet: its next hop is in trouble or suspended";
-    if (job.last_reply) outcome = job.last_reply->outcome;
-    for (const std::uint32_t i : job.recipients) add(i, outcome, policy.expiry);
+    for (const std::uint32_t i : job.recipients)
+      add(i, job.last_reply ? job.last_reply->of(i) : outcome, policy.expiry);
   }
   if (messages_[at].has_held()) {
     mail::Outcome outcome;

@@ -182,7 +182,7 @@ QueueImpl::Way QueueImpl::way_of(Index message, const mail::Envelope& envelope,
   switch (decision.verdict) {
     case routing::Verdict::rewrite:
     case routing::Verdict::pass:
-      if (suspended_by(envelope, recipient, decision.next_hop) != nullptr) return Way::suspended;
+      if (suspended_by(envelope, recipient, decision) != nullptr) return Way::suspended;
       return way_beside_copies(message, envelope, recipient, decision);
     case routing::Verdict::hold:
       return Way::held;

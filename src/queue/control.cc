@@ -22,8 +22,26 @@ bool QueueImpl::fits_message(const Message& message, const Selector& selector) c
 
 bool QueueImpl::fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
                                const Selector& selector) const {
-  if (!fits_address(envelope.recipients[recipient], selector)) return false;
-  return selector.wave.empty() || decide(envelope, recipient).wave == selector.wave;
+  // Routing is asked only if the address that the client has named does not tell.
+  if (selector.wave.empty() &&
+      fits_address(envelope.recipients[recipient].original, nullptr, selector))
+    return true;
+  return fits_decided(envelope.recipients[recipient], decide(envelope, recipient), selector);
+}
+
+/// What counts is where the recipient goes now, as the list shows it; never where it was to go when
+/// it was accepted.
+bool QueueImpl::fits_decided(const mail::Recipient& recipient, const routing::Decision& decision,
+                             const Selector& selector) {
+  if (!selector.wave.empty() && decision.wave != selector.wave) return false;
+  const mail::Mailbox& goes_to = is_gone(recipient, decision) ? recipient.target : decision.target;
+  return fits_address(recipient.original, &goes_to, selector);
+}
+
+bool QueueImpl::goes_by(const mail::Envelope& envelope, std::uint32_t recipient,
+                        const std::string& next_hop) const {
+  const routing::Decision decision = decide(envelope, recipient);
+  return decision.next_hop == next_hop && !is_nowhere(decision);
 }
 
 /// Which open recipients of the message are meant, by where they are.
@@ -36,21 +54,34 @@ QueueImpl::Picked QueueImpl::pick(Index at, const Selector& selector) {
     envelope = envelope_of(at);
     if (!envelope || !fits_sender(*envelope, selector)) return picked;
   }
+  const bool asks = needs_envelope(selector);
   const auto wanted = [&](std::uint32_t i) {
-    return !envelope || fits_recipient(*envelope, i, selector);
+    return !asks || fits_recipient(*envelope, i, selector);
   };
+  // A job, or what is held, knows its next hop, but for two cases: the walk over what waits after a
+  // change may not have come here yet, and who waits for a word of routing goes nowhere.
+  const auto there = [&](std::uint32_t i, const std::string& hop, bool certain) {
+    if (selector.next_hop.empty()) return true;
+    if (!certain && !envelope) envelope = envelope_of(at);
+    return certain || !envelope ? hop == selector.next_hop
+                                : goes_by(*envelope, i, selector.next_hop);
+  };
+  const bool reviewed = all_reviewed();
   for (Index j = message.first_job; j != kNone; j = jobs_[j].next) {
     const Job& job = jobs_[j];
     const RecipientState state = job.state == JobState::ready    ? RecipientState::ready
                                  : job.state == JobState::active ? RecipientState::active
                                                                  : RecipientState::waiting;
     if (selector.state && *selector.state != state) continue;
-    if (!selector.next_hop.empty() && hops_[job.hop].name != selector.next_hop) continue;
-    if (!selector.reply.empty() &&
-        (!job.last_reply || !matches_pattern(selector.reply, job.last_reply->text())))
-      continue;
+    const bool certain = job.state == JobState::active || (reviewed && !job.route.is_nowhere());
+    const auto answered = [&](std::uint32_t i) {
+      return selector.reply.empty() ||
+             (job.last_reply && matches_pattern(selector.reply, job.last_reply->of(i).reply));
+    };
     std::vector<std::uint32_t> these;
-    std::copy_if(job.recipients.begin(), job.recipients.end(), std::back_inserter(these), wanted);
+    for (const std::uint32_t i : job.recipients) {
+      if (answered(i) && there(i, hops_[job.hop].name, certain) && wanted(i)) these.push_back(i);
+    }
     picked.count += these.size();
     if (!these.empty()) picked.jobs.emplace_back(j, std::move(these));
   }
@@ -58,8 +89,9 @@ QueueImpl::Picked QueueImpl::pick(Index at, const Selector& selector) {
   if (message.live && selector.reply.empty() &&
       selector.state.value_or(RecipientState::held) == RecipientState::held) {
     for (const HeldRecipient& one : message.live->held) {
-      const bool there = selector.next_hop.empty() || hop_name(one) == selector.next_hop;
-      if (there && wanted(one.index)) picked.held.push_back(one.index);
+      const bool certain = reviewed || one.by == HeldBy::damage;
+      if (there(one.index, hop_name(one), certain) && wanted(one.index))
+        picked.held.push_back(one.index);
     }
     picked.count += picked.held.size();
   }
@@ -351,11 +383,12 @@ void QueueImpl::set_suspension(const Command& command) {
 
 /// A suspension of less than a next hop that this recipient falls under.
 const Selector* QueueImpl::suspended_by(const mail::Envelope& envelope, std::uint32_t recipient,
-                                        const std::string& hop) const {
+                                        const routing::Decision& decision) const {
   for (const Selector& one : suspensions_) {
     if (one.only_next_hop()) continue;
-    if (!one.next_hop.empty() && one.next_hop != hop) continue;
-    if (fits_sender(envelope, one) && fits_recipient(envelope, recipient, one)) return &one;
+    if (!one.next_hop.empty() && one.next_hop != decision.next_hop) continue;
+    if (fits_sender(envelope, one) && fits_decided(envelope.recipients[recipient], decision, one))
+      return &one;
   }
   return nullptr;
 }

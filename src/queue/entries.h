@@ -21,13 +21,24 @@
 
 namespace waypost::queue {
 
-/// Why it was deferred last. A thousand deferrals of one next hop share one.
+/// Why it was deferred last. A thousand deferrals of one next hop share one; only recipients of one
+/// job who were told different things have their own in it, for an answer often names an address.
 struct Reply : boost::intrusive_ref_counter<Reply, boost::thread_unsafe_counter> {
-  explicit Reply(mail::Outcome why) : outcome(std::move(why)) {}
+  using Ref = boost::intrusive_ptr<const Reply>;
+  using Own = std::vector<std::pair<std::uint32_t, Ref>>;  // in order of the recipients
+  explicit Reply(mail::Outcome why, Own each = {})
+      : outcome(std::move(why)), own(std::move(each)) {}
   const std::string& text() const { return outcome.reply; }
+  const mail::Outcome& of(std::uint32_t recipient) const {
+    const auto found =
+        std::lower_bound(own.begin(), own.end(), recipient,
+                         [](const auto& one, std::uint32_t wanted) { return one.first < wanted; });
+    return found != own.end() && found->first == recipient ? found->second->outcome : outcome;
+  }
   const mail::Outcome outcome;
+  const Own own;
 };
-using ReplyRef = boost::intrusive_ptr<const Reply>;
+using ReplyRef = Reply::Ref;
 
 /// Settled by nobody yet, because the sender is still to be told.
 struct EndedRecipient {

@@ -39,14 +39,19 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
   line.size = envelope->content_size;
   line.recipients = message.recipients;
   line.settled = message.recipients - message.open;
-  const auto add = [&](std::uint32_t i, RecipientState state) -> ListedRecipient& {
+  const auto add = [&](std::uint32_t i, RecipientState state,
+                       const std::string& hop) -> ListedRecipient& {
     ListedRecipient one;
     one.index = i;
     one.state = state;
     one.address = envelope->recipients[i].original.to_string();
     const routing::Decision decision = decide(*envelope, i);
     const bool gone = is_gone(envelope->recipients[i], decision);
-    one.target = (gone ? envelope->recipients[i].target : decision.target).to_string();
+    const mail::Mailbox& target = gone ? envelope->recipients[i].target : decision.target;
+    if (!target.domain.empty()) one.target = target.to_string();
+    // After a change of routes the walk over what waits may not have come here yet.
+    const bool moves = !all_reviewed() && state != RecipientState::active && goes(decision);
+    if (gone || !is_nowhere(decision)) one.next_hop = moves ? decision.next_hop : hop;
     one.wave = decision.wave;
     line.open.push_back(std::move(one));
     return line.open.back();
@@ -55,13 +60,13 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     const Job& job = jobs_[j];
     const Hop& hop = hops_[job.hop];
     line.expires_at = clock().now() + (hop.policy.expiry - age_of(message));
+    const RecipientState state = job.state == JobState::ready    ? RecipientState::ready
+                                 : job.state == JobState::active ? RecipientState::active
+                                                                 : RecipientState::waiting;
     for (const std::uint32_t i : recipients) {
-      ListedRecipient& one = add(i, job.state == JobState::ready    ? RecipientState::ready
-                                    : job.state == JobState::active ? RecipientState::active
-                                                                    : RecipientState::waiting);
-      one.next_hop = hop.name;
+      ListedRecipient& one = add(i, state, hop.name);
       one.attempts = job.attempts;
-      if (job.last_reply) one.why = job.last_reply->text();
+      if (job.last_reply) one.why = job.last_reply->of(i).reply;
       if (job.state == JobState::waiting) one.next_attempt = wall(job.due);
       if (job.state == JobState::ready && hop.suspended) one.why = "the next hop is suspended";
       if (job.state == JobState::ready && hop.site.paused(now()))
@@ -69,10 +74,9 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     }
   }
   for (const std::uint32_t i : picked.held) {
-    ListedRecipient& one = add(i, RecipientState::held);
     for (const HeldRecipient& held : message.live->held) {
       if (held.index != i) continue;
-      one.next_hop = hop_name(held);
+      ListedRecipient& one = add(i, RecipientState::held, hop_name(held));
       line.expires_at = clock().now() + (policy_of(held).expiry - age_of(message));
       one.why = held.by == HeldBy::wave      ? "its wave is migrating"
                 : held.by == HeldBy::command ? "held by an operator"
@@ -80,7 +84,7 @@ std::optional<ListedMessage> QueueImpl::listed(Index at, const Selector& selecto
     }
   }
   for (const std::uint32_t i : picked.ended) {
-    ListedRecipient& one = add(i, RecipientState::ended);
+    ListedRecipient& one = add(i, RecipientState::ended, "");
     for (const EndedRecipient& ended : message.live->ended) {
       if (ended.index == i) one.why = ended.outcome.reply;
     }

@@ -3,6 +3,8 @@
 
 #include "queue/queue_impl.h"
 
+#include <algorithm>
+
 namespace waypost::queue {
 namespace {
 
@@ -48,12 +50,27 @@ void QueueImpl::track(ops::TrackingKind kind, const mail::Envelope& envelope,
   context_.tracking.write(event);
 }
 
-void QueueImpl::remember_reply(Job& job, Hop& hop, const mail::Outcome& why) {
-  mail::Outcome kept = why;
-  kept.reply = mail::printable(why.reply, kKeptReply);
-  if (!hop.last_reply || hop.last_reply->text() != kept.reply)
-    hop.last_reply = ReplyRef(new Reply(std::move(kept)));
-  job.last_reply = hop.last_reply;
+/// `said`: to whom what was said, not empty. `hop`: null: it was none that has answered.
+void QueueImpl::remember_reply(Job& job, Hop* hop,
+                               const std::vector<std::pair<std::uint32_t, mail::Outcome>>& said) {
+  ReplyRef last = hop != nullptr ? hop->last_reply : nullptr;
+  Reply::Own own;
+  bool differ = false;
+  for (const auto& [recipient, outcome] : said) {
+    std::string text = mail::printable(outcome.reply, kKeptReply);
+    if (!last || last->text() != text) {
+      differ = differ || !own.empty();
+      mail::Outcome kept = outcome;
+      kept.reply = std::move(text);
+      last = ReplyRef(new Reply(std::move(kept)));
+    }
+    own.emplace_back(recipient, last);
+  }
+  if (hop != nullptr) hop->last_reply = last;
+  job.last_reply = last;
+  if (!differ) return;
+  std::sort(own.begin(), own.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  job.last_reply = ReplyRef(new Reply(last->outcome, std::move(own)));
 }
 
 void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
@@ -65,7 +82,7 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
   const std::uint32_t generation = messages_[message].generation;
   --hops_[hop].active;
   std::vector<std::uint32_t> deferred;
-  const mail::Outcome* why = nullptr;
+  std::vector<std::pair<std::uint32_t, mail::Outcome>> said;
   RouteMark route;
   for (std::size_t k = 0; k < input.recipients.size(); ++k) {
     const mail::Outcome& outcome = result.outcomes[k];
@@ -73,7 +90,7 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
     if (outcome.fate == mail::Fate::deferred) {
       deferred.push_back(i);
       route.add(i, input.recipients[k].target);
-      why = &outcome;
+      said.emplace_back(i, outcome);
       continue;
     }
     const std::string target = input.recipients[k].target.to_string();
@@ -105,7 +122,7 @@ void QueueImpl::apply(Index at, const outbound::AttemptInput& input,
     const auto& schedule = hops_[hop].policy.backoff;
     SteadyTime due = now() + backoff_.after(schedule, std::max<std::uint32_t>(job.failures, 1));
     if (result.unreachable && hops_[hop].site.paused(now())) due = hops_[hop].site.paused_until();
-    remember_reply(job, hops_[hop], *why);
+    remember_reply(job, &hops_[hop], said);
     for (std::size_t k = 0; k < input.recipients.size(); ++k) {
       if (result.outcomes[k].fate != mail::Fate::deferred) continue;
       track(ops::TrackingKind::deferred, *envelope, input.recipients[k].index,
@@ -194,14 +211,14 @@ void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
   look_at_clock();
   const bool grace = sure_age(messages_[message]) < options_.unknown_grace && !envelope.is_report;
   std::vector<std::uint32_t> patient;
-  std::vector<mail::Outcome> outcomes;
+  std::vector<std::pair<std::uint32_t, mail::Outcome>> said;
   for (const auto& [i, decision] : recipients) {
     mail::Outcome outcome;
     outcome.reply = decision.reply.to_line();
     outcome.status = decision.reply.status;
     if (decision.verdict == routing::Verdict::defer || grace) {
       patient.push_back(i);
-      outcomes.push_back(std::move(outcome));
+      said.emplace_back(i, std::move(outcome));
       continue;
     }
     outcome.fate = mail::Fate::failed;
@@ -213,13 +230,11 @@ void QueueImpl::defer_by_routing(Index message, Index hop, const Job& like,
   Job& job = jobs_[parked];
   ++job.failures;
   job.route = RouteMark::nowhere();
-  mail::Outcome last = outcomes.back();
-  last.reply = mail::printable(last.reply, kKeptReply);
-  job.last_reply = ReplyRef(new Reply(std::move(last)));
+  remember_reply(job, nullptr, said);
   const SteadyTime due = now() + backoff_.after(hops_[hop].policy.backoff, job.failures);
-  for (std::size_t k = 0; k < patient.size(); ++k)
-    track(ops::TrackingKind::deferred, envelope, patient[k], "", hops_[hop].name, outcomes[k], 0,
-          nullptr, wall(due));
+  for (const auto& [i, outcome] : said)
+    track(ops::TrackingKind::deferred, envelope, i, "", hops_[hop].name, outcome, 0, nullptr,
+          wall(due));
   take_out(parked);
   make_waiting(parked, due);
 }

@@ -197,6 +197,8 @@ class QueueImpl final : public Queue {
   void review_all(bool everything);
   void review_some();
   bool is_to_review(const Message& message) const;
+  /// Jobs and what is held know where they go: no walk after a change is under way.
+  bool all_reviewed() const { return review_left_ == 0 && asking_ == 0; }
   void review(Index message, const std::shared_ptr<const mail::Envelope>& envelope,
               bool held = true);
   void review_held(Index message, const std::shared_ptr<const mail::Envelope>& envelope);
@@ -215,7 +217,8 @@ class QueueImpl final : public Queue {
                       const std::string& hop, const mail::Outcome& outcome, std::uint32_t attempts);
   void defer_by_routing(Index message, Index hop, const Job& like, const mail::Envelope& envelope,
                         const Leaving& recipients);
-  void remember_reply(Job& job, Hop& hop, const mail::Outcome& why);
+  void remember_reply(Job& job, Hop* hop,
+                      const std::vector<std::pair<std::uint32_t, mail::Outcome>>& said);
   void track(ops::TrackingKind kind, const mail::Envelope& envelope, std::uint32_t recipient,
              const std::string& target, const std::string& hop, const mail::Outcome& outcome,
              std::uint32_t attempt, const outbound::AttemptResult* result, WallTime next_attempt);
@@ -273,6 +276,10 @@ class QueueImpl final : public Queue {
   bool fits_message(const Message& message, const Selector& selector) const;
   bool fits_recipient(const mail::Envelope& envelope, std::uint32_t recipient,
                       const Selector& selector) const;
+  static bool fits_decided(const mail::Recipient& recipient, const routing::Decision& decision,
+                           const Selector& selector);
+  bool goes_by(const mail::Envelope& envelope, std::uint32_t recipient,
+               const std::string& next_hop) const;
   bool act(Index message, const Picked& picked, const Command& command);
   bool act_unread(Index message, const Picked& picked, const Command& command);
   void act_on_job(Index job, const std::vector<std::uint32_t>& recipients, const Command& command,
@@ -283,7 +290,7 @@ class QueueImpl final : public Queue {
                const std::string& hop, const Command& command);
   void set_suspension(const Command& command);
   const Selector* suspended_by(const mail::Envelope& envelope, std::uint32_t recipient,
-                               const std::string& hop) const;
+                               const routing::Decision& decision) const;
   void recall(Index message, const mail::Envelope& envelope, std::vector<std::uint32_t>& open);
   void track_control(const Command& command, Index message, std::uint32_t recipients);
 
@@ -315,6 +322,7 @@ class QueueImpl final : public Queue {
   Index review_at_ = 0;                           // where the walk over what waits goes on
   std::uint64_t review_left_ = 0;                 // messages that it has still to look at
   bool review_everything_ = false;                // not only what stands still
+  std::uint32_t asking_ = 0;                      // walks of ask_again() that are under way
   SteadyTime changed_at_{};                       // the routes, last
   std::uint64_t changes_ = 0;                     // of what may change a way, counted
   std::uint32_t next_generation_ = 1;

@@ -78,11 +78,11 @@ void QueueImpl::review_held(Index at, const std::shared_ptr<const mail::Envelope
     if (one.by == HeldBy::damage) return false;
     const routing::Decision decision = decide(*envelope, one.index);
     one.hop = held_hop(*envelope, one.index, decision);
-    const bool held = !is_gone(envelope->recipients[one.index], decision) &&
-                      (one.by == HeldBy::command ||
-                       (one.by == HeldBy::wave && decision.verdict == routing::Verdict::hold) ||
-                       (one.by == HeldBy::suspension &&
-                        suspended_by(*envelope, one.index, decision.next_hop) != nullptr));
+    const bool held =
+        !is_gone(envelope->recipients[one.index], decision) &&
+        (one.by == HeldBy::command ||
+         (one.by == HeldBy::wave && decision.verdict == routing::Verdict::hold) ||
+         (one.by == HeldBy::suspension && suspended_by(*envelope, one.index, decision) != nullptr));
     if (held) {
       plan_aging(deadline_of(messages_[at], policy_of(one), one.delay_told));
       return false;
@@ -153,6 +153,7 @@ void QueueImpl::review_job(Index at, const mail::Envelope& envelope) {
 AskedAgain QueueImpl::ask_again(const std::string& wave, const Slice& slice) {
   AskedAgain result;
   if (slice.from == 0) {
+    ++asking_;
     ++changes_;
     changed_at_ = now();
     for (Hop& hop : hops_) hop.site.open();
@@ -172,6 +173,7 @@ AskedAgain QueueImpl::ask_again(const std::string& wave, const Slice& slice) {
     if (!outer) dispatch_rest();
   }
   if (at < messages_.end()) result.next = at;
+  if (result.next == 0 && asking_ > 0) --asking_;
   for (Index hop = 0; hop < hops_.size(); ++hop) dispatch(hop);
   return result;
 }
@@ -182,11 +184,13 @@ void QueueImpl::try_wave_now(Index at, const mail::Envelope& envelope, const std
     const Job& job = jobs_[j];
     std::uint64_t meant = 0;
     for (const std::uint32_t i : job.recipients) {
-      if (decide(envelope, i).wave != wave) continue;
+      const routing::Decision decision = decide(envelope, i);
+      if (decision.wave != wave) continue;
       ++meant;
       const bool runs = job.state == JobState::active;
       const bool rerouted = !rerouted_.empty() && is_rerouted(envelope, i);
       ++(runs                       ? result.in_delivery
+         : is_nowhere(decision)     ? result.nowhere
          : rerouted                 ? result.rerouted
          : hops_[job.hop].suspended ? result.suspended
                                     : result.let_go);

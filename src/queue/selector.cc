@@ -77,16 +77,18 @@ bool fits_sender(const mail::Envelope& envelope, const Selector& selector) {
          matches_pattern(selector.sender, mail::to_string(envelope.reverse_path));
 }
 
-bool fits_address(const mail::Recipient& recipient, const Selector& selector) {
+bool fits_address(const mail::Mailbox& original, const mail::Mailbox* goes_to,
+                  const Selector& selector) {
+  const mail::Mailbox* const target =
+      goes_to != nullptr && !goes_to->domain.empty() ? goes_to : nullptr;
   const auto same_domain = [&](const mail::Mailbox& mailbox) {
     return ::strcasecmp(mailbox.domain.c_str(), selector.domain.c_str()) == 0;
   };
-  if (!selector.domain.empty() && !same_domain(recipient.original) &&
-      !same_domain(recipient.target))
+  if (!selector.domain.empty() && !same_domain(original) &&
+      (target == nullptr || !same_domain(*target)))
     return false;
-  return selector.recipient.empty() ||
-         matches_pattern(selector.recipient, recipient.original.to_string()) ||
-         matches_pattern(selector.recipient, recipient.target.to_string());
+  return selector.recipient.empty() || matches_pattern(selector.recipient, original.to_string()) ||
+         (target != nullptr && matches_pattern(selector.recipient, target->to_string()));
 }
 
 }  // namespace waypost::queue

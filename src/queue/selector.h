@@ -11,7 +11,9 @@ bool matches_pattern(const std::string& pattern, const std::string& text);
 /// False: the queue's own index is enough to tell.
 bool needs_envelope(const Selector& selector);
 bool fits_sender(const mail::Envelope& envelope, const Selector& selector);
-/// The recipient's domain and address.
-bool fits_address(const mail::Recipient& recipient, const Selector& selector);
+/// Domain and address: those that the client has named, or those where the mail goes now.
+/// `goes_to`: null: not known; without a domain: nowhere.
+bool fits_address(const mail::Mailbox& original, const mail::Mailbox* goes_to,
+                  const Selector& selector);
 
 }  // namespace waypost::queue

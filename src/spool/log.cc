@@ -216,7 +216,9 @@ void Log::place_settlements(Batch& batch) {
   constexpr std::uint64_t kOne = sizeof(RecordHeader) + sizeof(Entry);
   if (!fits(batch, kOne)) {
     // Without room they stay in memory and ride on a later batch.
-    if (batch.octets != 0 || !ensure_active(kOne)) return;
+    if (batch.octets != 0) return;
+    if (const auto ready = ensure_active(kOne); !ready)
+      return note_unwritten_ends(ready.error().message);
   }
   std::vector<Entry> entries;
   std::size_t taken = 0;
@@ -231,6 +233,22 @@ void Log::place_settlements(Batch& batch) {
   waiting_settlements_.erase(waiting_settlements_.begin(),
                              waiting_settlements_.begin() + static_cast<std::ptrdiff_t>(taken));
   place_entries(batch, entries);
+}
+
+/// `why`: empty: they could be written. Marks of holds, which wait beside them, are not counted.
+void Log::note_unwritten_ends(const std::string& why) {
+  const auto is_end = [](const auto& one) { return one->entry.what < kEntryHeld; };
+  const std::lock_guard lock(reason_mutex_);
+  unwritten_ends_ = why.empty()
+                        ? 0
+                        : static_cast<std::uint64_t>(std::count_if(
+                              waiting_settlements_.begin(), waiting_settlements_.end(), is_end));
+  ends_trouble_ = why;
+}
+
+std::pair<std::uint64_t, std::string> Log::unwritten_ends() const {
+  const std::lock_guard lock(reason_mutex_);
+  return {unwritten_ends_, ends_trouble_};
 }
 
 Result<> Log::write_and_sync(Batch& batch) {
@@ -298,7 +316,9 @@ void Log::fail_batch(Batch& batch, const Error& error) {
     done_.push_back(placed.request);
   }
   // A settlement is never lost while the process lives: it rides on a later batch.
+  const bool had_ends = !batch.settled.empty();
   for (auto& settled : batch.settled) waiting_settlements_.push_back(std::move(settled));
+  if (had_ends) note_unwritten_ends(error.message);
   if (read_only()) {
     for (const auto& settled : waiting_settlements_) finish_settlement(*settled);
     waiting_settlements_.clear();
@@ -318,6 +338,7 @@ void Log::finish(Batch& batch) {
     done_.push_back(placed.request);
   }
   const std::uint64_t here = active_->header.sequence;
+  if (!batch.settled.empty()) note_unwritten_ends({});
   for (const Batch::Move& move : batch.moves) finish_move(move);
   for (const auto& settled : batch.settled) {
     if (settled->entry.home != here) active_->refers.insert(settled->entry.home);

@@ -141,6 +141,8 @@ class Log {
   // Any thread.
   bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
   std::string read_only_reason() const;
+  /// Ends of recipients that could not be written when it was tried last, and why.
+  std::pair<std::uint64_t, std::string> unwritten_ends() const;
   std::shared_ptr<File> file_of(std::uint32_t segment) const;
   std::shared_ptr<File> file_of_sequence(std::uint64_t sequence, std::uint32_t& seed) const;
   std::uint32_t seed_of(std::uint32_t segment) const;
@@ -162,6 +164,7 @@ class Log {
   void place_message(Batch& batch, MessageRequest& request);
   void place_chunk(Batch& batch, ChunkRequest& request);
   void place_settlements(Batch& batch);
+  void note_unwritten_ends(const std::string& why);
   void place_entries(Batch& batch, const std::vector<Entry>& entries);
   bool fits(const Batch& batch, std::uint64_t octets) const;
   std::uint64_t append(Batch& batch, std::string head, const BlockChain* content);
@@ -245,6 +248,8 @@ class Log {
   std::atomic<bool> read_only_{false};
   mutable std::mutex reason_mutex_;
   std::string reason_;
+  std::uint64_t unwritten_ends_ = 0;  // with its reason under the same mutex
+  std::string ends_trouble_;
 };
 
 }  // namespace waypost::spool

@@ -7,6 +7,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace waypost::spool {
 namespace {
@@ -243,6 +244,7 @@ class SegmentSpool final : public Spool {
     health.stuck = committer_->stuck();
     health.reason = log_.read_only_reason();
     health.failing = committer_->failing();
+    std::tie(health.unwritten_ends, health.ends_trouble) = log_.unwritten_ends();
     health.room = has_room();
     health.free_octets = committer_->free_octets();
     health.used_octets = log_.used_octets();

@@ -28,6 +28,55 @@ TEST_F(Aging, OneNoticeForAllThatAreLate) {
   EXPECT_EQ(spool.committed.size(), 1u);
 }
 
+/// What stands between this recipient's own line and the next one's.
+std::string group_of(const std::string& report, const std::string& address) {
+  const auto from = report.find("Final-Recipient: rfc822; " + address);
+  if (from == std::string::npos) return "";
+  return report.substr(from, report.find("\r\n\r\n", from) - from);
+}
+
+TEST_F(Aging, EachIsToldItsOwnAnswer) {
+  h0.judge = [](const std::string& target) {
+    return target == "u6@t0.example" ? deferred("450 4.2.0 busy")
+                                     : deferred("452 4.2.2 <" + target + "> is full");
+  };
+  options.expiry = hours(8);
+  start();
+  submit(envelope({0, 3, 6}));
+  Selector by_reply;
+  by_reply.reply = "*<u3@*";
+  const auto found = queue->list(by_reply, Slice{0, 100}).messages;
+  ASSERT_EQ(found.size(), 1u);
+  ASSERT_EQ(found[0].open.size(), 1u);
+  EXPECT_EQ(found[0].open[0].address, "u3@corp.example");
+  const auto all = queue->list({}, Slice{0, 100}).messages;
+  ASSERT_EQ(all.size(), 1u);
+  ASSERT_EQ(all[0].open.size(), 3u);
+  for (const ListedRecipient& one : all[0].open)
+    EXPECT_EQ(one.why,
+              one.index == 2 ? "450 4.2.0 busy" : "452 4.2.2 <" + one.target + "> is full");
+  advance(hours(9));
+  ASSERT_EQ(spool.committed.size(), 2u);  // a notice, then they are too old
+  for (const std::size_t n : {0, 1}) {
+    const std::string first = group_of(report(n), "u0@"), second = group_of(report(n), "u3@"),
+                      third = group_of(report(n), "u6@");
+    EXPECT_NE(first.find("<u0@t0.example>"), std::string::npos) << report(n);
+    EXPECT_EQ(first.find("u3@"), std::string::npos) << first;
+    EXPECT_NE(second.find("<u3@t0.example>"), std::string::npos) << second;
+    EXPECT_EQ(second.find("u0@"), std::string::npos) << second;
+    EXPECT_NE(third.find("450 4.2.0 busy"), std::string::npos) << third;
+  }
+}
+
+TEST_F(Aging, AnAnswerThatAllGotIsOfEachOfThem) {
+  h0.judge = [](const std::string&) { return deferred("450 4.2.0 busy"); };
+  start();
+  const auto first = submit(envelope({0, 3}));
+  submit(envelope({6}));
+  for (const auto& message : queue->list({}, Slice{0, 100}).messages)
+    for (const ListedRecipient& one : message.open) EXPECT_EQ(one.why, "450 4.2.0 busy") << first;
+}
+
 TEST_F(Aging, NoticeOfMailThatWasNeverTried) {
   h0.site_trouble = true;
   start();

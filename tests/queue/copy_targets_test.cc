@@ -88,6 +88,25 @@ class CopyTargets : public QueueTest {
   bool is_done() const { return queue->stats().messages == 0; }
 };
 
+TEST_F(CopyTargets, ASelectionByTargetFindsAllThatGoThereNow) {
+  start();
+  waits = {"c1", "c2"};
+  submit(mail_to({{"c", {"c1", "c2"}}}));
+  Selector to_c1, to_c2;
+  to_c1.recipient = "c1@t.example";
+  to_c2.recipient = "c2@t.example";
+  const auto count = [&](const Selector& selector) {
+    std::size_t open = 0;
+    for (const auto& one : queue->list(selector, Slice{0, 100}).messages) open += one.open.size();
+    return open;
+  };
+  EXPECT_EQ(count(to_c1), 1u);
+  EXPECT_EQ(count(to_c2), 1u) << "a copy keeps its own address";
+  reload({{"c", {"c2"}}});
+  EXPECT_EQ(count(to_c1), 0u);
+  EXPECT_EQ(count(to_c2), 2u) << "the copy, and who waits for what becomes of it";
+}
+
 struct Variant {
   const char* name;
   Names before, waiting, after;

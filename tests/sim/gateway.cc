@@ -246,7 +246,7 @@ void Gateway::say(const queue::Command& command) {
   if (standing) {
     if (!journal_->append(command, {})) {
       // Told to have failed, it may still be found after a crash: no suspension is sure any more.
-      if (command.verb == queue::Verb::resume) ledger_.all_hops_are_resumed();
+      if (command.verb == queue::Verb::resume) ledger_.all_is_resumed();
       return;
     }
     stand(command);
@@ -291,17 +291,23 @@ void Gateway::stand(const queue::Command& command) {
   queue_->stand(command);
   spool_has_work();
   const queue::Selector& what = command.selector;
+  queue::Selector only_domain;
+  only_domain.domain = what.domain;
   if (command.verb == queue::Verb::resume) {
-    if (what.everything()) return ledger_.all_hops_are_resumed();
+    if (what.everything()) return ledger_.all_is_resumed();
     if (what.only_next_hop()) ledger_.hop_is_resumed(what.next_hop);
+    if (what == only_domain) ledger_.domain_is_resumed(what.domain);
     return;
   }
-  if (!what.only_next_hop() || what.next_hop.empty()) return;
+  const bool by_domain = !what.domain.empty() && what == only_domain;
+  if (!by_domain && (!what.only_next_hop() || what.next_hop.empty())) return;
   // Attempts that run may come to their end.
   std::uint64_t active = 0;
   for (const auto& hop : queue_->stats().next_hops)
-    active += hop.name == what.next_hop ? hop.active : 0;
-  ledger_.hop_is_suspended(what.next_hop, stage_.in(active == 0 ? hours(0) : hours(2)));
+    active += by_domain || hop.name == what.next_hop ? hop.active : 0;
+  const SteadyTime when = stage_.in(active == 0 ? hours(0) : hours(2));
+  if (by_domain) return ledger_.domain_is_suspended(what.domain, when);
+  ledger_.hop_is_suspended(what.next_hop, when);
 }
 
 std::vector<inbound::Session*> Gateway::sessions() const {

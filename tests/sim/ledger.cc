@@ -302,6 +302,7 @@ std::vector<std::shared_ptr<Copy>> Ledger::taken(const Taken& taken) {
     Fate& fate = letter->fates[*at];
     stage_.journal.note("{} takes {} as {}", taken.hop, name(*letter, fate), recipient.to_string());
     check_copy(*letter, fate, taken);
+    check_suspended(*letter, fate, recipient, taken);
     check_address(*letter, recipient, taken);
     copies.push_back(std::make_shared<Copy>(Copy{life_, false, false, recipient}));
     fate.copies.push_back(copies.back());
@@ -325,14 +326,26 @@ void Ledger::check_content(const Letter& letter, const Taken& taken) {
 void Ledger::check_copy(const Letter& letter, const Fate& fate, const Taken& taken) {
   if (taken.gateway_gone) return;  // it could not hear the verdict
   if (fate.held) accuse(name(letter, fate) + " is delivered though an operator holds it");
-  const auto stopped = suspended_.find(taken.hop);
-  if (stopped != suspended_.end() && stage_.clock.steady_now() > stopped->second)
-    accuse(name(letter, fate) + " is delivered by " + taken.hop + ", which is suspended");
   if (fate.settled != Settlement::open)
     accuse(name(letter, fate) + " is delivered after it was settled");
   for (const auto& copy : fate.copies) {
     if (copy->heard && copy->life == life_)
       accuse(name(letter, fate) + " is delivered twice though the first verdict was heard");
+  }
+}
+
+/// By its original address or by the one that it really goes to, whatever it was accepted for.
+void Ledger::check_suspended(const Letter& letter, const Fate& fate, const mail::Mailbox& address,
+                             const Taken& taken) {
+  if (taken.gateway_gone) return;
+  const SteadyTime now = stage_.clock.steady_now();
+  const auto stopped = suspended_.find(taken.hop);
+  if (stopped != suspended_.end() && now > stopped->second)
+    accuse(name(letter, fate) + " is delivered by " + taken.hop + ", which is suspended");
+  for (const auto& [domain, when] : suspended_domains_) {
+    if (now > when && (fate.original.domain == domain || address.domain == domain))
+      accuse(name(letter, fate) + " is delivered to " + address.to_string() + ", and " + domain +
+             " is suspended");
   }
 }
 

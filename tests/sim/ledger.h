@@ -127,7 +127,15 @@ class Ledger {
   /// From `when` on nothing goes there any more.
   void hop_is_suspended(const std::string& hop, SteadyTime when) { suspended_[hop] = when; }
   void hop_is_resumed(const std::string& hop) { suspended_.erase(hop); }
-  void all_hops_are_resumed() { suspended_.clear(); }
+  /// The same of whoever has an address there, or goes to one.
+  void domain_is_suspended(const std::string& domain, SteadyTime when) {
+    suspended_domains_[domain] = when;
+  }
+  void domain_is_resumed(const std::string& domain) { suspended_domains_.erase(domain); }
+  void all_is_resumed() {
+    suspended_.clear();
+    suspended_domains_.clear();
+  }
   /// What the gateway says of where everything waits.
   void waits(const std::vector<queue::ListedMessage>& listed);
   /// The same: what is in no delivery now can't go by what routing was before.
@@ -197,6 +205,8 @@ class Ledger {
   void check_content(const Letter& letter, const Taken& taken);
   void check_address(const Letter& letter, const mail::Mailbox& address, const Taken& taken);
   void check_copy(const Letter& letter, const Fate& fate, const Taken& taken);
+  void check_suspended(const Letter& letter, const Fate& fate, const mail::Mailbox& address,
+                       const Taken& taken);
   std::optional<Place> about_now(const Fate& fate) const;
   static void forget_unpromised(Fate& fate);
   void note_found(Letter& letter);
@@ -220,7 +230,7 @@ class Ledger {
   std::string wrong_;
   SteadyTime down_at_{};
   queue::Options limits_;
-  std::map<std::string, SteadyTime> suspended_;
+  std::map<std::string, SteadyTime> suspended_, suspended_domains_;
   Sums said_;
   Duration settled_within_{};
   SteadyTime born_at_{}, said_at_{};

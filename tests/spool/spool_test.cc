@@ -170,6 +170,37 @@ TEST_F(SpoolTest, CloseTriesSettlementsAgainAfterAFailedWrite) {
   EXPECT_TRUE(found_.empty());
 }
 
+TEST_F(SpoolTest, EndsThatCantBeWrittenAreTold) {
+  options_.settle_delay = std::chrono::milliseconds(1);
+  options_.spare_segments = 0;
+  open();
+  const auto ref = commit(16, "body", 3);
+  ASSERT_TRUE(ref) << ref.error().message;
+  disk_.set_full(true);
+  spool_->set_held(*ref, true);  // none of them
+  for (const std::uint32_t i : {0u, 2u}) spool_->settle(*ref, i, Settlement::delivered);
+  const auto told = [&](std::uint64_t count) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (spool_->health().unwritten_ends != count && std::chrono::steady_clock::now() < until)
+      std::this_thread::yield();
+    return spool_->health().unwritten_ends == count;
+  };
+  EXPECT_TRUE(told(2));
+  EXPECT_NE(spool_->health().ends_trouble, "");
+  disk_.set_full(false);
+  EXPECT_TRUE(told(0));
+  EXPECT_EQ(spool_->health().ends_trouble, "");
+  disk_.set_full(true);
+  spool_->settle(*ref, 1, Settlement::delivered);
+  spool_->close();
+  EXPECT_EQ(spool_->health().unwritten_ends, 1u) << "said at the stop";
+  disk_.set_full(false);
+  spool_.reset();
+  open();
+  ASSERT_EQ(found_.size(), 1u);
+  EXPECT_EQ(found_[0].settled[1], Settlement::open);
+}
+
 TEST_F(SpoolTest, AMessageWhoseWriteFailedDoesNotComeBack) {
   options_.spare_segments = 0;
   open();

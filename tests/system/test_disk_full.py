@@ -62,3 +62,65 @@ def fill_and_drain(world):
     wait_for(lambda: gateway.get("/readyz")[0] == 200, "room again")
     assert world.exchange().send("ann@ext.example", ["bob@corp.example"], content).accepted
     gateway.wait_empty()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_deliveries_that_cant_be_written_down_are_told(world):
+    spool = world.folder("spool")
+    with small_disk(spool, "40m"):
+        try:
+            deliver_on_a_full_disk(world, spool)
+        finally:
+            world.the_gateway.stop()
+
+
+def deliver_on_a_full_disk(world, spool):
+    workmail = world.sink()
+    gateway = world.gateway(workmail, users=["bob"], start=False)
+    gateway.config["spool"] |= {"segment_size": "4 MiB", "minimum_free": "8 MiB", "spare_segments": 1}
+    gateway.start()
+    workmail.stop()
+    exchange = world.exchange()
+    for _ in range(9):
+        sent = exchange.send("ann@ext.example", ["bob@corp.example"], message(body="0123456789\r\n" * 60_000))
+        assert sent.accepted, sent
+    gateway.kill()
+    for line in gateway.run("spool", "verify").stdout.splitlines():
+        if line.endswith(": spare"):  # earlier starts on the full disk have used them up
+            (spool / line.split(":")[0]).unlink()
+    foreign = fill_up(spool)
+    gateway.start(ready=False)
+    wait_for(lambda: gateway.process.check_alive() and gateway.get("/readyz")[0] == 503, "no mail is taken")
+    workmail.start()
+    workmail.wait_messages(9)
+
+    told = "the ends of 9 recipients can't be written ("
+    wait_for(lambda: told in gateway.get("/readyz")[1], "the warning")
+    wait_for(lambda: f"error spool: {told}" in gateway.log_file.read_text(), "the line in the log")
+    assert gateway.log_file.read_text().count(f"error spool: {told}") == 1, "not each time that it is tried"
+    gateway.stop()
+    assert f"error stopping: {told}" in gateway.log_file.read_text()
+
+    gateway.start(ready=False)
+    workmail.wait_messages(18)  # as it was said
+    wait_for(lambda: told in gateway.get("/readyz")[1], "the warning")
+    for file in foreign:
+        file.unlink()
+    wait_for(lambda: "can't be written" not in gateway.get("/readyz")[1], "the ends to be written")
+    gateway.wait_empty()
+    gateway.stop()
+    assert gateway.run("spool", "verify").returncode == 0
+    gateway.start()
+    gateway.wait_empty()
+    assert len(workmail.records()) == 18
+
+
+def fill_up(folder):
+    """Somebody else's files, until nothing goes in any more."""
+    mine = []
+    for octets in (1024 * 1024, 4096):
+        mine.append(folder / f"foreign-{os.urandom(4).hex()}")
+        with open(mine[-1], "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * octets)
+    return mine

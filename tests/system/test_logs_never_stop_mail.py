@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import message
+from conftest import message, wait_for
 from rig.programs import program
 
 KEYS = pytest.mark.parametrize("section", ["log", "tracking"])
@@ -55,6 +55,32 @@ def test_a_reader_of_standard_error_who_stalls_stops_nothing(world):
         assert child.wait(60) == 0
     finally:
         gateway.process = None
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+        os.close(reader)
+
+
+def test_a_reader_of_the_tracking_log_who_stalls_is_no_bug_at_the_stop(world):
+    gateway = world.gateway(world.sink(), users=["bob"], start=False)
+    gateway.config["log"]["file"] = str(world.directory / "service.log")
+    gateway.config["tracking"]["file"] = "/dev/stdout"
+    gateway.write_config()
+    reader, writer = os.pipe()
+    fill(writer)
+    child = subprocess.Popen([program("waypost"), "serve", "--config", str(gateway.config_file)],
+                             stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        wait_for(lambda: gateway.get("/readyz")[0] == 200, "/readyz")
+        assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+        wait_for(lambda: gateway.metric("waypost_spool_messages") == 0, "its delivery")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 0
+        said = (world.directory / "service.log").read_text()
+        assert "error tracking log: not written within 2 s" in said, said
+        assert "threads did not end" not in said and said.rstrip().endswith("stopped"), said
+    finally:
         if child.poll() is None:
             child.kill()
             child.wait()

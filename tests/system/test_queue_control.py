@@ -94,6 +94,48 @@ def test_an_export_onto_a_full_disk_counts_what_is_whole(world):
             assert file.with_suffix(".eml").stat().st_size >= 100_000 and json.loads(file.read_text())["sender"]
 
 
+def test_a_target_is_that_of_now(world):
+    workmail, old = world.sink(), world.sink("old")
+    gateway = world.gateway(workmail, start=False)
+    gateway.config["next_hops"]["exchange"] = next_hop(old)
+    gateway.config["routing"]["pending_next_hop"] = "exchange"
+    gateway.config["waves"] = {"w1": {"state": "active"}}
+    gateway.write_table([(f"{who}@corp.example", f"{who}@{TARGET_DOMAIN}", "", "w1") for who in ("bob", "eve")])
+    workmail.stop()
+    old.stop()
+    gateway.start()
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example", "eve@corp.example"], message()).accepted
+    queue(gateway, "suspend", "--domain", TARGET_DOMAIN)
+    assert gateway.run("wave", "rollback", "w1").returncode == 0
+    assert [len(one["open"]) for one in listed(gateway, "--domain", "corp.example")] == [2]
+    queue(gateway, "list", "--domain", TARGET_DOMAIN, code=1)
+    queue(gateway, "delete", "--recipient", f"*@{TARGET_DOMAIN}", code=1)
+    old.start()
+    queue(gateway, "flush", "--all")
+    old.wait_messages(1)
+    gateway.wait_empty()
+    assert sorted(old.addresses()) == ["bob@corp.example", "eve@corp.example"] and not workmail.records()
+
+
+def test_who_goes_nowhere_is_shown_with_its_own_reason(world):
+    workmail = world.sink()
+    gateway = world.gateway(workmail, start=False)
+    gateway.config["waves"] = {"w1": {"state": "active"}}
+    gateway.write_table([(f"{who}@corp.example", f"{who}@{TARGET_DOMAIN}", "", "w1") for who in ("bob", "eve")])
+    workmail.stop()
+    gateway.start()
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example", "eve@corp.example"], message()).accepted
+    gateway.wait_event("deferred", count=2)
+    said = gateway.run("wave", "rollback", "w1").stdout
+    assert "2 recipients of queued mail: routing has no place for them now" in said and "sent now" not in said, said
+    shown = queue(gateway, "list")
+    for who in ("bob", "eve"):
+        assert f"{who}@corp.example -> nowhere yet: it waits for routing" in shown, shown
+    for one in listed(gateway)[0]["open"]:
+        assert one["address"] in one["why"] and not one.get("target") and not one.get("next_hop"), one
+    queue(gateway, "list", "--next-hop", "workmail", code=1)
+
+
 def test_nothing_is_touched_by_accident(world):
     sink = world.sink()
     gateway = world.gateway(sink, users=["bob"])

@@ -25,8 +25,8 @@ struct Selector {
   std::vector<QueueId> ids;
   std::string next_hop;   // configured name, exact
   std::string sender;     // pattern of the reverse-path
-  std::string recipient;  // pattern of the original or the rewritten address
-  std::string domain;     // of the original or the rewritten address, exact
+  std::string recipient;  // pattern of the original address, or of that where routing sends it now
+  std::string domain;     // of one of these, exact
   std::string wave;       // exact
   std::string reply;      // pattern of the last answer
   std::optional<RecipientState> state;
@@ -80,8 +80,8 @@ struct ControlResult {
 struct ListedRecipient {
   std::uint32_t index = 0;
   RecipientState state = RecipientState::ready;
-  std::string address, target, next_hop, wave;
-  std::string why;  // held: by what; waiting: the last answer
+  std::string address, target, next_hop, wave;  // no target, no next hop: routing sends it nowhere
+  std::string why;                              // held: by what; waiting: the last answer
   std::uint32_t attempts = 0;
   WallTime next_attempt{};
 };

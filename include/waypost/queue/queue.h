@@ -85,6 +85,7 @@ struct NextHopState {
 struct AskedAgain {
   std::uint64_t let_go = 0;       // go now, where routing sends them now
   std::uint64_t in_delivery = 0;  // an attempt runs; asked again should it not deliver them
+  std::uint64_t nowhere = 0;      // wait: routing has no place for them now
   std::uint64_t rerouted = 0;     // go where an operator ordered
   std::uint64_t suspended = 0;    // wait: where they are to go is suspended
   std::uint64_t held = 0;         // by their wave or an operator

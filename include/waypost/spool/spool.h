@@ -110,6 +110,10 @@ struct SpoolHealth {
   std::string reason;  // why read-only
   /// Nothing could be written (or read) for ten seconds, and why; the next success ends it.
   std::string failing;
+  /// Ends of recipients that could not be written when it was tried last, and why: they are in
+  /// memory and are tried again, but a restart finds these recipients open.
+  std::uint64_t unwritten_ends = 0;
+  std::string ends_trouble;
   bool room = true;  // see Spool::has_room()
   std::uint64_t free_octets = 0, used_octets = 0;
   std::uint64_t messages = 0;
