@@ -6,11 +6,13 @@
 
 #include "app/answers.h"
 #include "app/gateway.h"
+#include "app/table_size_mark.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 namespace waypost::app {
@@ -122,7 +124,13 @@ void Gateway::use_table(std::shared_ptr<const routing::Router> router,
 }
 
 void Gateway::keep_table_size(const routing::TableSize& size) {
-  if (auto kept = table_size_file_.replace(size.to_json() + "\n"); !kept)
+  auto kept = table_size_file_.replace(size.to_json() + "\n");
+  const auto mark = table_size_mark(table_size_file_.path());
+  std::error_code ignored;
+  // Only now: a size that could never be written is not missed.
+  if (kept && !std::filesystem::exists(mark, ignored))
+    kept = DurableFile(Disk::system(), mark, 0640).replace("table-size.json was here\n");
+  if (!kept)
     ops::log().warn("{}; a restart can't tell whether the table has shrunk", kept.error().message);
 }
 

@@ -1,5 +1,7 @@
 #include "app/table_size_file.h"
 
+#include "app/table_size_mark.h"
+
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -15,7 +17,12 @@ std::string table_size_path(const config::Config& config) {
 KeptTableSize read_table_size(const std::string& path) {
   KeptTableSize kept;
   struct stat about{};
-  if (::stat(path.c_str(), &about) != 0 && errno == ENOENT) return kept;
+  if (::stat(path.c_str(), &about) != 0 && errno == ENOENT) {
+    const auto mark = table_size_mark(path);
+    if (::stat(mark.c_str(), &about) == 0)
+      kept.trouble = path + " is gone (" + mark + " says that it was there)";
+    return kept;
+  }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

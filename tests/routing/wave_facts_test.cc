@@ -111,6 +111,7 @@ TEST_F(WaveFacts, WhoGoesAnotherWayThanTheWaveIsNamed) {
 }
 
 TEST_F(WaveFacts, AScheduleWithoutEffectIsToldWithTheCommandThatUndoesIt) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
   WaveOptions wave;
   wave.name = "w";
   wave.activate_at = kNoon + hours(1);
@@ -129,6 +130,7 @@ TEST_F(WaveFacts, AScheduleWithoutEffectIsToldWithTheCommandThatUndoesIt) {
 }
 
 TEST_F(WaveFacts, ATimeThatIsOverIsToldWhenItIsNew) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
   WaveOptions wave;
   wave.name = "w";
   options.waves = {wave};
@@ -141,6 +143,7 @@ TEST_F(WaveFacts, ATimeThatIsOverIsToldWhenItIsNew) {
 }
 
 TEST_F(WaveFacts, AStateThatWasChangedInVainIsTold) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
   WaveOptions wave;
   wave.name = "w";
   options.waves = {wave};

@@ -116,17 +116,18 @@ def damaged(text):
     return {"empty": "", "NUL": "\0" * len(text), "cut": text[:-20], "braces": "{}", "words": "hello", "counts": text.replace("60", "10")}
 
 
-@pytest.mark.parametrize("kind", [*damaged(""), "folder"])
+@pytest.mark.parametrize("kind", [*damaged(""), "folder", "gone"])
 def test_a_table_that_can_not_be_compared_with_the_last_one_is_confirmed_first(world, kind):
     gateway, _, _ = two_systems(world, people(60, "", "wave-12"))
     gateway.start()
     gateway.stop()
     size = gateway.spool_directory / "table-size.json"
     text = size.read_text()
-    if kind == "folder":
+    if kind in ("folder", "gone"):
         size.unlink()
+    if kind == "folder":
         size.mkdir()
-    else:
+    elif kind != "gone":
         size.write_text(damaged(text)[kind])
     gateway.write_table(people(60))
     for command, code in ((["check"], 1), (["table", "check"], 2)):
@@ -145,12 +146,13 @@ def test_a_table_that_can_not_be_compared_with_the_last_one_is_confirmed_first(w
         gateway.start()
 
 
-def test_a_size_of_the_table_that_is_gone_is_told_until_somebody_has_looked(world):
+def test_a_size_of_the_table_that_is_gone_with_its_mark_is_told_until_somebody_has_looked(world):
     gateway, _, _ = two_systems(world, people(20))
     gateway.start()
     assert not json.loads(gateway.get("/readyz")[1])["warnings"], "a new spool has nothing to compare with"
     gateway.stop()
     (gateway.spool_directory / "table-size.json").unlink()
+    (gateway.spool_directory / "table-size.json.mark").unlink()
     gateway.start()
     assert "table-size.json is gone" in json.loads(gateway.get("/readyz")[1])["warnings"][0]
     assert gateway.run("reload").returncode == 0
