@@ -46,10 +46,13 @@ void World::give_command() {
   command.by = "operator";
   const bool standing = command.verb == Verb::suspend || command.verb == Verb::resume;
   command.selector = draw_selector(standing);
-  // The emergency: the next hop is stopped, then people are rolled back.
+  // The emergency: the next hop, or the new addresses, are stopped, then people are rolled back.
   if (command.verb == Verb::suspend && chance.odds(0.5)) {
     command.selector = {};
-    command.selector.next_hop = chance.odds(0.7) ? "workmail" : "exchange";
+    if (chance.odds(0.3))
+      command.selector.domain = kTargetDomain;
+    else
+      command.selector.next_hop = chance.odds(0.7) ? "workmail" : "exchange";
     stage_.agenda.at(stage_.in(chance.span(seconds(1), minutes(20))), [this] {
       if (act_ == Act::storm) change_routes();
     });
