@@ -117,7 +117,8 @@ inline std::string misread(const CLI::App& app, const std::vector<std::string>& 
     if (option == nullptr || option->get_items_expected_min() == 0 || i + 1 == words.size())
       continue;
     const std::string& value = words[++i];
-    if (value.starts_with("-") && value != "-")
+    const bool number = value.size() > 1 && value[1] >= '0' && value[1] <= '9';
+    if (value.starts_with("-") && value != "-" && !number)
       return "'" + word + "' has no value: '" + value + "' stands there. To mean that, write " +
              (word.starts_with("--") ? word + "=" + value : word + value);
   }

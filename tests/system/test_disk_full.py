@@ -1,5 +1,6 @@
 """Too little room for the spool: 452 4.3.1 before the body is read; what is held is delivered, and then mail is taken again."""
 
+import contextlib
 import os
 
 import pytest
