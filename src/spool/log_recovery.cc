@@ -3,6 +3,7 @@
 // an index to read them from; the others are scanned.
 #include "waypost/base/counted.h"
 
+#include "spool/crc32c.h"
 #include "spool/log.h"
 #include "spool/segment_list.h"
 #include "spool/slot_table.h"
@@ -11,6 +12,8 @@
 #include <cstring>
 
 namespace waypost::spool {
+
+constexpr std::uint64_t kBlotStep = 1024 * 1024;
 
 class Recovery {
  public:
@@ -26,6 +29,7 @@ class Recovery {
     log_.stamp_.store(top_stamp_ + 1);
     restore_references();
     restore_messages();
+    if (auto kept = keep_set_aside(); !kept) return kept;
     for (bool freed = true; freed;) {
       freed = false;
       for (const auto& segment : log_.segments_) {
@@ -55,6 +59,8 @@ class Recovery {
       if (auto opened = open_segment(*number); !opened) return opened;
     }
     log_.last_sequence_ += unknown_sequences_;
+    // Before a new file takes the name of one that was moved away.
+    if (auto kept = keep_set_aside(); !kept) return kept;
     for (const ListedSegment& listed : list_.segments) {
       if (!seen_.contains(listed.number))
         tell(listed.number, ": the file is missing; " + loss_of(listed));
@@ -82,9 +88,12 @@ class Recovery {
   /// Of a segment that is no more; that of a missing one has the envelopes of what is lost.
   void drop_index(std::uint32_t number) {
     const std::string path = log_.index_path(number);
-    (void)(list_.find(number) == nullptr
-               ? log_.disk_.remove(path)
-               : log_.disk_.rename(path, aside_directory() + "/" + index_name(number)));
+    if (list_.find(number) == nullptr) {
+      (void)log_.disk_.remove(path);
+      return;
+    }
+    (void)log_.disk_.rename(path, free_name_aside(index_name(number)));
+    moved_aside_ = true;
   }
 
   void tell(std::uint32_t number, const std::string& what) {
@@ -179,12 +188,34 @@ class Recovery {
     const std::string name = segment_name(number);
     ++unknown_sequences_;
     const ListedSegment* listed = list_.find(number);
-    auto moved = log_.disk_.rename(log_.path(number), aside_directory() + "/" + name);
+    auto moved = log_.disk_.rename(log_.path(number), free_name_aside(name));
     tell(number,
          ": its header can't be read (" + why + "): " +
              (moved ? "the file was moved to set-aside" : "it stays: " + moved.error().message) +
              "; " + (listed != nullptr ? loss_of(*listed) : "mail that it held is not delivered"));
+    moved_aside_ = true;
     return {};
+  }
+
+  /// What was put aside for a person stays there when the power goes.
+  Result<> keep_set_aside() {
+    if (copied_aside_ || moved_aside_) {
+      if (auto synced = log_.disk_.sync_directory(aside_directory()); !synced) return synced;
+    }
+    if (moved_aside_) {
+      if (auto synced = log_.disk_.sync_directory(log_.options_.directory); !synced) return synced;
+    }
+    copied_aside_ = moved_aside_ = false;
+    return {};
+  }
+
+  /// What was put aside before under the same name is not replaced.
+  std::string free_name_aside(const std::string& name) {
+    const std::string path = aside_directory() + "/" + name;
+    std::string free = path;
+    for (int more = 2; log_.disk_.open(free, false); ++more)
+      free = path + "-" + std::to_string(more);
+    return free;
   }
 
   std::string aside_directory() const { return log_.options_.directory + "/set-aside"; }
@@ -260,19 +291,37 @@ class Recovery {
     return {};
   }
 
-  /// The head of a record with torn content is sound; at the next start this segment is not the
-  /// last one any more, so nobody would look at its content.
+  /// At the next start this segment is not the last one any more, so a torn record whose head is
+  /// sound would count, and any other would be taken for damage. What is torn becomes the content
+  /// of a piece that no message names.
   Result<> blot_out(Segment& segment, const std::vector<Damage>& torn) {
-    if (torn.empty()) return {};
-    char zeros[sizeof(RecordHeader)] = {};
     for (const Damage& damage : torn) {
-      // No further than the damage: a sound record may begin right behind it.
-      const iovec piece{zeros, std::min<std::uint64_t>(sizeof zeros, damage.octets)};
+      auto blot = blot_for(segment, damage);
+      if (!blot) return fail(blot.error());
+      const iovec piece{blot->data(), blot->size()};
       if (auto written = segment.file->write_at(damage.offset, {&piece, 1}); !written) {
         return written;
       }
     }
-    return segment.file->sync_data();
+    return torn.empty() ? Result<>{} : segment.file->sync_data();
+  }
+
+  static Result<std::string> blot_for(Segment& segment, const Damage& damage) {
+    if (damage.octets < sizeof(RecordHeader)) return std::string(damage.octets, '\0');
+    RecordHeader header;
+    header.type = RecordType::chunk;
+    header.sequence = segment.header.sequence;
+    header.content_octets = damage.octets / 8 * 8 - sizeof header;
+    header.content_crc = segment.seed;
+    std::string piece;
+    for (std::uint64_t done = 0; done < header.content_octets; done += piece.size()) {
+      piece.resize(std::min(header.content_octets - done, kBlotStep));
+      const auto got = segment.file->read_at(damage.offset + sizeof header + done, piece);
+      if (!got) return fail(got.error());
+      if (*got != piece.size()) return fail(ErrorKind::io, "a segment became shorter");
+      header.content_crc = crc32c(header.content_crc, piece);
+    }
+    return encode_record(header, segment.seed, {});
   }
 
   void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {}) {
@@ -288,6 +337,7 @@ class Recovery {
                                     std::to_string(damage.offset),
                                 true);
     if (!copy) return;  // the report stands; a full disk must not stop recovery
+    copied_aside_ = true;
     const iovec piece{bytes.data(), *got};
     if ((*copy)->write_at(0, {&piece, 1})) (void)(*copy)->sync_data();
   }
@@ -296,8 +346,8 @@ class Recovery {
                    std::string_view head) {
     Segment& segment = *log_.segments_[index];
     log_.newest_written_ = std::max(log_.newest_written_, segment.header.sequence);
-    segment.known_until =
-        std::max(segment.known_until, round_up(offset + record_span(header), kPage));
+    // Not to the end of the page: behind it a torn record of the same batch may lie.
+    segment.known_until = std::max(segment.known_until, offset + record_span(header));
     if (header.type == RecordType::settle) {
       for (const Entry& entry : decode_entries(head)) {
         report_.highest_id = std::max(report_.highest_id, QueueId{entry.id});
@@ -449,6 +499,7 @@ class Recovery {
   std::set<std::uint32_t> seen_;  // numbers of the files that are there
   std::uint64_t top_stamp_ = 0;
   std::uint64_t unknown_sequences_ = 0;
+  bool moved_aside_ = false, copied_aside_ = false;  // not on the disk for certain
 };
 
 Result<> Log::recover(RecoveryReport& report) {

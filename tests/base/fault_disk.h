@@ -91,13 +91,17 @@ class FaultDisk final : public Disk {
   /// What the machine finds after the power comes back.
   void crash(std::mt19937_64& random) {
     const std::lock_guard lock(mutex_);
-    // A directory that was not synced may have forgotten what was done in it, the last first.
+    // A directory that was not synced may have forgotten what was done in it, the last first. What
+    // was done later with the same name and is remembered stands.
     for (; !changes_.empty(); changes_.pop_back()) {
       const Change& change = changes_.back();
       if (random() % 2 != 0) continue;
-      if (!change.to.empty()) nodes_.erase(change.to);
-      if (change.replaced) nodes_[change.to] = change.replaced;
-      if (!change.from.empty()) nodes_[change.from] = change.node;
+      if (const auto came = nodes_.find(change.to);
+          came != nodes_.end() && came->second == change.node) {
+        nodes_.erase(came);
+        if (change.replaced) nodes_[change.to] = change.replaced;
+      }
+      if (!change.from.empty()) nodes_.try_emplace(change.from, change.node);
     }
     for (auto& [path, node] : nodes_) {
       std::string kept = node->durable;
@@ -183,10 +187,12 @@ class FaultDisk final : public Disk {
     const std::lock_guard lock(mutex_);
     const auto turn = step();
     if (!turn || stopped()) return turn;
-    std::erase_if(changes_, [&](const Change& change) {
-      const std::string& path = change.to.empty() ? change.from : change.to;
-      return path.substr(0, path.rfind('/')) == directory;
-    });
+    // Of a move between two directories one end may be on the disk and the other not.
+    for (Change& change : changes_) {
+      if (folder_of(change.to) == directory) change.to.clear();
+      if (folder_of(change.from) == directory) change.from.clear();
+    }
+    std::erase_if(changes_, [](const Change& c) { return c.to.empty() && c.from.empty(); });
     return turn;
   }
   Result<std::uint64_t> free_octets(const std::string&) override {
@@ -204,7 +210,8 @@ class FaultDisk final : public Disk {
     std::vector<std::pair<std::size_t, std::size_t>> doubtful;  // their sync has failed
     std::vector<std::pair<std::uint64_t, std::uint64_t>> unreadable;
   };
-  /// A name that came, went or moved since its directory was synced.
+  /// A name that came, went or moved since its directory was synced; of a move either end may be
+  /// synced before the other.
   struct Change {
     std::string from, to;
     std::shared_ptr<Node> node;
@@ -284,6 +291,10 @@ class FaultDisk final : public Disk {
     FaultDisk& disk_;
     std::shared_ptr<Node> node_;
   };
+
+  static std::string folder_of(const std::string& path) {
+    return path.empty() ? "" : path.substr(0, path.rfind('/'));
+  }
 
   static void copy_range(const std::string& from, std::string& to, std::size_t offset,
                          std::size_t octets) {
