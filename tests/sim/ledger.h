@@ -197,7 +197,7 @@ class Ledger {
     return false;
   }
   bool is_reached(const Letter& letter, const Fate& fate, bool heard) const;
-  Duration wall_ahead(SteadyTime when) const;
+  bool wall_stood_so(SteadyTime from, SteadyTime until) const;
   bool is_as_old_as(const Letter& letter, Duration limit) const;
   bool may_fail_so(const Letter& letter, const Fate& fate, const ops::TrackingEvent& event) const;
   template <class Each>

@@ -81,23 +81,26 @@ bool Ledger::is_reached(const Letter& letter, const Fate& fate, bool heard) cons
   return false;
 }
 
-Duration Ledger::wall_ahead(SteadyTime when) const {
-  Duration ahead{};
-  for (const auto& [from, by] : wall_ahead_) {
-    if (from <= when) ahead = by;
+/// The wall clock stood where it stands now at some time between these.
+bool Ledger::wall_stood_so(SteadyTime from, SteadyTime until) const {
+  const Duration present = wall_ahead_.back().second;
+  for (std::size_t i = 0; i < wall_ahead_.size(); ++i) {
+    const bool begins = wall_ahead_[i].first <= until;
+    const bool lasts = i + 1 == wall_ahead_.size() || wall_ahead_[i + 1].first >= from;
+    if (begins && lasts && wall_ahead_[i].second == present) return true;
   }
-  return ahead;
+  return false;
 }
 
 /// By a clock that nobody can set; or, of what an earlier life has left, by one that stood where it
-/// stands an hour ago, in this life. (Nobody need have seen what it did meanwhile.)
+/// stands more than an hour ago, in this life. Nobody need have seen what it did meanwhile: it may
+/// have gone and come back between two looks.
 bool Ledger::is_as_old_as(const Letter& letter, Duration limit) const {
   const SteadyTime now = stage_.clock.steady_now();
   if (now - letter.stored_at + letter.took >= limit) return true;
-  if (letter.stored_in == life_) return false;
-  const bool stood =
-      now - born_at_ >= kTrustedAfter && wall_ahead(now - kTrustedAfter) == wall_ahead(now);
-  return stood && stage_.clock.now() - letter.accepted_at >= limit;
+  if (letter.stored_in == life_ || now - born_at_ < kTrustedAfter) return false;
+  return wall_stood_so(born_at_, now - kTrustedAfter) &&
+         stage_.clock.now() - letter.accepted_at >= limit;
 }
 
 bool Ledger::may_fail_so(const Letter& letter, const Fate& fate,

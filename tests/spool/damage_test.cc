@@ -375,6 +375,30 @@ TEST_F(Damage, OfAHeaderBlockIsNoSpareAndToldOf) {
   }
 }
 
+/// The evidence of a loss: a power cut right after does not take it, and an older one of the same
+/// name stands.
+TEST_F(Damage, WhatIsSetAsideStaysThere) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    five_and_die(true);
+    const std::string segment = used();
+    const std::string aside = "/spool/set-aside/" + segment.substr(7);
+    std::mt19937_64 random(seed);
+    ASSERT_TRUE(disk_.open(aside, true));
+    ASSERT_TRUE(disk_.sync_directory("/spool/set-aside"));
+    bytes(aside) = "older";
+    std::fill_n(bytes(segment).begin(), kPage, '\0');
+    open();
+    EXPECT_THAT(told(), HasSubstr("the file was moved to set-aside"));
+    disk_.stop_at(1);
+    spool_.reset();
+    disk_.crash(random);
+    EXPECT_EQ(disk_.bytes(segment), nullptr);
+    EXPECT_EQ(bytes(aside), "older");
+    ASSERT_NE(disk_.bytes(aside + "-2"), nullptr);
+    EXPECT_THAT(bytes(aside + "-2"), HasSubstr("content of 48"));
+  }
+}
+
 TEST_F(Damage, OneCopyOfTheHeaderIsEnough) {
   for (const std::size_t at : {std::size_t{9}, std::size_t{2048 + 17}}) {
     five_and_die(true);
