@@ -303,7 +303,7 @@ TEST_F(Damage, ATornBatchIsNoDamageAtLaterStarts) {
   const auto header_of = [&](std::string& segment, std::uint64_t id) {
     return segment.find("envelope of " + std::to_string(id)) - sizeof(RecordHeader);
   };
-  const auto tear = [&](std::initializer_list<std::uint64_t> torn, bool heads) {
+  const auto tear = [&](const std::vector<std::uint64_t>& torn, bool heads) {
     for (const std::uint64_t id : torn) {
       auto& segment = bytes(used());
       const auto at =
@@ -312,7 +312,7 @@ TEST_F(Damage, ATornBatchIsNoDamageAtLaterStarts) {
     }
   };
   for (const bool heads : {true, false}) {
-    for (const auto& torn : std::vector<std::initializer_list<std::uint64_t>>{
+    for (const auto& torn : std::vector<std::vector<std::uint64_t>>{
              {32}, {48}, {64}, {32, 48}, {32, 64}, {48, 64}, {32, 48, 64}}) {
       disk_.forget();
       open();
