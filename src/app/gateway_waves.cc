@@ -313,6 +313,7 @@ admin::Answer Gateway::command_wave(const admin::Call& call) {
   auto checked = checked_wave_command(fields, call.by);
   if (auto* refused = std::get_if<admin::Answer>(&checked)) return std::move(*refused);
   auto* const command = &std::get<routing::WaveCommand>(checked);
+  apply_due_waves();  // by what was said before: with the command it may look as if nothing turned
   const auto before = router_.get();
   if (!wave_journal_->damage().empty())
     return refuse_call(503, "nothing changed: " + before->waves().trouble());

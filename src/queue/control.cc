@@ -344,6 +344,7 @@ void QueueImpl::act_on_held(Index at, const std::vector<std::uint32_t>& recipien
   for (const std::uint32_t i : out)
     track_released(at, envelope, i, decide(envelope, i).wave, &command);
   if (!out.empty()) add_jobs(at, envelope, out, told);
+  if (!out.empty() && stands_still_with(messages_[at])) review_jobs(at, envelope);
 }
 
 /// bounce tells the sender; delete does not.

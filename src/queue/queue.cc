@@ -80,6 +80,7 @@ void QueueImpl::submit(spool::MessageRef ref, std::shared_ptr<const mail::Envelo
   messages_[message].need_live().envelope = envelope;
   add_jobs(message, *envelope, all, false, decided);
   keep_warm(message);
+  if (stands_still_with(messages_[message])) review(message, envelope, false);
 }
 
 void QueueImpl::keep_warm(Index added) {
@@ -118,6 +119,8 @@ void QueueImpl::restore(spool::StoredMessage stored) {
   if (context_.remembered != nullptr) recall(message, *decoded, open);
   // Whoever is late already was told before the restart; telling nobody twice goes first.
   add_jobs(message, *decoded, open, std::nullopt);
+  if (stands_still_with(messages_[message]))
+    review(message, std::make_shared<const mail::Envelope>(std::move(*decoded)), false);
 }
 
 /// Nobody knows where it should go and who should be told: it waits for somebody who mends the

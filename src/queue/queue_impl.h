@@ -201,6 +201,7 @@ class QueueImpl final : public Queue {
   bool all_reviewed() const { return review_left_ == 0 && asking_ == 0; }
   void review(Index message, const std::shared_ptr<const mail::Envelope>& envelope,
               bool held = true);
+  bool stands_still_with(const Message& message) const;
   void review_held(Index message, const std::shared_ptr<const mail::Envelope>& envelope);
   void review_jobs(Index message, const mail::Envelope& envelope);
   void review_job(Index job, const mail::Envelope& envelope);

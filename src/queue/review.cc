@@ -69,6 +69,14 @@ void QueueImpl::review(Index at, const std::shared_ptr<const mail::Envelope>& en
   if (!outer) dispatch_rest();
 }
 
+/// What has just come into a lane that stands still is to be reviewed: no attempt would ask soon,
+/// and nobody would see that it is held, or has no way.
+bool QueueImpl::stands_still_with(const Message& message) const {
+  for (Index j = message.first_job; j != kNone; j = jobs_[j].next)
+    if (jobs_[j].state != JobState::active && stands_still(jobs_[j].hop)) return true;
+  return false;
+}
+
 /// Decides in place: what is still held stays where it is, and nothing is written about it.
 void QueueImpl::review_held(Index at, const std::shared_ptr<const mail::Envelope>& envelope) {
   if (!messages_[at].has_held()) return;

@@ -137,6 +137,32 @@ TEST_F(Review, TheNextStartAsksBehindASuspension) {
   EXPECT_EQ(last_targets(h1), std::vector<std::string>{"u0@corp.example"});
 }
 
+TEST_F(Review, WhatComesForAMovingMailboxIsHeldThoughItsNextHopIsSuspended) {
+  start();
+  say(command(Verb::suspend, "h0"));
+  router.set(wave(EntryState::migrating));
+  queue->routes_changed();
+  const auto id = submit(mail_for({0, 1}));
+  EXPECT_EQ(queue->stats().held, 1u);
+  EXPECT_EQ(hop("h0").ready, 0u);
+  say(command(Verb::release));
+  EXPECT_EQ(queue->stats().held, 1u);
+  finish();
+  ControlState said;
+  said.suspensions.push_back(command(Verb::suspend, "h0").selector);
+  queue = Queue::make(options, Context{shard, spool, router, deliverers, metrics, tracking, ids,
+                                       "gw.corp.example", &said});
+  ended = false;
+  boost::asio::co_spawn(shard.io, run(), boost::asio::detached);
+  queue->restore(spool.kept.at(id).stored);
+  settle();
+  EXPECT_EQ(queue->stats().held, 1u);
+  say(command(Verb::resume, "h0"));
+  wave_says(EntryState::active);
+  EXPECT_EQ(state(id, 0), spool::Settlement::delivered);
+  EXPECT_EQ(state(id, 1), spool::Settlement::delivered);
+}
+
 TEST_F(Review, AReloadMovesWhatWaitsForItsNextAttempt) {
   options.backoff = {hours(1)};
   h0.judge = [](const std::string&) { return deferred(); };

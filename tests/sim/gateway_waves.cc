@@ -85,6 +85,7 @@ Gateway::Said Gateway::say_of_wave(const WaveWord& word) {
   command.said_at = word.said_at;
   command.by = "operator";
   command.reason = std::to_string(word.number);
+  look_at_clock();
   const auto before = router_.get();
   if (!strangers_to(command).empty() || !waves_known()) return Said::refused;
   command.configured = routing::configured(configured_waves_, command.wave);

@@ -207,6 +207,7 @@ class Ledger {
   void check_copy(const Letter& letter, const Fate& fate, const Taken& taken);
   void check_suspended(const Letter& letter, const Fate& fate, const mail::Mailbox& address,
                        const Taken& taken);
+  bool is_rerouted(const Fate& fate) const;
   std::optional<Place> about_now(const Fate& fate) const;
   static void forget_unpromised(Fate& fate);
   void note_found(Letter& letter);

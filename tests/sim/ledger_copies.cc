@@ -146,7 +146,7 @@ void Ledger::waits(const std::vector<queue::ListedMessage>& listed) {
           !way_is_right(fate, *place, one.next_hop, true))
         accuse(name(*letter, fate) + " waits for " + one.next_hop + ", and should go by " +
                place->hop);
-      if (fate.lies_since && *fate.lies_since + 1 < routes_.size() &&
+      if (fate.lies_since && *fate.lies_since + 1 < routes_.size() && !is_rerouted(fate) &&
           is_held_by_routes(fate, routes_.back().second))
         accuse(name(*letter, fate) + " waits for " + one.next_hop +
                ", though its entry is migrating: it is not held");

@@ -87,6 +87,13 @@ bool Ledger::way_is_right(const Fate& fate, const Place& routed, const std::stri
   return routed.hop == hop;
 }
 
+/// By an order that stands, or that may.
+bool Ledger::is_rerouted(const Fate& fate) const {
+  const auto now = about_now(fate);
+  return std::any_of(fate.ways.begin(), fate.ways.end(),
+                     [&](const Fate::Way& way) { return !way.about || way.about == now; });
+}
+
 std::optional<Place> Ledger::about_now(const Fate& fate) const {
   const auto places = routes_.back().second.places_in_the_end(fate.original);
   for (const Place& place : places) {

@@ -12,9 +12,10 @@ namespace waypost::sim {
 namespace {
 
 /// Seeds that once showed a bug. Always run.
-constexpr std::uint64_t kOnceWrong[] = {55,      834,       32256,     32309,     44235,    46334,
-                                        72803,   78371,     908536,    909539,    914339,   2052572,
-                                        2058696, 334512320, 460394185, 521913391, 570169000};
+constexpr std::uint64_t kOnceWrong[] = {55,        834,       32256,     32309,     44235,
+                                        46334,     72803,     78371,     908536,    909539,
+                                        914339,    2052572,   2058696,   334512320, 460394185,
+                                        414338415, 521913391, 570169000, 662181822};
 
 struct Arguments {
   std::uint64_t seed = 0, count = 1;
