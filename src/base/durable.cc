@@ -57,11 +57,11 @@ Result<> SyncTrust::sync_folder_of(Disk& disk, const std::string& path) {
   return note(disk.sync_directory(folder_of(path)));
 }
 
-Result<> DurableFile::replace(std::string_view content) {
+Result<> DurableFile::replace(std::string_view content, Lasting lasting) {
   if (auto can = usable(); !can) return can;
   if (auto put = put_in_place(disk_, path_, mode_, content, trust_); !put)
     return fail(std::move(put).error());
-  return trust_.sync_folder_of(disk_, path_);
+  return lasting == Lasting::yes ? trust_.sync_folder_of(disk_, path_) : Result<>{};
 }
 
 Result<> AppendJournal::read(const Take& take, const std::function<void(const Defect&)>& defect) {

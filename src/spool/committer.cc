@@ -117,7 +117,7 @@ std::optional<Committer::Pause> Committer::take_turn() {
   order_indexes();
   if (looked && !more && queue_.empty()) log_.prove_last_batch();
   note_outcome();
-  order_list();
+  if (looked) order_list();  // with much mail it changes often, and its sync delays a commit
   if (closing && closed_for_good()) return std::nullopt;
   if (!more && queue_.empty() && !log_.has_unwritten_settlements())
     return Pause{asleep, kLookEvery};

@@ -22,7 +22,10 @@ std::optional<ListOrder> Log::take_list_order() {
 }
 
 Result<> Log::carry_out(const ListOrder& order) {
-  if (auto written = list_file_.replace(order.text); !written) return written;
+  // An older list is as true as this one while no file is removed.
+  const auto lasting =
+      order.removals.empty() ? DurableFile::Lasting::content_only : DurableFile::Lasting::yes;
+  if (auto written = list_file_.replace(order.text, lasting); !written) return written;
   for (const std::uint32_t number : order.removals) {
     (void)disk_.remove(path(number));
     (void)disk_.remove(index_path(number));

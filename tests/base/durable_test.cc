@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 
 namespace waypost {
 namespace {
@@ -252,6 +253,20 @@ TEST_F(Durable, AReplacedFileIsWholeAtEveryPowerCut) {
       EXPECT_TRUE(found == after || (!replaced && found == before)) << nth << " seed " << seed;
     }
   }
+}
+
+TEST_F(Durable, WithoutASyncOfTheFolderTheOldOrTheNewIsThereAndWhole) {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    start_anew();
+    DurableFile file(disk, kPath);
+    ASSERT_TRUE(file.replace("old and long"));
+    ASSERT_TRUE(file.replace("new", DurableFile::Lasting::content_only));
+    EXPECT_EQ(content(), "new");
+    cut_power(seed);
+    seen.insert(content());
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"new", "old and long"}));
 }
 
 TEST_F(Durable, AReplacedFileAcceptsNothingAfterAFailedSync) {

@@ -41,7 +41,11 @@ class DurableFile {
       : disk_(disk), path_(std::move(path)), mode_(mode) {}
   const std::string& path() const { return path_; }
   Result<> usable() const { return trust_.usable(path_); }
-  Result<> replace(std::string_view content);
+  enum class Lasting : std::uint8_t {
+    yes,
+    content_only,  // the folder is not synced: after a power cut the old content may be there again
+  };
+  Result<> replace(std::string_view content, Lasting lasting = Lasting::yes);
 
  private:
   Disk& disk_;
