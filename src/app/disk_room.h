@@ -16,8 +16,12 @@ inline std::string mebibytes(std::uint64_t octets) {
 
 /// "no mail is taken: 22 MiB free in /var/lib/waypost/spool, spool.minimum_free is 512 MiB"
 inline std::string too_little_room(std::uint64_t free, const spool::Options& options) {
-  return "no mail is taken: " + mebibytes(free) + " free in " + options.directory +
-         ", spool.minimum_free is " + mebibytes(options.minimum_free_octets);
+  const std::string text =
+      "no mail is taken: " + mebibytes(free) + " free in " + options.directory + ", ";
+  if (free < options.minimum_free_octets || free >= options.segment_octets)
+    return text + "spool.minimum_free is " + mebibytes(options.minimum_free_octets);
+  return text + "the next segment takes " + mebibytes(options.segment_octets) +
+         " (spool.segment_size)";
 }
 
 /// Before a daemon runs; empty: there is room, or nobody can say. The folder need not be there yet.

@@ -117,7 +117,7 @@ std::optional<Committer::Pause> Committer::take_turn() {
   order_indexes();
   if (looked && !more && queue_.empty()) log_.prove_last_batch();
   note_outcome();
-  if (looked) order_list();  // with much mail it changes often, and its sync delays a commit
+  order_list(closing);
   if (closing && closed_for_good()) return std::nullopt;
   if (!more && queue_.empty() && !log_.has_unwritten_settlements())
     return Pause{asleep, kLookEvery};
@@ -199,9 +199,13 @@ void Committer::order_indexes() {
   }
 }
 
-void Committer::order_list() {
+/// With much mail it changes often, and its sync delays a commit: once in a while is enough.
+void Committer::order_list(bool now) {
+  const SteadyTime present = clock_.steady_now();
+  if (!now && listed_at_ && present - *listed_at_ < kLookEvery) return;
   auto order = log_.take_list_order();
   if (!order) return;
+  listed_at_ = present;
   const std::lock_guard lock(orders_mutex_);
   if (list_order_) {
     order->removals.insert(order->removals.end(), list_order_->removals.begin(),
@@ -214,7 +218,7 @@ void Committer::order_list() {
 /// So that the next start has nothing to scan.
 void Committer::seal_the_last() {
   log_.seal_active();
-  order_list();
+  order_list(true);
   while (auto order = log_.take_index_order(true)) (void)write_index(disk_, *order, true);
 }
 
@@ -249,8 +253,11 @@ bool Committer::look_at_disk() {
   if (free) free_octets_.store(*free, std::memory_order_relaxed);
   // What is in memory of messages that are still coming in may have to go to the disk too.
   const auto arriving = std::max<std::int64_t>(0, arriving_.load(std::memory_order_relaxed));
-  const bool room =
-      free && *free >= options_.minimum_free_octets + static_cast<std::uint64_t>(arriving);
+  // Without a segment to come the rest of the one in use is kept for the ends of recipients.
+  const bool segment_to_come =
+      log_.segments_spare() > 0 || (free && *free >= options_.segment_octets);
+  const bool room = free && segment_to_come &&
+                    *free >= options_.minimum_free_octets + static_cast<std::uint64_t>(arriving);
   room_.store(room, std::memory_order_relaxed);
   if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return false;
   looked_at_ = now;

@@ -62,7 +62,7 @@ class Committer {
   bool look_at_disk();
   void note_outcome();
   void look_for_trouble();
-  void order_list();
+  void order_list(bool now);
   void refuse_the_rest();
   void order_indexes();
   void seal_the_last();
@@ -99,6 +99,7 @@ class Committer {
   std::condition_variable orders_ready_;
   std::deque<std::uint32_t> orders_;
   std::deque<IndexOrder> index_orders_;
+  std::optional<SteadyTime> listed_at_;
   std::optional<ListOrder> list_order_;
   std::optional<ListOrder> list_left_;  // could not be written
   std::thread worker_;

@@ -39,11 +39,11 @@ net::Task<> store(Spool* spool, net::Executor executor, std::uint64_t id, std::s
 /// A spool without threads, so that every octet on its disk is known.
 class Damage : public testing::Test {
  protected:
-  void open() {
+  void open(std::uint64_t minimum_free = 64 * 1024 * 1024) {
     options_.directory = "/spool";
     options_.segment_octets = kSegment;
     options_.stream_threshold = 64 * 1024;
-    options_.minimum_free_octets = 64 * 1024 * 1024;
+    options_.minimum_free_octets = minimum_free;
     options_.own_threads = false;
     options_.salt = 4711;
     report_ = {};
@@ -55,6 +55,7 @@ class Damage : public testing::Test {
     ASSERT_TRUE(opened) << opened.error().message;
     spool_ = std::move(*opened);
     spool_->step();
+    clock_.advance(std::chrono::seconds(2));  // the list is written once in a while
   }
   /// kill -9: what was written stays.
   void die() {
@@ -144,7 +145,7 @@ class Damage : public testing::Test {
     if (list && !list->segments.empty())
       return "/spool/" + segment_name(list->segments.front().number);
     ADD_FAILURE() << "no segment holds mail";
-    return "";
+    std::abort();
   }
 
   Options options_;
@@ -500,6 +501,27 @@ TEST_F(Damage, AFullDiskIsNotAskedForSparesWithoutEnd) {
   disk_.set_full(false);
   pass(std::chrono::minutes(2));
   EXPECT_EQ(spool_->health().segments_spare, options_.spare_segments);
+}
+
+/// Else whatever needs another segment is refused while the gateway says that it is ready, and
+/// what was delivered can't be written down.
+TEST_F(Damage, WithoutRoomForTheNextSegmentNoMailIsTakenWhateverTheLimit) {
+  open();
+  ASSERT_TRUE(commit(16, content(16)));
+  die();
+  open(0);
+  disk_.set_free(kSegment / 2);
+  std::uint64_t id = 32;
+  for (; spool_->health().segments_spare > 0 && id < 4000; id += 16) {
+    EXPECT_TRUE(spool_->has_room());
+    ASSERT_TRUE(commit(id, std::string(50'000, 'a')));
+    pass(std::chrono::seconds(1));
+  }
+  EXPECT_FALSE(spool_->has_room());
+  EXPECT_TRUE(commit(id, content(id))) << "what comes all the same has its place";
+  disk_.set_free(2 * kSegment);
+  pass(std::chrono::seconds(40));
+  EXPECT_TRUE(spool_->has_room());
 }
 
 TEST_F(Damage, ADiskThatTakesNoWriteIsToldOfAfterTenSecondsAndPasses) {
