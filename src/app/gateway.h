@@ -100,6 +100,7 @@ class Gateway {
   struct Standing {
     bool table_loaded = false;
     std::string table_trouble;
+    std::string wave_trouble;           // empty too: nobody of the table is of a wave
     std::vector<std::string> warnings;  // of directories
   };
   void publish();

@@ -124,6 +124,9 @@ void Gateway::publish() {
   auto standing = std::make_shared<Standing>();
   standing->table_loaded = table_loaded_;
   standing->table_trouble = table_trouble_;
+  const auto router = router_.get();
+  if (!router->waves().trouble().empty() && !people_of_waves().empty())
+    standing->wave_trouble = router->waves().trouble();
   if (!stale_.empty()) standing->warnings.push_back(stale_);
   if (!untracked_.empty()) standing->warnings.push_back(untracked_);
   if (!table_unchecked_.empty()) standing->warnings.push_back(table_unchecked_);

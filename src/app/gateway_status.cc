@@ -112,8 +112,7 @@ std::string Gateway::not_ready() const {
   const auto standing = standing_.load();
   if (stopping_) return "shutting down";
   if (!standing->table_loaded) return "routing table: " + standing->table_trouble;
-  if (const auto& trouble = router_.get()->waves().trouble(); !trouble.empty())
-    return "waves: " + trouble;
+  if (!standing->wave_trouble.empty()) return "waves: " + standing->wave_trouble;
   return why_no_mail();
 }
 
@@ -369,7 +368,7 @@ std::string Gateway::status_line() const {
   if (const auto why = why_no_mail(); !why.empty()) return why;
   const auto standing = standing_.load();
   if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;
-  if (!router_.get()->waves().trouble().empty())
+  if (!standing->wave_trouble.empty())
     return "waves.journal is damaged; everybody of a wave gets 451";
   return counted(router_.get()->table().size(), "routing entry", "routing entries") + ", " +
          counted(server_->sessions(), "session") + ", " +

@@ -223,8 +223,12 @@ int show(const QueueArguments& arguments, const queue::Command& command) {
       });
   if (!good) return daemon.exit_code();
   if (!found && !arguments.common.json) std::cout << "not in the queue (any more)\n";
-  const auto tracking = config::load_file(arguments.common.config_file).config.tracking.path;
-  if (!tracking.empty()) {
+  const auto loaded = config::load_file(arguments.common.config_file, {.check_files = false});
+  const auto& tracking = loaded.config.tracking.path;
+  if (!loaded.usable()) {
+    std::cerr << "no history: where the tracking log is can't be told: "
+              << arguments.common.config_file << " is no good configuration ('waypost check')\n";
+  } else if (!tracking.empty()) {
     if (!arguments.common.json) std::cout << "history from " << tracking << "\n";
     for (const QueueId id : command.selector.ids)
       found = print_history(tracking, id.to_string(), arguments.common.json) || found;

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 namespace waypost::app {
 namespace {
@@ -215,9 +216,10 @@ void print_entry(const json::object& entry) {
 
 int export_table(const TableArguments& arguments) {
   DaemonCalls daemon(arguments.common, "waypost table export");
-  if (!arguments.common.json) std::cout << "address,target,state,wave\n";
+  bool begun = arguments.common.json;
   const bool good =
       daemon.walk("/v1/table/entries", json::object{{"from", 0}}, [&](const json::object& answer) {
+        if (!std::exchange(begun, true)) std::cout << "address,target,state,wave\n";
         for (const auto& entry : answer.at("entries").as_array()) {
           if (arguments.common.json)
             std::cout << json::serialize(entry) << "\n";

@@ -53,7 +53,8 @@ bool received_by(std::string_view value, std::string_view lower_name) {
       ++at;
       continue;
     }
-    const std::string_view word(lower.data() + at, end - at);
+    std::string_view word(lower.data() + at, end - at);
+    if (word.ends_with('.')) word.remove_suffix(1);  // the root of the DNS, said or not
     if (previous == "by" && word == lower_name) return true;
     previous = word;
     at = end;

@@ -23,6 +23,19 @@ TEST(HeaderScan, FindsTheSameHoweverTheBytesAreCut) {
   }
 }
 
+TEST(HeaderScan, KnowsItsOwnNameWithAndWithoutTheRoot) {
+  for (const auto& [by, ours] : {std::pair{"gw.corp.example", 1u},
+                                 {"gw.corp.example.", 1u},
+                                 {"GW.Corp.Example.", 1u},
+                                 {"gw.corp.example..", 0u},
+                                 {"gw.corp.example.net", 0u},
+                                 {"w.corp.example", 0u}}) {
+    HeaderScan scan("gw.corp.example");
+    scan.feed(std::string("Received: from x.example by ") + by + " with SMTP; Mon\r\n\r\n");
+    EXPECT_EQ(scan.own_received_count(), ours) << by;
+  }
+}
+
 TEST(HeaderScan, BearsBareLfAndNoHeaderAndNoEnd) {
   HeaderScan lf("gw");
   lf.feed("Message-Id: <x>\nReceived: by gw\n\nb");

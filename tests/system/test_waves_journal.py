@@ -149,6 +149,24 @@ def test_a_torn_last_line_was_never_acknowledged(world):
     assert gateway.explain("bob@corp.example")["state"] == "rolled_back"
 
 
+def test_a_table_without_waves_does_not_ask_for_the_journal(world):
+    gateway, workmail, _ = start(world, [("ida@corp.example", "ida@orgname.awsapps.com", "", "")])
+    send(world, "ida")
+    workmail.wait_messages(1)
+    gateway.stop()
+    (gateway.directory / "spool" / "waves.journal.mark").unlink(missing_ok=True)
+    journal_of(gateway).unlink(missing_ok=True)
+    gateway.start()
+    assert ready(gateway)[0] == 200, "nobody is concerned"
+    assert "451" not in gateway.run("status").stdout
+    gateway.write_table([("ida@corp.example", "ida@orgname.awsapps.com", "", ""), *rows()])
+    assert gateway.run("reload").returncode == 0
+    status, answer = ready(gateway)
+    assert status == 503 and "accept-journal" in answer["why"], answer
+    wave(gateway, "accept-journal")
+    assert ready(gateway)[0] == 200
+
+
 def test_a_journal_of_the_old_form_is_taken_over(world):
     gateway, _, _ = start(world, rows())
     gateway.stop()
