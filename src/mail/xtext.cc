@@ -139,7 +139,8 @@ Result<std::string> decode_orcpt(std::string_view parameter, bool smtputf8) {
   }
   const std::string_view type = parameter.substr(0, semicolon);
   for (const char c : type) {
-    if (!is_atext(static_cast<unsigned char>(c))) {  // RFC 3461 §4.2: an atom
+    // RFC 3461 §4.2: an atom; RFC 5321 §4.1.2: no "=" in the value of a parameter.
+    if (!is_atext(static_cast<unsigned char>(c)) || c == '=') {
       return fail(ErrorKind::invalid,
                   "ORCPT: the address type has a character that is not allowed");
     }

@@ -6,54 +6,51 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
+#include <chrono>
+#include <future>
+#include <system_error>
+#include <thread>
 
 namespace waypost::routing {
 namespace {
 
-constexpr int kSliceMilliseconds = 100;
+constexpr std::chrono::milliseconds kSlice{100};
 
-/// A look-up that the resolver may still be busy with when nobody waits for it any more.
+/// On a thread of its own: the resolver can't be called back, and may be busy with it when nobody
+/// waits for it any more.
 struct Lookup {
   std::string host, service;
   addrinfo hints{};
-  gaicb request{};
-  gaicb* list[1] = {&request};
+  addrinfo* found = nullptr;
+  std::promise<int> code;
 
   Lookup(const DirectoryServer& server) : host(server.host), service(std::to_string(server.port)) {
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
-    request.ar_name = host.c_str();
-    request.ar_service = service.c_str();
-    request.ar_request = &hints;
+    // A machine with nothing but loopback has no other.
+    hints.ai_flags = is_loopback(server) ? 0 : AI_ADDRCONFIG;
   }
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
   ~Lookup() {
-    if (request.ar_result != nullptr) ::freeaddrinfo(request.ar_result);
+    if (found != nullptr) ::freeaddrinfo(found);
   }
+  void run() { code.set_value(::getaddrinfo(host.c_str(), service.c_str(), &hints, &found)); }
 };
 
-Result<std::unique_ptr<Lookup>> look_up(const DirectoryServer& server, const Patience& patience) {
-  auto lookup = std::make_unique<Lookup>(server);
-  if (is_loopback(server)) lookup->hints.ai_flags = 0;  // a machine with nothing but loopback
-  if (const int code = ::getaddrinfo_a(GAI_NOWAIT, lookup->list, 1, nullptr); code != 0)
-    return fail(ErrorKind::dns,
-                std::string("the name can't be looked up: ") + ::gai_strerror(code));
-  for (;;) {
-    const timespec slice{.tv_sec = 0, .tv_nsec = kSliceMilliseconds * 1'000'000L};
-    ::gai_suspend(lookup->list, 1, &slice);
-    const int code = ::gai_error(&lookup->request);
-    if (code == 0) return lookup;
-    if (code != EAI_INPROGRESS)
-      return fail(ErrorKind::dns,
-                  "the name '" + server.host + "' has no address: " + ::gai_strerror(code));
-    if (auto patient = patience.check(); !patient) {
-      // What can't be called back still writes into the request: it stays, once, until then.
-      if (::gai_cancel(&lookup->request) == EAI_NOTCANCELED) (void)lookup.release();
-      return fail(std::move(patient).error());
-    }
+Result<std::shared_ptr<Lookup>> look_up(const DirectoryServer& server, const Patience& patience) {
+  auto lookup = std::make_shared<Lookup>(server);
+  auto answer = lookup->code.get_future();
+  try {
+    std::thread([lookup] { lookup->run(); }).detach();
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::dns, std::string("the name can't be looked up: ") + error.what());
   }
+  while (answer.wait_for(kSlice) != std::future_status::ready)
+    if (auto patient = patience.check(); !patient) return fail(std::move(patient).error());
+  if (const int code = answer.get(); code != 0)
+    return fail(ErrorKind::dns,
+                "the name '" + server.host + "' has no address: " + ::gai_strerror(code));
+  return lookup;
 }
 
 }  // namespace
@@ -68,7 +65,7 @@ bool DirectorySocket::wait(short events) {
   for (;;) {
     if (!patient()) return false;
     pollfd what{.fd = descriptor_, .events = events, .revents = 0};
-    const int ready = ::poll(&what, 1, kSliceMilliseconds);
+    const int ready = ::poll(&what, 1, static_cast<int>(kSlice.count()));
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR) return false;
   }
@@ -106,7 +103,7 @@ Result<> DirectorySocket::connect(const DirectoryServer& server, const Patience&
   if (!lookup) return fail(std::move(lookup).error());
   use(patience);
   int trouble = EADDRNOTAVAIL;
-  for (const auto* at = (*lookup)->request.ar_result; at != nullptr; at = at->ai_next) {
+  for (const auto* at = (*lookup)->found; at != nullptr; at = at->ai_next) {
     close();
     gave_up_.reset();
     descriptor_ = ::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

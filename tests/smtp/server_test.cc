@@ -144,6 +144,7 @@ TEST(ServerDialogue, WhatOnlyReportsNeedIsRepairedOrLeftOut) {
       {";bob@x", ""},
       {"bob@x", ""},
       {"rf(c;bob@x", ""},
+      {"0e==rfc644;bob@x", ""},
   };
   Server s;
   s.open();
