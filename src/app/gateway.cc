@@ -105,6 +105,12 @@ Result<> Gateway::open_storage() {
   }
   if (!tracking) return fail(std::move(tracking).error());
   tracking_ = std::move(*tracking);
+  std::error_code unknown;
+  if (!std::filesystem::exists(config_.spool.directory + "/lock", unknown) && !unknown)
+    ops::log().warn(
+        "spool: {} is new, so no mail waits and no command is remembered; if that should not be, "
+        "stop: its disk is not mounted, or spool.directory names another folder than before",
+        config_.spool.directory);
   spool::RecoveryReport report;
   // The queues that take what is found need the spool first: it hands over in make_shards().
   auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_, metrics_,
@@ -120,15 +126,31 @@ Result<> Gateway::open_storage() {
                     counted(report.recipients_open, "open recipient"),
                     counted(report.segments, "segment"), report.segments_indexed);
   }
-  auto journal =
-      queue::Journal::open(Disk::system(), config_.spool.directory + "/control.journal",
-                           [](const std::string& what) { ops::log().error("{}", what); });
-  if (!journal) return fail(std::move(journal).error());
-  journal_ = std::move(*journal);
+  open_control_journal();
   std::error_code ignored;
   spool_knows_gateway_ = std::filesystem::exists(wave_journal_file(config_) + ".mark", ignored);
   open_wave_journal();
   return {};
+}
+
+void Gateway::open_control_journal() {
+  std::vector<std::string> next_hops;
+  for (const auto& one : config_.next_hops) next_hops.push_back(one.name);
+  journal_ =
+      queue::Journal::open(Disk::system(), config_.spool.directory + "/control.journal", next_hops,
+                           [](const std::string& what) { ops::log().error("{}", what); });
+  if (journal_->damage().empty()) return;
+  for (const std::string& one : journal_->damage()) ops::log().error("{}", one);
+  ops::log().critical("{}", control_damage());
+}
+
+/// Empty: all that operators said of the queue is known.
+std::string Gateway::control_damage() const {
+  if (journal_->damage().empty()) return {};
+  return "what operators held, suspended and rerouted is not known for sure (" +
+         journal_->damage().front() +
+         "): every next hop is suspended; give the commands again that are missing, then 'waypost "
+         "queue resume --next-hop NAME' or '--all'";
 }
 
 Result<> Gateway::make_shards() {

@@ -108,6 +108,8 @@ class Gateway {
   void judge_staleness();
   void load_first_table();
   Result<> make_shards();
+  void open_control_journal();
+  std::string control_damage() const;
   void restore_queues();
   Result<> open_doors();
   std::vector<admin::Action> actions();

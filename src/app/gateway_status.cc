@@ -136,7 +136,9 @@ std::vector<std::string> Gateway::warnings(const QueueSurvey& survey) const {
     all.push_back("shard " + std::to_string(shard) + " does not answer");
   if (auto ends = unwritten_ends(); !ends.empty()) all.push_back(std::move(ends));
   const auto now = Clock::system().now();
+  bool stopped = false;
   for (const auto& [name, hop] : sum_next_hops(survey)) {
+    stopped = stopped || hop.suspended;
     const std::string waits = counted(hop.ready + hop.waiting, "delivery waits", "deliveries wait");
     if (hop.suspended) all.push_back("next hop " + name + " is suspended by an operator; " + waits);
     if (hop.paused_until > now)
@@ -144,6 +146,7 @@ std::vector<std::string> Gateway::warnings(const QueueSurvey& survey) const {
                     routing::format_time(hop.paused_until) + "; " + waits +
                     (hop.last_reply.empty() ? "" : "; last answer: " + hop.last_reply));
   }
+  if (auto damage = control_damage(); stopped && !damage.empty()) all.push_back(std::move(damage));
   const auto task = control_->now();
   const auto steady = Clock::system().steady_now();
   if (task && steady - task->since >= kControlSilence)

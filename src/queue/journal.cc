@@ -1,6 +1,6 @@
 #include "waypost/queue/journal.h"
 
-#include "waypost/base/durable.h"
+#include "waypost/base/sealed_journal.h"
 
 #include "queue/json_values.h"
 
@@ -55,18 +55,22 @@ class FileJournal final : public Journal {
  public:
   FileJournal(Disk& disk, std::string path) : lines_(disk, std::move(path)) {}
 
-  Result<> read(const std::function<void(const std::string&)>& complain) {
-    return lines_.read([this](std::string_view line) { return take(line); },
-                       [&](const AppendJournal::Defect& defect) {
-                         complain(lines_.path() + ":" + std::to_string(defect.line) + ": " +
-                                  defect.why +
-                                  (defect.last ? "; whoever gave the command was not told that it "
-                                                 "is done"
-                                               : "") +
-                                  "; the line is left out");
-                       });
+  void read(const std::vector<std::string>& next_hops,
+            const std::function<void(const std::string&)>& complain) {
+    damage_ = lines_.read([this](std::string_view line) { return take(line); }, complain);
+    if (damage_.empty()) return;
+    const auto aside = lines_.copy_aside();
+    if (!aside) damage_.push_back("no copy could be made of it: " + aside.error().message);
+    if (aside && !aside->empty()) damage_.push_back("as it was it is kept as " + *aside);
+    Command stop;
+    stop.verb = Verb::suspend;
+    for (const std::string& name : next_hops) {
+      stop.selector.next_hop = name;
+      state_.apply(stop, {});
+    }
   }
   const ControlState& state() const override { return state_; }
+  const std::vector<std::string>& damage() const override { return damage_; }
   Result<> usable() const override { return lines_.usable(); }
 
   Result<> append(const Command& command, const std::vector<Touched>& touched) override {
@@ -81,30 +85,31 @@ class FileJournal final : public Journal {
   Result<> compact(const std::function<bool(std::uint64_t id)>& exists) override {
     std::erase_if(state_.held, [&](const auto& one) { return !exists(one.first); });
     std::erase_if(state_.rerouted, [&](const auto& one) { return !exists(one.first); });
-    return lines_.rewrite(text_of_state());
+    return lines_.rewrite(lines_of_state());
   }
 
  private:
-  std::string text_of_state() const {
-    std::string text;
+  std::vector<std::string> lines_of_state() const {
+    std::vector<std::string> lines;
     Command command;
     for (const Selector& one : state_.suspensions) {
       command.verb = Verb::suspend;
       command.selector = one;
-      text += line_of(command, {}) + '\n';
+      lines.push_back(line_of(command, {}));
     }
     command = {};
     command.verb = Verb::hold;
     for (const auto& [id, recipients] : state_.held)
-      text += line_of(command, {{QueueId{id}, {recipients.begin(), recipients.end()}, {}}}) + '\n';
+      lines.push_back(
+          line_of(command, {{QueueId{id}, {recipients.begin(), recipients.end()}, {}}}));
     command.verb = Verb::reroute;
     for (const auto& [id, ways] : state_.rerouted) {
       for (const auto& [recipient, way] : ways) {
         command.next_hop = way.next_hop;
-        text += line_of(command, {{QueueId{id}, {recipient}, {way.of}}}) + '\n';
+        lines.push_back(line_of(command, {{QueueId{id}, {recipient}, {way.of}}}));
       }
     }
-    return text;
+    return lines;
   }
 
   Result<> take(std::string_view line) {
@@ -125,8 +130,9 @@ class FileJournal final : public Journal {
     return {};
   }
 
-  AppendJournal lines_;
+  SealedJournal lines_;
   ControlState state_;
+  std::vector<std::string> damage_;
 };
 
 }  // namespace
@@ -175,10 +181,11 @@ void ControlState::apply(const Command& command, const std::vector<Touched>& tou
   }
 }
 
-Result<std::unique_ptr<Journal>> Journal::open(
-    Disk& disk, const std::string& path, const std::function<void(const std::string&)>& complain) {
+std::unique_ptr<Journal> Journal::open(Disk& disk, const std::string& path,
+                                       const std::vector<std::string>& next_hops,
+                                       const std::function<void(const std::string&)>& complain) {
   auto journal = std::make_unique<FileJournal>(disk, path);
-  if (auto read = journal->read(complain); !read) return fail(read.error());
+  journal->read(next_hops, complain);
   return journal;
 }
 

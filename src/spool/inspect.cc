@@ -1,8 +1,8 @@
 // verify() and dump(): a spool directory as it lies there, read only.
 #include "waypost/base/counted.h"
+#include "waypost/base/crc32c.h"
 #include "waypost/spool/spool.h"
 
-#include "spool/crc32c.h"
 #include "spool/scan.h"
 #include "spool/segment_list.h"
 

@@ -1,6 +1,6 @@
 #include "spool/log.h"
 
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
 
 #include <algorithm>
 #include <cstring>

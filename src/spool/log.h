@@ -36,6 +36,7 @@ struct Segment {
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
   std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
   bool unmovable = false;          // an evacuation found something damaged or unreadable
+  bool is_evidence = false;        // of damage, and there is no copy of that
   IndexPieces records;             // for its index, until that is written
   bool indexed = false;            // an index has been ordered or found
 };

@@ -2,8 +2,8 @@
 // each message, applies settlements, and sets aside what is torn or corrupt. Sealed segments have
 // an index to read them from; the others are scanned.
 #include "waypost/base/counted.h"
+#include "waypost/base/crc32c.h"
 
-#include "spool/crc32c.h"
 #include "spool/log.h"
 #include "spool/segment_list.h"
 #include "spool/slot_table.h"
@@ -270,10 +270,10 @@ class Recovery {
     visit.damage = [&](const Damage& damage) {
       const bool may_be_torn = damage.offset >= rules->torn_from && !damage.unreadable;
       set_aside(segment, damage,
-                may_be_torn
-                    ? "; it was being written when the daemon stopped, and nobody was told "
-                      "that it is safe"
-                    : "; it was safe on the disk once, so this is damage: look at the disk");
+                may_be_torn ? "; it was being written when the daemon stopped, and nobody was told "
+                              "that it is safe"
+                            : "; it was safe on the disk once, so this is damage: look at the disk",
+                !may_be_torn);
       if (may_be_torn) torn.push_back(damage);
       damaged = damaged || !may_be_torn;
     };
@@ -324,22 +324,34 @@ class Recovery {
     return encode_record(header, segment.seed, {});
   }
 
-  void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {}) {
-    const std::string name = segment_name(segment.number);
-    tell(segment.number,
-         " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning));
+  /// `keep`: until there is a copy the segment is not used again.
+  void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {},
+                 bool keep = true) {
+    const auto copied = copy_aside(segment, damage);
+    std::string what =
+        " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning);
+    if (!copied) {
+      what += "; no copy could be set aside (" + copied.error().message + ")";
+      if (keep) what += ": the segment is kept, the next start tries again";
+      segment.is_evidence = segment.is_evidence || keep;
+    }
+    tell(segment.number, what);
+  }
+
+  Result<> copy_aside(Segment& segment, const Damage& damage) {
     constexpr std::uint64_t kMost = 16ull * 1024 * 1024;
     std::string bytes(std::min(damage.octets, kMost), '\0');
     const auto got = segment.file->read_at(damage.offset, {bytes.data(), bytes.size()});
-    if (!got) return;
-    auto copy = log_.disk_.open(aside_directory() + "/" + name + "." +
+    if (!got) return {};  // there is nothing to copy
+    auto copy = log_.disk_.open(aside_directory() + "/" + segment_name(segment.number) + "." +
                                     std::to_string(segment.header.sequence) + "." +
                                     std::to_string(damage.offset),
                                 true);
-    if (!copy) return;  // the report stands; a full disk must not stop recovery
+    if (!copy) return fail(copy.error());
     copied_aside_ = true;
     const iovec piece{bytes.data(), *got};
-    if ((*copy)->write_at(0, {&piece, 1})) (void)(*copy)->sync_data();
+    if (auto written = (*copy)->write_at(0, {&piece, 1}); !written) return written;
+    return (*copy)->sync_data();
   }
 
   void take_record(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,

@@ -1,5 +1,6 @@
 // Where segments come from and where they go: activation, freeing, and moving stragglers on.
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
+
 #include "spool/log.h"
 
 #include <algorithm>
@@ -73,6 +74,7 @@ void Log::activate(Segment& segment) {
   segment.live_octets = 0;
   segment.live_pieces = 0;
   segment.unmovable = false;
+  segment.is_evidence = false;
   segment.refers.clear();
   segment.copies.clear();
   segment.records.clear();
@@ -153,6 +155,7 @@ bool Log::free_if_possible(Segment& segment) {
     return false;
   }
   if (segment.header.sequence == newest_written_) return false;  // it tells the highest id
+  if (segment.is_evidence) return false;
   const auto gone = [this](std::uint64_t sequence) { return by_sequence(sequence) == nullptr; };
   std::erase_if(segment.refers, gone);
   std::erase_if(segment.copies, gone);

@@ -1,9 +1,8 @@
 #include "spool/scan.h"
 
 #include "waypost/base/counted.h"
+#include "waypost/base/crc32c.h"
 #include "waypost/base/queue_id.h"
-
-#include "spool/crc32c.h"
 
 #include <algorithm>
 #include <charconv>

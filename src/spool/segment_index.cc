@@ -1,6 +1,6 @@
 #include "spool/segment_index.h"
 
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
 
 #include <cstring>
 

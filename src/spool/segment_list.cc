@@ -1,8 +1,8 @@
 #include "spool/segment_list.h"
 
+#include "waypost/base/crc32c.h"
 #include "waypost/base/durable.h"
 
-#include "spool/crc32c.h"
 #include "spool/scan.h"
 
 #include <algorithm>

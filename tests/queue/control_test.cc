@@ -223,7 +223,7 @@ TEST_F(Control, HoldsSuspensionsAndWaysSurviveARestart) {
   const auto held = submit(envelope({0, 3}));
   const auto rerouted = submit(envelope({6}));
   {
-    auto journal = Journal::open(Disk::system(), path, complain);
+    auto journal = Journal::open(Disk::system(), path, {}, complain);
     ASSERT_TRUE(journal);
     Command reroute = command(Verb::reroute, to("u6@*"));
     reroute.next_hop = "h2";
@@ -233,22 +233,22 @@ TEST_F(Control, HoldsSuspensionsAndWaysSurviveARestart) {
     for (const Command& what :
          {command(Verb::hold, to("u3@*")), reroute, command(Verb::suspend, h1_only)}) {
       say(what);
-      ASSERT_TRUE((*journal)->append(what, done));
+      ASSERT_TRUE(journal->append(what, done));
     }
   }
   finish();
   std::ofstream(path, std::ios::app) << "{\"verb\":\"hold\",\"sel";  // torn by a crash
   std::size_t complaints = 0;
-  auto journal = Journal::open(Disk::system(), path, [&](const std::string&) { ++complaints; });
+  auto journal = Journal::open(Disk::system(), path, {}, [&](const std::string&) { ++complaints; });
   ASSERT_TRUE(journal);
   EXPECT_EQ(complaints, 1u);
-  ASSERT_TRUE((*journal)->compact([&](std::uint64_t id) { return id == held || id == rerouted; }));
-  journal = Journal::open(Disk::system(), path, complain);
+  ASSERT_TRUE(journal->compact([&](std::uint64_t id) { return id == held || id == rerouted; }));
+  journal = Journal::open(Disk::system(), path, {}, complain);
   ASSERT_TRUE(journal);
   h0.judge = [](const std::string&) { return delivered(); };
   h2.site_trouble = false;
   queue = Queue::make(options, Context{shard, spool, router, deliverers, metrics, tracking, ids,
-                                       "gw.corp.example", &(*journal)->state()});
+                                       "gw.corp.example", &journal->state()});
   ended = false;
   boost::asio::co_spawn(shard.io, run(), boost::asio::detached);
   for (const auto id : {held, rerouted}) queue->restore(spool.kept.at(id).stored);

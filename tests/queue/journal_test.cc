@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
+#include <set>
+
 namespace waypost::queue {
 namespace {
 
@@ -17,10 +21,8 @@ class JournalTest : public ::testing::Test {
 
   std::unique_ptr<Journal> open() {
     complaints.clear();
-    auto journal =
-        Journal::open(disk, kPath, [this](const std::string& line) { complaints.push_back(line); });
-    EXPECT_TRUE(journal) << (journal ? "" : journal.error().message);
-    return std::move(*journal);
+    return Journal::open(disk, kPath, {"exchange", "workmail"},
+                         [this](const std::string& line) { complaints.push_back(line); });
   }
   static Command command(Verb verb, const std::string& reason = "") {
     Command made;
@@ -49,8 +51,7 @@ class JournalTest : public ::testing::Test {
 TEST_F(JournalTest, WhatWasPromisedSurvivesEveryPowerCut) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     disk.restart_counting();
-    (void)disk.remove(kPath);
-    (void)disk.sync_directory("/spool");
+    disk.forget();
     auto journal = open();
     ASSERT_TRUE(hold(*journal, 16));
     ASSERT_TRUE(hold(*journal, 32));
@@ -65,11 +66,9 @@ TEST_F(JournalTest, WhatWasPromisedSurvivesEveryPowerCut) {
 }
 
 TEST_F(JournalTest, EachOperationFailsOnceAndNoPromiseIsBroken) {
-  for (std::uint64_t nth = 1; nth < 16; ++nth) {
+  for (std::uint64_t nth = 1; nth < 40; ++nth) {
     for (const auto how : {FaultDisk::Fault::io, FaultDisk::Fault::full}) {
-      disk.restart_counting();
-      (void)disk.remove(kPath);
-      (void)disk.sync_directory("/spool");
+      disk.forget();
       disk.restart_counting();
       disk.fail_operation(nth, how);
       std::vector<std::uint64_t> promised;
@@ -152,13 +151,45 @@ TEST_F(JournalTest, ForgetsMessagesThatAreNoMore) {
   EXPECT_EQ(held(*open()), std::vector<std::uint64_t>{32});
   journal = open();
   ASSERT_TRUE(journal->compact([](std::uint64_t) { return false; }));
-  EXPECT_TRUE(disk.paths().empty());
+  EXPECT_EQ(disk.paths(), std::vector<std::string>{std::string(kPath) + ".mark"});
   for (std::uint64_t seed = 0; seed < 8; ++seed) {  // its name was gone, and must be kept anew
     ASSERT_TRUE(hold(*journal, 48));
     lose_power(seed);
     journal = open();
     EXPECT_EQ(held(*journal), std::vector<std::uint64_t>{48});
     ASSERT_TRUE(journal->compact([](std::uint64_t) { return false; }));
+  }
+}
+
+/// What was stopped is not known, so nothing goes until somebody says so.
+TEST_F(JournalTest, WhereSomethingIsMissingEveryNextHopIsSuspended) {
+  const auto changes = std::to_array<std::function<void(std::string&)>>(
+      {[](std::string& text) { text.clear(); },
+       [](std::string& text) { text.erase(0, text.find('\n') + 1); },
+       [](std::string& text) { text.resize(text.size() - 5); },
+       [](std::string& text) { text[text.find("workmail")] = 'W'; },
+       [](std::string& text) { text.assign(text.size(), '\0'); }});
+  for (const auto& change : changes) {
+    disk.forget();
+    auto journal = open();
+    Command suspend = command(Verb::suspend);
+    suspend.selector.next_hop = "workmail";
+    ASSERT_TRUE(journal->append(suspend, {}));
+    ASSERT_TRUE(hold(*journal, 16));
+    change(*disk.bytes(kPath));
+    disk.keep_changes();
+    journal = open();
+    EXPECT_FALSE(journal->damage().empty());
+    std::set<std::string> suspended;
+    for (const Selector& one : journal->state().suspensions) suspended.insert(one.next_hop);
+    EXPECT_TRUE(suspended.contains("exchange") && suspended.contains("workmail"));
+    EXPECT_FALSE(hold(*journal, 32)) << "until it is written anew";
+    ASSERT_TRUE(journal->compact(everything));
+    EXPECT_TRUE(hold(*journal, 32));
+    journal = open();
+    EXPECT_TRUE(journal->damage().empty());
+    EXPECT_GE(journal->state().suspensions.size(), 2u) << "it stands until somebody ends it";
+    EXPECT_NE(disk.bytes(std::string(kPath) + ".damaged"), nullptr);
   }
 }
 

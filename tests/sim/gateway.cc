@@ -106,17 +106,19 @@ Result<std::unique_ptr<Gateway>> Gateway::start(Stage& stage, Ledger& ledger, Fa
       [&found](spool::StoredMessage stored) { found.push_back(std::move(stored)); }, report);
   if (!opened) return fail(std::move(opened).error());
   auto journal =
-      queue::Journal::open(disk, settings.spool.directory + "/control.journal",
+      queue::Journal::open(disk, settings.spool.directory + "/control.journal", {},
                            [&stage](const std::string& line) { stage.journal.note("{}", line); });
-  if (journal) {
+  if (!disk.power_gone()) {
+    for (const std::string& damage : journal->damage())
+      ledger.accuse("the operators' journal: " + damage);
     made->open_waves(disk, report.highest_id);
     made->use_table(routes);
   }
-  if (disk.power_gone() || !journal) {
+  if (disk.power_gone()) {
     (*opened)->close();
     return fail(ErrorKind::io, "the power was cut during recovery");
   }
-  made->journal_ = std::move(*journal);
+  made->journal_ = std::move(journal);
   stage.journal.note("the gateway starts: {} messages found", found.size());
   for (const std::string& aside : report.set_aside) stage.journal.note("set aside: {}", aside);
   made->spool_ = std::make_unique<WatchedSpool>(std::move(*opened), ledger);

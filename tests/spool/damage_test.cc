@@ -376,6 +376,38 @@ TEST_F(Damage, OfAHeaderBlockIsNoSpareAndToldOf) {
   }
 }
 
+/// Else the segment is used again, and with it goes the last chance of a message.
+TEST_F(Damage, ASegmentOfWhoseDamageThereIsNoCopyIsKept) {
+  five_and_die(true);
+  const std::string segment = used();
+  const auto deliver_all = [&] {
+    for (const StoredMessage& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
+    pass(std::chrono::seconds(5));
+  };
+  bytes(segment)[bytes(segment).find("envelope of 48")] ^= 1;
+  disk_.set_full(true);
+  open();
+  EXPECT_THAT(told(), HasSubstr("no copy could be set aside (no space left): the segment is kept"));
+  EXPECT_THAT(found_, SizeIs(4));
+  disk_.set_full(false);
+  deliver_all();
+  ASSERT_TRUE(commit(160, "new mail goes on"));
+  die();
+  EXPECT_THAT(complaints(), HasSubstr("no sound record here"));
+  open();
+  EXPECT_THAT(told(), HasSubstr("no sound record here"));
+  EXPECT_EQ(told().find("no copy"), std::string::npos);
+  const auto paths = disk_.paths();
+  EXPECT_TRUE(std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+    return path.starts_with("/spool/set-aside/") &&
+           bytes(path).find("nvelope of 48") != std::string::npos;
+  }));
+  deliver_all();
+  ASSERT_TRUE(commit(176, "and more"));
+  die();
+  EXPECT_EQ(complaints(), "") << "it is free now";
+}
+
 /// The evidence of a loss: a power cut right after does not take it, and an older one of the same
 /// name stands.
 TEST_F(Damage, WhatIsSetAsideStaysThere) {

@@ -6,7 +6,7 @@
 
 #include "base/fault_disk.h"
 #include "spool/content_reader.h"
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>

@@ -2,7 +2,7 @@
 // unsynced octets, recover, compare. WAYPOST_SPOOL_ROUNDS makes it longer; a failing seed replays.
 #include "base/fault_disk.h"
 #include "spool/content_reader.h"
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>

@@ -1,8 +1,9 @@
 // What operators said of the queue, kept over a restart: holds, suspensions, other next hops.
 //
-// Journal: one per process, main thread. A file of JSON lines beside the spool, kept as an
-// AppendJournal: append() returns when the line is on stable storage; after a failed sync nothing
-// that must survive can be promised, and usable() says so.
+// Journal: one per process, main thread. A file of JSON lines beside the spool, kept as a
+// SealedJournal: append() returns when the line is on stable storage; after a failed sync nothing
+// that must survive can be promised, and usable() says so. Where something of it is missing it is
+// not known what was stopped: every next hop is suspended then, until an operator resumes it.
 #pragma once
 
 #include "waypost/base/disk.h"
@@ -41,12 +42,16 @@ bool must_survive(Verb verb);
 
 class Journal {
  public:
-  /// ErrorKind::io names the file. A line that makes no sense is skipped and told to `complain`.
-  /// REQUIRES: `disk` outlives the journal; `path` has a directory.
-  static Result<std::unique_ptr<Journal>> open(
-      Disk& disk, const std::string& path, const std::function<void(const std::string&)>& complain);
+  /// `complain` is told of a last line that was never acknowledged. `next_hops`: all that there
+  /// are. REQUIRES: `disk` outlives the journal; `path` has a directory.
+  static std::unique_ptr<Journal> open(Disk& disk, const std::string& path,
+                                       const std::vector<std::string>& next_hops,
+                                       const std::function<void(const std::string&)>& complain);
   virtual ~Journal() = default;
   virtual const ControlState& state() const = 0;
+  /// What open() found wrong, each with its place; the damaged file is kept beside it. Empty: all
+  /// that was acknowledged is there.
+  virtual const std::vector<std::string>& damage() const = 0;
   /// An Error says why a command that must survive can't be promised; ask before it is carried out.
   virtual Result<> usable() const = 0;
   /// Only verbs that must survive are written. On an Error state() is as before.

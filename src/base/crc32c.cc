@@ -1,4 +1,4 @@
-#include "spool/crc32c.h"
+#include "waypost/base/crc32c.h"
 
 #include <array>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <nmmintrin.h>
 #endif
 
-namespace waypost::spool {
+namespace waypost {
 namespace {
 
 constexpr std::array<std::uint32_t, 256> make_table() {
@@ -55,4 +55,4 @@ std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes) {
   return crc32c_portable(crc, bytes);
 }
 
-}  // namespace waypost::spool
+}  // namespace waypost
