@@ -236,6 +236,8 @@ Gateway::End Gateway::close() {
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
   if (const auto left = unwritten_ends(); !left.empty()) ops::log().error("stopping: {}", left);
+  if (const auto why = spool_->health().displaced; !why.empty())
+    ops::log().error("stopping: the next start does not find all mail: {}", why);
   for (auto& shard : shards_) shard->release();
   const auto deadline = Clock::system().steady_now() + kEndOfThreads;
   for (auto& shard : shards_) {

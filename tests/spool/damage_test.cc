@@ -545,9 +545,24 @@ TEST_F(Damage, AFullDiskIsNoDeadDisk) {
   open();
   ASSERT_TRUE(commit(16, content(16)));
   disk_.set_full(true);
+  disk_.set_free(0);
   EXPECT_FALSE(commit(32, content(32)));
   pass(std::chrono::minutes(1));
+  EXPECT_EQ(spool_->health().failing, "") << "its free space tells it";
+  EXPECT_FALSE(spool_->has_room());
+}
+
+TEST_F(Damage, ADiskThatTakesNothingThoughItHasSpaceIsToldOf) {
+  open();
+  ASSERT_TRUE(commit(16, content(16)));
+  disk_.set_full(true);  // a quota, no more inodes, a limit on the size of files
+  EXPECT_FALSE(commit(32, content(32)));
+  pass(std::chrono::seconds(13));
+  EXPECT_THAT(spool_->health().failing, HasSubstr("nothing can be written: no space left"));
+  disk_.set_full(false);
+  pass(std::chrono::seconds(2));
   EXPECT_EQ(spool_->health().failing, "");
+  EXPECT_TRUE(commit(48, content(48)));
 }
 
 TEST_F(Damage, ADiskThatNothingCanBeReadFromIsToldOfAndABadSectorIsNot) {
