@@ -3,13 +3,13 @@
 #include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
+#include "app/descriptor_limit.h"
 #include "app/next_hop_summary.h"
 #include "app/waves_on_disk.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -26,14 +26,6 @@ unsigned shard_count(const config::Config& config) {
   // A queue id has room for 16 shards.
   const unsigned wanted = config.shards != 0 ? config.shards : std::thread::hardware_concurrency();
   return std::clamp(wanted, 1u, 16u);
-}
-
-/// Each session and delivery needs a descriptor; the hard limit is the operator's say.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 std::vector<std::string> interface_addresses() {
@@ -79,13 +71,15 @@ Gateway::~Gateway() {
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
-                                                boost::asio::io_context& main_io) {
+                                                boost::asio::io_context& main_io,
+                                                const std::function<void()>& before_mail) {
   raise_descriptor_limit();
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(config), main_io));
   gateway->started_at_ = Clock::system().now();
   if (auto opened = gateway->open_storage(); !opened) return fail(std::move(opened).error());
   gateway->load_first_table();
   if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
+  before_mail();
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
   gateway->apply_due_waves();
@@ -178,7 +172,7 @@ Result<> Gateway::open_doors() {
                  SteadyTime decided) { queue->submit(message, std::move(envelope), decided); }});
   }
   auto server = inbound::Server::start(
-      config_.inbound,
+      within_descriptors(config_.inbound),
       inbound::Context{std::move(shards), *spool_, router_, budget_, metrics_, *tracking_});
   if (!server) return fail(std::move(server).error());
   server_ = std::move(*server);
