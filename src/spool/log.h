@@ -36,6 +36,7 @@ struct Segment {
   std::uint32_t live_pieces = 0;   // messages and chunks
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
   std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
+  bool kept = false;               // damage in it could not be copied to set-aside
   bool unmovable = false;          // an evacuation found something damaged or unreadable
   IndexPieces records;             // for its index, until that is written
   bool indexed = false;            // an index has been ordered or found

@@ -324,22 +324,34 @@ class Recovery {
     return encode_record(header, segment.seed, {});
   }
 
+  /// A full disk must not stop recovery. But then the segment is the only copy, and stays until a
+  /// start has made another.
   void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {}) {
-    const std::string name = segment_name(segment.number);
+    const auto copied = copy_aside(segment, damage);
+    if (!copied) segment.kept = true;
     tell(segment.number,
-         " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning));
+         " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning) +
+             (copied ? std::string()
+                     : "; it can't be copied to set-aside (" + copied.error().message +
+                           "), so the segment is kept until a start can"));
+  }
+
+  Result<> copy_aside(Segment& segment, const Damage& damage) {
     constexpr std::uint64_t kMost = 16ull * 1024 * 1024;
     std::string bytes(std::min(damage.octets, kMost), '\0');
     const auto got = segment.file->read_at(damage.offset, {bytes.data(), bytes.size()});
-    if (!got) return;
-    auto copy = log_.disk_.open(aside_directory() + "/" + name + "." +
-                                    std::to_string(segment.header.sequence) + "." +
-                                    std::to_string(damage.offset),
-                                true);
-    if (!copy) return;  // the report stands; a full disk must not stop recovery
+    if (!got) return {};  // there is nothing to copy
+    const std::string path = aside_directory() + "/" + segment_name(segment.number) + "." +
+                             std::to_string(segment.header.sequence) + "." +
+                             std::to_string(damage.offset);
+    auto copy = log_.disk_.open(path, true);
+    if (!copy) return fail(copy.error());
     copied_aside_ = true;
     const iovec piece{bytes.data(), *got};
-    if ((*copy)->write_at(0, {&piece, 1})) (void)(*copy)->sync_data();
+    auto done = (*copy)->write_at(0, {&piece, 1});
+    if (done) done = (*copy)->sync_data();
+    if (!done) (void)log_.disk_.remove(path);  // half a copy looks like a whole one
+    return done;
   }
 
   void take_record(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,

@@ -72,7 +72,7 @@ void Log::activate(Segment& segment) {
   segment.known_until = 0;
   segment.live_octets = 0;
   segment.live_pieces = 0;
-  segment.unmovable = false;
+  segment.kept = segment.unmovable = false;
   segment.refers.clear();
   segment.copies.clear();
   segment.records.clear();
@@ -152,7 +152,7 @@ std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
 }
 
 bool Log::free_if_possible(Segment& segment) {
-  if (segment.state != Segment::State::sealed || segment.live_pieces != 0) {
+  if (segment.state != Segment::State::sealed || segment.live_pieces != 0 || segment.kept) {
     return false;
   }
   if (segment.header.sequence == newest_written_) return false;  // it tells the highest id

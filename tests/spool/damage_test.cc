@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr std::uint64_t kSegment = 1024 * 1024;
@@ -585,6 +586,44 @@ TEST_F(Damage, ADiskThatNothingCanBeReadFromIsToldOfAndABadSectorIsNot) {
     EXPECT_EQ(spool_->health().failing, "");
     die();
   }
+}
+
+TEST_F(Damage, WhatCanNotBeCopiedToSetAsideKeepsItsSegment) {
+  five_and_die(true);
+  const std::string segment = used();
+  const auto envelope = bytes(segment).find("envelope of 48");
+  ASSERT_NE(envelope, std::string::npos);
+  bytes(segment)[envelope] = 'E';
+  const auto copies = [this] {
+    auto all = disk_.paths();
+    std::erase_if(all, [](const auto& path) { return !path.starts_with("/spool/set-aside/"); });
+    return all;
+  };
+  disk_.set_full(true);
+  open();
+  disk_.set_full(false);
+  EXPECT_THAT(told(), HasSubstr("it looks like message"));
+  EXPECT_THAT(told(), HasSubstr("it can't be copied to set-aside (no space left)"));
+  EXPECT_THAT(copies(), IsEmpty()) << "half a copy looks like a whole one";
+  for (const auto& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
+  ASSERT_TRUE(commit(96, content(96)));
+  pass(std::chrono::seconds(5));
+  const auto oldest = [this] {
+    return decode_segment_list(bytes("/spool/segments"))->segments.front().sequence;
+  };
+  const std::uint64_t damaged = oldest();
+  EXPECT_EQ(used(), segment) << "it is the only copy";
+  EXPECT_THAT(bytes(segment), HasSubstr("Envelope of 48"));
+  die();
+  open();
+  EXPECT_THAT(told(), HasSubstr("it looks like message"));
+  EXPECT_THAT(told(), Not(HasSubstr("can't be copied")));
+  ASSERT_THAT(copies(), SizeIs(1));
+  EXPECT_THAT(bytes(copies()[0]), HasSubstr("Envelope of 48"));
+  for (const auto& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
+  ASSERT_TRUE(commit(112, content(112)));
+  pass(std::chrono::seconds(5));
+  EXPECT_GT(oldest(), damaged) << "there is a copy now";
 }
 
 TEST_F(Damage, ContentThatStreamsInKeepsTheFreeSpaceLimit) {
