@@ -10,6 +10,8 @@
 namespace waypost::app {
 namespace {
 
+constexpr rlim_t kForOthers = 4096;  // deliveries, files of the spool, health and commands
+
 std::optional<rlimit> descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
@@ -28,7 +30,8 @@ void raise_descriptor_limit() {
 inbound::Options within_descriptors(inbound::Options options) {
   const auto limit = descriptor_limit();
   if (!limit || limit->rlim_cur == RLIM_INFINITY) return options;
-  const auto most = std::max<rlim_t>(1, limit->rlim_cur / 2);
+  const rlim_t for_others = std::min<rlim_t>(limit->rlim_cur / 2, kForOthers);
+  const auto most = std::max<rlim_t>(1, limit->rlim_cur - for_others);
   if (options.limits.sessions <= most) return options;
   ops::log().warn(
       "limits.sessions is {}, but the process may open {} files and connections (LimitNOFILE=, "

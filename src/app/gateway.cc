@@ -50,6 +50,16 @@ std::vector<std::string> interface_addresses() {
   return addresses;
 }
 
+/// Where a connection to it really goes: IPv4 in the clothes of IPv6, and "any", which is this
+/// host.
+std::string destination(std::string address) {
+  constexpr std::string_view kMapped = "::ffff:";
+  if (address.starts_with(kMapped) && address.find('.') != std::string::npos)
+    address.erase(0, kMapped.size());
+  if (address == "0.0.0.0") return "127.0.0.1";
+  return address == "::" ? "::1" : address;
+}
+
 bool is_loopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1";
 }
@@ -189,13 +199,14 @@ Result<> Gateway::open_doors() {
 }
 
 bool Gateway::is_self(const net::Endpoint& remote) const {
+  const std::string address = destination(remote.address);
   return std::any_of(own_endpoints_.begin(), own_endpoints_.end(), [&](const net::Endpoint& own) {
     if (own.port != remote.port) return false;
-    if (own.address == remote.address) return true;
+    if (own.address == address) return true;
     const bool any_address = own.address == "0.0.0.0" || own.address == "::";
     return any_address &&
-           (is_loopback(remote.address) || std::find(own_addresses_.begin(), own_addresses_.end(),
-                                                     remote.address) != own_addresses_.end());
+           (is_loopback(address) || std::find(own_addresses_.begin(), own_addresses_.end(),
+                                              address) != own_addresses_.end());
   });
 }
 
