@@ -3,13 +3,13 @@
 #include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
 
+#include "app/descriptor_limit.h"
 #include "app/next_hop_summary.h"
 #include "app/waves_on_disk.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -26,14 +26,6 @@ unsigned shard_count(const config::Config& config) {
   // A queue id has room for 16 shards.
   const unsigned wanted = config.shards != 0 ? config.shards : std::thread::hardware_concurrency();
   return std::clamp(wanted, 1u, 16u);
-}
-
-/// Each session and delivery needs a descriptor; the hard limit is the operator's say.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 std::vector<std::string> interface_addresses() {
@@ -58,6 +50,16 @@ std::vector<std::string> interface_addresses() {
   return addresses;
 }
 
+/// Where a connection to it really goes: IPv4 in the clothes of IPv6, and "any", which is this
+/// host.
+std::string destination(std::string address) {
+  constexpr std::string_view kMapped = "::ffff:";
+  if (address.starts_with(kMapped) && address.find('.') != std::string::npos)
+    address.erase(0, kMapped.size());
+  if (address == "0.0.0.0") return "127.0.0.1";
+  return address == "::" ? "::1" : address;
+}
+
 bool is_loopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1";
 }
@@ -79,13 +81,15 @@ Gateway::~Gateway() {
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::start(config::Config config,
-                                                boost::asio::io_context& main_io) {
+                                                boost::asio::io_context& main_io,
+                                                const std::function<void()>& before_mail) {
   raise_descriptor_limit();
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(config), main_io));
   gateway->started_at_ = Clock::system().now();
   if (auto opened = gateway->open_storage(); !opened) return fail(std::move(opened).error());
   gateway->load_first_table();
   if (auto made = gateway->make_shards(); !made) return fail(std::move(made).error());
+  before_mail();
   if (auto opened = gateway->open_doors(); !opened) return fail(std::move(opened).error());
   for (auto& shard : gateway->shards_) shard->start();
   gateway->apply_due_waves();
@@ -200,7 +204,7 @@ Result<> Gateway::open_doors() {
                  SteadyTime decided) { queue->submit(message, std::move(envelope), decided); }});
   }
   auto server = inbound::Server::start(
-      config_.inbound,
+      within_descriptors(config_.inbound),
       inbound::Context{std::move(shards), *spool_, router_, budget_, metrics_, *tracking_});
   if (!server) return fail(std::move(server).error());
   server_ = std::move(*server);
@@ -217,13 +221,14 @@ Result<> Gateway::open_doors() {
 }
 
 bool Gateway::is_self(const net::Endpoint& remote) const {
+  const std::string address = destination(remote.address);
   return std::any_of(own_endpoints_.begin(), own_endpoints_.end(), [&](const net::Endpoint& own) {
     if (own.port != remote.port) return false;
-    if (own.address == remote.address) return true;
+    if (own.address == address) return true;
     const bool any_address = own.address == "0.0.0.0" || own.address == "::";
     return any_address &&
-           (is_loopback(remote.address) || std::find(own_addresses_.begin(), own_addresses_.end(),
-                                                     remote.address) != own_addresses_.end());
+           (is_loopback(address) || std::find(own_addresses_.begin(), own_addresses_.end(),
+                                              address) != own_addresses_.end());
   });
 }
 
@@ -258,6 +263,8 @@ Gateway::End Gateway::close() {
   // Sessions that were cut may still wait for a commit: the spool answers them before it closes.
   spool_->close();
   if (const auto left = unwritten_ends(); !left.empty()) ops::log().error("stopping: {}", left);
+  if (const auto why = spool_->health().displaced; !why.empty())
+    ops::log().error("stopping: the next start does not find all mail: {}", why);
   for (auto& shard : shards_) shard->release();
   const auto deadline = Clock::system().steady_now() + kEndOfThreads;
   for (auto& shard : shards_) {

@@ -59,9 +59,10 @@ class Gateway {
  public:
   /// Everything up to listening and delivering. An Error names the part and what to do. A routing
   /// table that can't be loaded does not keep the gateway from starting: own-domain addresses then
-  /// get 451 4.3.0 and /readyz is red.
+  /// get 451 4.3.0 and /readyz is red. `before_mail` is called when the first client may come next.
   static Result<std::unique_ptr<Gateway>> start(config::Config config,
-                                                boost::asio::io_context& main_io);
+                                                boost::asio::io_context& main_io,
+                                                const std::function<void()>& before_mail);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

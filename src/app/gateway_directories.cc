@@ -127,6 +127,8 @@ void Gateway::publish() {
   const auto router = router_.get();
   if (!router->waves().trouble().empty() && !people_of_waves().empty())
     standing->wave_trouble = router->waves().trouble();
+  if (!standing->wave_trouble.empty() && standing_.load()->wave_trouble.empty())
+    ops::log().critical("waves: everybody of a wave gets 451 4.3.0: {}", standing->wave_trouble);
   if (!stale_.empty()) standing->warnings.push_back(stale_);
   if (!untracked_.empty()) standing->warnings.push_back(untracked_);
   if (!table_unchecked_.empty()) standing->warnings.push_back(table_unchecked_);

@@ -4,6 +4,7 @@
 #include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
+#include "app/descriptor_limit.h"
 #include "app/gateway.h"
 #include "app/wave_view.h"
 
@@ -111,7 +112,7 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   if (!tracking) return refuse(std::move(report), tracking.error().message);
   auto log_file = ops::open_log(loaded.config.log);
   if (!log_file) return refuse(std::move(report), log_file.error().message);
-  if (auto reloaded = server_->reload(loaded.config.inbound); !reloaded)
+  if (auto reloaded = server_->reload(within_descriptors(loaded.config.inbound)); !reloaded)
     return refuse(std::move(report), reloaded.error().message);
 
   report.changed = config::changed_keys(config_, loaded.config);

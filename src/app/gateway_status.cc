@@ -93,6 +93,13 @@ admin::Answer Gateway::health() {
          {"spool", "read-only: " + spool.reason},
          {"what_to_do", "mend the disk, then restart waypost; what is held is still delivered"}});
   }
+  if (!spool.displaced.empty())
+    return answer_json(503,
+                       {{"status", "red"},
+                        {"spool", spool.displaced},
+                        {"what_to_do",
+                         "do not stop waypost before it has passed: a restart would not find the "
+                         "mail; new mail gets 452 4.3.0 until then"}});
   if (spool.stuck)
     return answer_json(
         503, {{"status", "red"},
@@ -213,6 +220,7 @@ json::object Gateway::status_json(const QueueSurvey& survey) {
           {"spool",
            {{"read_only", spool.read_only},
             {"stuck", spool.stuck},
+            {"displaced", spool.displaced},
             {"failing", spool.failing},
             {"reason", spool.reason},
             {"messages", spool.messages},
@@ -256,6 +264,10 @@ void Gateway::refresh_gauges(const QueueSurvey& survey) {
       .gauge("waypost_spool_failing",
              "1 while nothing could be written to, or read from, the spool for ten seconds")
       .set(spool.failing.empty() ? 0 : 1);
+  metrics_
+      .gauge("waypost_spool_displaced",
+             "1 while a file of the spool was removed, moved or covered in use")
+      .set(spool.displaced.empty() ? 0 : 1);
   metrics_.gauge("waypost_spool_has_room", "0 while spool.minimum_free keeps mail out")
       .set(spool.room || spool.read_only ? 1 : 0);
   metrics_.gauge("waypost_spool_messages", "Messages in the spool")
@@ -327,6 +339,7 @@ bool Gateway::alive() const {
 std::string Gateway::why_no_mail() const {
   const auto spool = spool_->health();
   if (spool.read_only) return "the spool is read-only";
+  if (!spool.displaced.empty()) return spool.displaced;
   if (spool.stuck) return "the spool's disk does not answer";
   if (!spool.failing.empty()) return "the spool's disk: " + spool.failing;
   if (spool.room) return {};
@@ -367,7 +380,8 @@ std::string Gateway::unwritten_ends() const {
 }
 
 std::string Gateway::status_line() const {
-  if (spool_->read_only()) return "spool read-only; refusing new mail, delivering what is held";
+  if (spool_->health().read_only)
+    return "spool read-only; refusing new mail, delivering what is held";
   if (const auto why = why_no_mail(); !why.empty()) return why;
   const auto standing = standing_.load();
   if (!standing->table_loaded) return "no routing table: " + standing->table_trouble;

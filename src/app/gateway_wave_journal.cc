@@ -23,8 +23,6 @@ void Gateway::open_wave_journal() {
   wave_journal_ = routing::WaveJournal::open(
       Disk::system(), wave_journal_file(config_),
       [](const std::string& what) { ops::log().error("{}", what); }, used_before);
-  if (const auto trouble = routing::wave_trouble(wave_journal_->damage()); !trouble.empty())
-    ops::log().critical("waves: everybody of a wave gets 451 4.3.0: {}", trouble);
   // What has fallen due since operators were told last is told at the start.
   const WallTime now = Clock::system().now();
   waves_seen_at_ = std::min(wave_journal_->told_until().value_or(now), now);

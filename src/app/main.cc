@@ -1,5 +1,6 @@
 // The program `waypost`: reads the command line and hands over.
 #include "waypost/base/printable_output.h"
+#include "waypost/base/process_signals.h"
 #include "waypost/base/standard_descriptors.h"
 
 #include "app/check_command.h"
@@ -9,12 +10,14 @@
 #include "app/queue_commands.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
+#include "app/start_signals.h"
 #include "app/table_commands.h"
 #include "app/version.h"
 #include "app/wave_commands.h"
 
 #include <exception>
 #include <iostream>
+#include <string_view>
 
 namespace {
 
@@ -143,6 +146,9 @@ int run_guarded(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const auto start = waypost::hold_standard_descriptors();
+  // What comes in the first moments is for the gateway that is about to be.
+  const bool serves = argc > 1 && std::string_view(argv[1]) == "serve";
+  waypost::begin_signals(serves ? waypost::app::signals_of_serve() : waypost::signals_of({}));
   waypost::PrintableOutput out(std::cout), errors(std::cerr);
   return waypost::exit_code_after(out, start, "waypost", run_guarded(argc, argv));
 }

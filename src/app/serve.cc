@@ -4,6 +4,7 @@
 
 #include "app/gateway.h"
 #include "app/service_manager.h"
+#include "app/start_signals.h"
 #include "app/version.h"
 
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -36,6 +37,7 @@ class MainLoop {
 
   void run() {
     wait_for_signal();
+    StartSignals::let_in();
     beat();
     notify_ready(gateway_.status_line());
     ops::log().info("ready: {}", gateway_.status_line());
@@ -140,6 +142,7 @@ int serve(const std::string& config_file) {
   std::signal(SIGPIPE, SIG_IGN);
   const LastWords last_words;
   ops::use_log({}, nullptr);  // from here on nothing waits for standard error
+  StartSignals signals;
   // What the table is read from may come later: the gateway starts without a table.
   config::Loaded loaded = config::load_file(config_file, {.check_table_files = false});
   for (const auto& diagnostic : loaded.diagnostics) ops::say_plainly(diagnostic.to_string());
@@ -151,7 +154,7 @@ int serve(const std::string& config_file) {
   begin_log(loaded.config.log);
   ops::log().info("waypost {} starts with {}", kVersion, config_file);
   asio::io_context io(1);
-  auto gateway = Gateway::start(std::move(loaded.config), io);
+  auto gateway = Gateway::start(std::move(loaded.config), io, [&signals] { signals.no_more(); });
   if (!gateway) {
     ops::log().critical("not started: {}", gateway.error().message);
     return kExitUnavailable;

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <system_error>
@@ -45,7 +46,7 @@ std::string_view to_string(ErrorKind kind) {
 
 std::string describe_errno(int errno_value) {
   return std::generic_category().message(errno_value) + " (errno " + std::to_string(errno_value) +
-         ")";
+         (errno_value == EFBIG ? "; a limit of the process, LimitFSIZE= or ulimit -f)" : ")");
 }
 
 void invariant_failed(const char* expression, const char* file, int line) {

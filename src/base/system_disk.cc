@@ -19,7 +19,8 @@ namespace waypost {
 namespace {
 
 std::unexpected<Error> failed(const char* what, const std::string& path, int error) {
-  const bool full = error == ENOSPC || error == EDQUOT;
+  // EFBIG: the limit that the process has on the size of files (LimitFSIZE=, ulimit -f).
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   const auto kind = full              ? ErrorKind::exhausted
                     : error == ENOENT ? ErrorKind::not_found
                                       : ErrorKind::io;
@@ -83,6 +84,16 @@ class SystemFile final : public File {
     struct stat info{};
     if (::fstat(fd_, &info) != 0) return failed("cannot stat", path_, errno);
     return static_cast<std::uint64_t>(info.st_size);
+  }
+  Place place() override {
+    struct stat own{};
+    struct stat named{};
+    if (::fstat(fd_, &own) != 0) return Place::its_own;  // reading and writing will tell
+    if (own.st_nlink == 0) return Place::removed;
+    if (::stat(path_.c_str(), &named) != 0)
+      return errno == ENOENT || errno == ENOTDIR ? Place::elsewhere : Place::its_own;
+    const bool same = own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+    return same ? Place::its_own : Place::elsewhere;
   }
 
  private:

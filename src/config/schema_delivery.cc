@@ -48,6 +48,9 @@ void read_protection(Section& section, outbound::NextHopOptions& options) {
                  "names of which the certificate must have one (*.example.com is allowed); empty: "
                  "the name of the host"},
                 "list of names", options.tls.names);
+  for (std::string& name : options.tls.names) {
+    if (name.size() > 1 && name.ends_with('.')) name.pop_back();  // the root's dot: no part of it
+  }
   section.file({"tls_ca_file", "trust these CAs; empty: those of the system"}, options.tls.ca_file,
                FileUse::shared);
   section.file({"tls_client_certificate", "show this certificate (PEM chain); empty: none"},

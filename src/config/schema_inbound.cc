@@ -140,7 +140,9 @@ void read_limits(Section& section, inbound::Limits& options) {
                    {seconds(30), hours(24)});
   section.duration({"handshake", "a TLS handshake or PROXY header may take this long"},
                    options.handshake, {seconds(1), minutes(10)});
-  section.duration({"greeting_delay", "wait before the greeting; who talks meanwhile is refused"},
+  section.duration({"greeting_delay",
+                    "wait before the greeting; who talks meanwhile is refused; not with implicit "
+                    "TLS, where the client talks first"},
                    options.greeting_delay, {Duration::zero(), minutes(1)});
 }
 

@@ -113,7 +113,30 @@ void LogOutlet::run() {
 
 /// False if some were lost.
 bool LogOutlet::write_all(const Batch& batch, std::string_view lines) {
+  if (lines.empty() || !is_cut(batch)) return write_rest(batch, lines, 0);
+  // A disk that was full has taken a part of a line: the next one must not continue it.
+  const std::string apart = '\n' + std::string(lines);
+  return write_rest(batch, apart, 1);
+}
+
+bool LogOutlet::is_cut(const Batch& batch) const {
+  return batch.file ? cut_file_.lock() == batch.file : stderr_is_cut_;
+}
+
+void LogOutlet::note_cut(const Batch& batch, bool cut) {
+  if (!batch.file) {
+    stderr_is_cut_ = cut;
+  } else if (cut) {
+    cut_file_ = batch.file;
+  } else if (is_cut(batch)) {
+    cut_file_.reset();
+  }
+}
+
+/// `apart`: so many octets in front are of no line.
+bool LogOutlet::write_rest(const Batch& batch, std::string_view lines, std::size_t apart) {
   const int fd = batch.file ? batch.file->fd() : STDERR_FILENO;
+  const std::string_view all = lines;
   while (!lines.empty()) {
     const std::string_view piece = next_piece(lines);
     if (!wait_for_room(fd)) {
@@ -123,6 +146,7 @@ bool LogOutlet::write_all(const Batch& batch, std::string_view lines) {
     const ssize_t n = ::write(fd, piece.data(), piece.size());
     if (n > 0) {
       lines.remove_prefix(static_cast<std::size_t>(n));
+      note_cut(batch, *(lines.data() - 1) != '\n');
       continue;
     }
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -131,6 +155,10 @@ bool LogOutlet::write_all(const Batch& batch, std::string_view lines) {
       return false;
     }
     const std::string why = describe_errno(errno);
+    // The line that is cut is given whole.
+    const std::size_t done = all.size() - lines.size();
+    const std::size_t end = done == 0 ? all.npos : all.rfind('\n', done - 1);
+    lines = all.substr(std::max(apart, end == all.npos ? 0 : end + 1));
     const Batch rest{nullptr, "log.file: " + batch.file->path() + " can't be written: " + why +
                                   "; lines go to standard error\n" + std::string(lines)};
     return write_all(rest, rest.lines);

@@ -42,6 +42,9 @@ class LogOutlet final : public spdlog::sinks::base_sink<std::mutex> {
   };
   void run();
   bool write_all(const Batch& batch, std::string_view lines);
+  bool write_rest(const Batch& batch, std::string_view lines, std::size_t apart);
+  bool is_cut(const Batch& batch) const;
+  void note_cut(const Batch& batch, bool cut);
   bool wait_for_room(int fd);
   void lose(std::string_view lines);
 
@@ -53,7 +56,10 @@ class LogOutlet final : public spdlog::sinks::base_sink<std::mutex> {
   bool has_thread_ = false;
   std::atomic<bool> moved_on_{false};  // lines for another place wait
   std::atomic<std::uint64_t> dropped_{0};
-  std::uint64_t told_ = 0;  // of those dropped; the thread's own
+  // The thread's own:
+  std::uint64_t told_ = 0;            // of those dropped
+  std::weak_ptr<LineFile> cut_file_;  // its last line has no end
+  bool stderr_is_cut_ = false;
 };
 
 }  // namespace waypost::ops

@@ -250,7 +250,12 @@ bool Committer::look_at_disk() {
   if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery && !allocated) return false;
   segments_seen_ = log_.segments_live() + log_.segments_spare();
   const auto free = disk_.free_octets(options_.directory);
-  if (free) free_octets_.store(*free, std::memory_order_relaxed);
+  if (free) {
+    free_octets_.store(*free, std::memory_order_relaxed);
+    folder_.succeeded();
+  } else {
+    folder_.failed(now, free.error().message);
+  }
   // What is in memory of messages that are still coming in may have to go to the disk too.
   const auto arriving = std::max<std::int64_t>(0, arriving_.load(std::memory_order_relaxed));
   // Without a segment to come the rest of the one in use is kept for the ends of recipients.
@@ -261,6 +266,7 @@ bool Committer::look_at_disk() {
   room_.store(room, std::memory_order_relaxed);
   if (looked_at_ != SteadyTime{} && now - looked_at_ < kLookEvery) return false;
   looked_at_ = now;
+  log_.look_at_places();
   log_.try_again();
   look_for_trouble();
   const std::lock_guard lock(orders_mutex_);
@@ -271,6 +277,8 @@ bool Committer::look_at_disk() {
 void Committer::note_outcome() {
   const WriteOutcome outcome = log_.take_outcome();
   if (outcome.failed) writing_.failed(clock_.steady_now(), *outcome.failed);
+  // A full disk is told by its free space; what else keeps octets out is not seen there.
+  if (outcome.no_room && has_room()) writing_.failed(clock_.steady_now(), *outcome.no_room);
   if (outcome.succeeded) writing_.succeeded();
 }
 
@@ -288,6 +296,7 @@ void Committer::look_for_trouble() {
 
 std::string Committer::failing() const {
   const SteadyTime now = clock_.steady_now();
+  if (folder_.any()) return "the folder is not there: " + folder_.why();
   if (writing_.lasting(now)) return "nothing can be written: " + writing_.why();
   if (reading_.lasting(now)) return "nothing can be read: " + reading_.why();
   return {};

@@ -87,7 +87,7 @@ class Committer {
   std::atomic<bool> closing_{false}, finished_{false}, room_{true};
   std::atomic<std::uint64_t> free_octets_{0};
   std::atomic<std::int64_t> arriving_{0};
-  DiskTrouble writing_, reading_;
+  DiskTrouble writing_, reading_, folder_;
   std::atomic<std::int64_t> turn_began_ns_{0};  // 0: no turn runs
   SteadyTime looked_at_{};
   std::uint32_t segments_seen_ = 0;  // when the free space was looked at

@@ -93,7 +93,7 @@ std::uint64_t Log::octets_of(const WaitingRequest& request) const {
 }
 
 bool Log::fits(const Batch& batch, std::uint64_t octets) const {
-  if (active_ == nullptr) return false;
+  if (active_ == nullptr || active_->place == File::Place::removed) return false;
   const std::uint64_t block = active_->write_at == 0 ? kPreamble : 0;
   const std::uint64_t end = active_->write_at + std::max(batch.octets, block) + octets;
   return round_up(end, kPage) <= options_.segment_octets;
@@ -110,6 +110,8 @@ void Log::run_batch(std::deque<Request*>& requests) {
     auto* request = static_cast<WaitingRequest*>(requests.front());
     if (read_only()) {
       request->error = Error{ErrorKind::read_only, "the spool is read-only: " + read_only_reason()};
+    } else if (displaced()) {
+      request->error = Error{ErrorKind::io, displaced_why()};
     } else if (!fits(batch, octets_of(*request))) {
       if (batch.octets != 0) break;
       if (auto ready = ensure_active_for(*request); !ready) request->error = ready.error();
@@ -263,10 +265,7 @@ Result<> Log::write_and_sync(Batch& batch) {
   }
   if (auto written = active_->file->write_at(start, batch.pieces); !written) {
     note_failure(written.error());
-    active_->dirty_until = std::max(active_->dirty_until, end);
-    if (!blank(start, end)) return written;
-    if (auto synced = active_->file->sync_data(); !synced) turn_read_only(synced.error().message);
-    return written;
+    return take_back(start, end, written.error());
   }
   if (auto synced = active_->file->sync_data(); !synced) {
     note_failure(synced.error());
@@ -277,6 +276,7 @@ Result<> Log::write_and_sync(Batch& batch) {
                                           "; the spool takes no more mail: check the disk, then "
                                           "restart");
   }
+  if (auto found = found_again(batch); !found) return take_back(start, end, found.error());
   if (start == 0) list_changed_ = true;
   outcome_.succeeded = true;
   proven_ = false;
@@ -286,6 +286,14 @@ Result<> Log::write_and_sync(Batch& batch) {
   gather_index(batch);
   used_octets_.fetch_add(end - start, std::memory_order_relaxed);
   return {};
+}
+
+Result<> Log::take_back(std::uint64_t start, std::uint64_t end, Error why) {
+  active_->dirty_until = std::max(active_->dirty_until, end);
+  if (blank(start, end)) {
+    if (auto synced = active_->file->sync_data(); !synced) turn_read_only(synced.error().message);
+  }
+  return fail(std::move(why));
 }
 
 /// Some of a failed batch may be in the file, and its senders are told that it failed: it must not
@@ -300,8 +308,8 @@ Result<> Log::blank(std::uint64_t start, std::uint64_t end) {
 }
 
 void Log::note_failure(const Error& error) {
-  if (error.kind != ErrorKind::exhausted && error.kind != ErrorKind::invalid)
-    outcome_.failed = error.message;
+  if (error.kind == ErrorKind::invalid) return;
+  (error.kind == ErrorKind::exhausted ? outcome_.no_room : outcome_.failed) = error.message;
 }
 
 void Log::turn_read_only(const std::string& reason) {

@@ -25,6 +25,7 @@ struct Segment {
   std::uint32_t index = 0;   // in the log's list
   std::shared_ptr<File> file;
   State state = State::spare;
+  File::Place place = File::Place::its_own;  // when it was looked at last
   SegmentHeader header;
   std::uint32_t seed = 0;
   std::uint64_t mark = 0;         // the sequence last marked free in this file
@@ -35,8 +36,8 @@ struct Segment {
   std::uint32_t live_pieces = 0;   // messages and chunks
   std::set<std::uint64_t> refers;  // older segments that its settlements speak of
   std::set<std::uint64_t> copies;  // older segments whose messages have newer copies here
+  bool kept = false;               // damage in it could not be copied to set-aside
   bool unmovable = false;          // an evacuation found something damaged or unreadable
-  bool is_evidence = false;        // of damage, and there is no copy of that
   IndexPieces records;             // for its index, until that is written
   bool indexed = false;            // an index has been ordered or found
 };
@@ -84,11 +85,11 @@ struct ListOrder {
   std::vector<std::uint32_t> removals;  // numbers
 };
 
-/// What came of the writing since it was asked last. A full disk is no failure here: that is told
-/// by the free space.
+/// What came of the writing since it was asked last. `no_room`: of a full disk, a quota or the
+/// limit of the process on the size of files.
 struct WriteOutcome {
   bool succeeded = false;
-  std::optional<std::string> failed;
+  std::optional<std::string> failed, no_room;
 };
 
 class Log {
@@ -134,6 +135,9 @@ class Log {
   /// Any thread: a read for a message has failed since the last probe.
   void note_failed_read() const { read_failed_.store(true, std::memory_order_relaxed); }
   bool take_failed_read() { return read_failed_.exchange(false, std::memory_order_relaxed); }
+  /// Now and then: whether the files are still where a restart looks for them. What was removed is
+  /// left, and its mail moved on.
+  void look_at_places();
   /// After the last batch: the segment in use gets an index too.
   void seal_active();
   bool has_unwritten_settlements() const { return !waiting_settlements_.empty(); }
@@ -142,6 +146,9 @@ class Log {
   // Any thread.
   bool read_only() const { return read_only_.load(std::memory_order_relaxed); }
   std::string read_only_reason() const;
+  /// A file that a restart needs is not in its place: no mail is taken.
+  bool displaced() const { return displaced_.load(std::memory_order_relaxed); }
+  std::string displaced_why() const;
   /// Ends of recipients that could not be written when it was tried last, and why.
   std::pair<std::uint64_t, std::string> unwritten_ends() const;
   std::shared_ptr<File> file_of(std::uint32_t segment) const;
@@ -180,6 +187,14 @@ class Log {
   bool visit_records(std::uint32_t number, File& file, const SegmentHeader& header,
                      const RecordVisitor& record) const;
   Result<> write_and_sync(Batch& batch);
+  /// That a restart would find what was just written, and what it refers to.
+  Result<> found_again(const Batch& batch);
+  /// So that no later start finds what was refused.
+  Result<> take_back(std::uint64_t start, std::uint64_t end, Error why);
+  void judge_places();
+  bool matters(const Segment& segment) const;
+  static bool in_its_place(Segment& segment);
+  Segment* choose_removed() const;
   Result<> blank(std::uint64_t start, std::uint64_t end);
   void note_failure(const Error& error);
   void finish(Batch& batch);
@@ -247,8 +262,10 @@ class Log {
   std::atomic<std::uint64_t> used_octets_{0};
   std::atomic<std::uint32_t> live_count_{0}, spare_count_{0};
   std::atomic<bool> read_only_{false};
+  std::atomic<bool> displaced_{false};
+  bool elsewhere_ = false;  // some of it may come back
   mutable std::mutex reason_mutex_;
-  std::string reason_;
+  std::string reason_, displaced_why_;
   std::uint64_t unwritten_ends_ = 0;  // with its reason under the same mutex
   std::string ends_trouble_;
 };

@@ -23,7 +23,8 @@ std::optional<IndexOrder> Log::take_index_order(bool all) {
     const auto [segment, sequence] = unindexed_.front();
     unindexed_.pop_front();
     if (read_only() || segment->state != Segment::State::sealed ||
-        segment->header.sequence != sequence || segment->indexed) {
+        segment->header.sequence != sequence || segment->indexed ||
+        segment->place != File::Place::its_own) {
       continue;
     }
     segment->indexed = true;

@@ -324,18 +324,16 @@ class Recovery {
     return encode_record(header, segment.seed, {});
   }
 
-  /// `keep`: until there is a copy the segment is not used again.
-  void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {},
-                 bool keep = true) {
+  /// A full disk must not stop recovery. But then the segment is the only copy, and stays until a
+  /// start has made another.
+  void set_aside(Segment& segment, const Damage& damage, std::string_view meaning = {}) {
     const auto copied = copy_aside(segment, damage);
-    std::string what =
-        " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning);
-    if (!copied) {
-      what += "; no copy could be set aside (" + copied.error().message + ")";
-      if (keep) what += ": the segment is kept, the next start tries again";
-      segment.is_evidence = segment.is_evidence || keep;
-    }
-    tell(segment.number, what);
+    if (!copied) segment.kept = true;
+    tell(segment.number,
+         " offset " + std::to_string(damage.offset) + ": " + damage.why + std::string(meaning) +
+             (copied ? std::string()
+                     : "; it can't be copied to set-aside (" + copied.error().message +
+                           "), so the segment is kept until a start can"));
   }
 
   Result<> copy_aside(Segment& segment, const Damage& damage) {
@@ -343,15 +341,17 @@ class Recovery {
     std::string bytes(std::min(damage.octets, kMost), '\0');
     const auto got = segment.file->read_at(damage.offset, {bytes.data(), bytes.size()});
     if (!got) return {};  // there is nothing to copy
-    auto copy = log_.disk_.open(aside_directory() + "/" + segment_name(segment.number) + "." +
-                                    std::to_string(segment.header.sequence) + "." +
-                                    std::to_string(damage.offset),
-                                true);
+    const std::string path = aside_directory() + "/" + segment_name(segment.number) + "." +
+                             std::to_string(segment.header.sequence) + "." +
+                             std::to_string(damage.offset);
+    auto copy = log_.disk_.open(path, true);
     if (!copy) return fail(copy.error());
     copied_aside_ = true;
     const iovec piece{bytes.data(), *got};
-    if (auto written = (*copy)->write_at(0, {&piece, 1}); !written) return written;
-    return (*copy)->sync_data();
+    auto done = (*copy)->write_at(0, {&piece, 1});
+    if (done) done = (*copy)->sync_data();
+    if (!done) (void)log_.disk_.remove(path);  // half a copy looks like a whole one
+    return done;
   }
 
   void take_record(std::uint32_t index, const RecordHeader& header, std::uint64_t offset,

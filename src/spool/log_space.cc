@@ -73,8 +73,7 @@ void Log::activate(Segment& segment) {
   segment.known_until = 0;
   segment.live_octets = 0;
   segment.live_pieces = 0;
-  segment.unmovable = false;
-  segment.is_evidence = false;
+  segment.kept = segment.unmovable = false;
   segment.refers.clear();
   segment.copies.clear();
   segment.records.clear();
@@ -91,7 +90,10 @@ Result<> Log::ensure_active(std::uint64_t octets) {
                                         "segment size");
   }
   if (fits(Batch{}, octets)) return {};
-  const auto is_spare = [](const auto& s) { return s->state == Segment::State::spare && s->file; };
+  if (elsewhere_) return fail(ErrorKind::io, displaced_why());
+  const auto is_spare = [](const auto& s) {
+    return s->state == Segment::State::spare && s->file && in_its_place(*s);
+  };
   auto spare = std::find_if(segments_.begin(), segments_.end(), is_spare);
   if (spare == segments_.end()) {
     // The background worker was too slow, or this is the very first: allocate without filling.
@@ -138,7 +140,7 @@ std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
     spare_patience_ = {};
   }
   if (no_spares_before_ && now < *no_spares_before_) return orders;
-  if (read_only() || spare >= options_.spare_segments) {
+  if (read_only() || elsewhere_ || spare >= options_.spare_segments) {
     spares_short_since_.reset();
     return orders;
   }
@@ -151,11 +153,10 @@ std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
 }
 
 bool Log::free_if_possible(Segment& segment) {
-  if (segment.state != Segment::State::sealed || segment.live_pieces != 0) {
+  if (segment.state != Segment::State::sealed || segment.live_pieces != 0 || segment.kept) {
     return false;
   }
   if (segment.header.sequence == newest_written_) return false;  // it tells the highest id
-  if (segment.is_evidence) return false;
   const auto gone = [this](std::uint64_t sequence) { return by_sequence(sequence) == nullptr; };
   std::erase_if(segment.refers, gone);
   std::erase_if(segment.copies, gone);
@@ -178,7 +179,8 @@ bool Log::free_if_possible(Segment& segment) {
   list_changed_ = true;
   segment.write_at = 0;
   segment.records.clear();
-  if (segment.header.segment_octets != options_.segment_octets ||
+  if (segment.place != File::Place::its_own ||
+      segment.header.segment_octets != options_.segment_octets ||
       segments_spare() >= std::max<std::uint32_t>(options_.spare_segments, 1) * 4) {
     // Nothing here is needed; until it has gone, the mark says so.
     removals_.push_back(segment.number);
@@ -202,7 +204,10 @@ bool Log::reclaim() {
   }
   if (victim_ == nullptr && released_octets_ >= options_.segment_octets / 16) {
     released_octets_ = 0;
-    victim_ = choose_victim();
+    victim_ = choose_removed();
+    if (victim_ == nullptr) victim_ = choose_victim();
+    victim_cursor_ = 0;
+    to_relog_.clear();
   }
   return victim_ != nullptr && evacuate_step();
 }
@@ -234,8 +239,6 @@ Segment* Log::choose_victim() {
       best->live_octets > options_.segment_octets / 2) {
     return nullptr;
   }
-  victim_cursor_ = 0;
-  to_relog_.clear();
   return best;
 }
 

@@ -184,7 +184,7 @@ class SegmentSpool final : public Spool {
     return log_.hand_over(takers);
   }
   bool has_room() const override { return committer_->has_room() && !log_.read_only(); }
-  bool read_only() const override { return log_.read_only(); }
+  bool read_only() const override { return log_.read_only() || log_.displaced(); }
   bool stuck() const override { return committer_->stuck(); }
   std::unique_ptr<IncomingMessage> begin(net::Executor executor) override {
     return std::make_unique<Arriving>(log_, *committer_, budget_, options_.stream_threshold,
@@ -243,6 +243,7 @@ class SegmentSpool final : public Spool {
     health.read_only = log_.read_only();
     health.stuck = committer_->stuck();
     health.reason = log_.read_only_reason();
+    health.displaced = log_.displaced_why();
     health.failing = committer_->failing();
     std::tie(health.unwritten_ends, health.ends_trouble) = log_.unwritten_ends();
     health.room = has_room();

@@ -75,6 +75,27 @@ class FaultDisk final : public Disk {
     free_ = octets;
   }
 
+  /// What an operator or a clean-up job does to a file that is open.
+  void take_away(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    nodes_.erase(path);
+  }
+  /// A file of the same content under the same name, as a restored copy is.
+  void replace_by_copy(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    nodes_.at(path) = std::make_shared<Node>(*nodes_.at(path));
+  }
+  /// While it lasts all names lead elsewhere, as when the folder was moved or something was mounted
+  /// over it: a new file does not come back with the old ones.
+  void hide(bool hidden) {
+    const std::lock_guard lock(mutex_);
+    if (hidden) {
+      hidden_ = std::exchange(nodes_, {});
+    } else {
+      nodes_ = std::exchange(hidden_, {});
+    }
+  }
+
   /// An empty disk again.
   void forget() {
     const std::lock_guard lock(mutex_);
@@ -149,7 +170,7 @@ class FaultDisk final : public Disk {
       found = nodes_.emplace(path, std::make_shared<Node>()).first;
       changes_.push_back({"", path, found->second});
     }
-    return std::make_unique<MemoryFile>(*this, found->second);
+    return std::make_unique<MemoryFile>(*this, found->second, path);
   }
   Result<std::vector<std::string>> list(const std::string& directory) override {
     const std::lock_guard lock(mutex_);
@@ -220,7 +241,8 @@ class FaultDisk final : public Disk {
 
   class MemoryFile final : public File {
    public:
-    MemoryFile(FaultDisk& disk, std::shared_ptr<Node> node) : disk_(disk), node_(std::move(node)) {}
+    MemoryFile(FaultDisk& disk, std::shared_ptr<Node> node, std::string path)
+        : disk_(disk), node_(std::move(node)), path_(std::move(path)) {}
     Result<> write_at(std::uint64_t offset, std::span<const iovec> from) override {
       const std::lock_guard lock(disk_.mutex_);
       std::string all;
@@ -286,10 +308,22 @@ class FaultDisk final : public Disk {
       const std::lock_guard lock(disk_.mutex_);
       return node_->seen.size();
     }
+    Place place() override {
+      const std::lock_guard lock(disk_.mutex_);
+      const auto named = disk_.nodes_.find(path_);
+      if (named != disk_.nodes_.end() && named->second == node_) return Place::its_own;
+      for (const auto* names : {&disk_.nodes_, &disk_.hidden_}) {
+        for (const auto& [path, node] : *names) {
+          if (node == node_) return Place::elsewhere;
+        }
+      }
+      return Place::removed;
+    }
 
    private:
     FaultDisk& disk_;
     std::shared_ptr<Node> node_;
+    std::string path_;
   };
 
   static std::string folder_of(const std::string& path) {
@@ -332,7 +366,7 @@ class FaultDisk final : public Disk {
   std::condition_variable hanging_;
   bool hang_ = false;
   std::multiset<const Node*> waiting_syncs_;
-  std::map<std::string, std::shared_ptr<Node>> nodes_;
+  std::map<std::string, std::shared_ptr<Node>> nodes_, hidden_;
   std::vector<Change> changes_;
   std::uint64_t operations_ = 0, fail_at_ = 0, stop_at_ = 0;
   Fault fault_ = Fault::none;

@@ -133,7 +133,7 @@ TEST(Load, ReadsNextHops) {
       "u.example: b}}\n"
       "next_hops:\n"
       "  a: {hosts: [mail.example, 'other.example:2525', '[2001:db8::1]:26'], tls_names: "
-      "['*.example'], "
+      "['*.example', mail.example.], "
       "chunking: off, max_recipients: 5}\n"
       "  b: {mx_of_recipient: true, mx_port: 2525, tls: require, auth_user: u, auth_password_file: "
       "p}\n",
@@ -146,6 +146,7 @@ TEST(Load, ReadsNextHops) {
   EXPECT_EQ(a.hosts[1].host, "other.example");
   EXPECT_EQ(a.hosts[1].port, 2525);
   EXPECT_EQ(a.hosts[2].host, "2001:db8::1");
+  EXPECT_EQ(a.tls.names, (std::vector<std::string>{"*.example", "mail.example"}));
   EXPECT_FALSE(a.use_chunking);
   EXPECT_EQ(a.max_recipients, 5u);
   const auto& b = loaded.config.next_hops[1];

@@ -1,5 +1,6 @@
 #include "waypost/ops/log.h"
 
+#include "file_limit.h"
 #include "stalled_stderr.h"
 
 #include <boost/json.hpp>
@@ -141,6 +142,39 @@ TEST(Log, ANamedPipeIsRefusedWithoutWaiting) {
   ASSERT_FALSE(file);
   EXPECT_NE(file.error().message.find("log.file: "), std::string::npos);
   EXPECT_NE(file.error().message.find("is a named pipe"), std::string::npos);
+}
+
+TEST(Log, ALineThatAFullDiskHasCutIsNotContinuedByTheNextOne) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("waypost-cut-" + std::to_string(::getpid()) + ".log");
+  std::string elsewhere;
+  {
+    StalledStderr stalled;
+    write_to({LogFormat::json, spdlog::level::info, LogTarget::file, path.string()});
+    log().info("before");
+    EXPECT_TRUE(flush_log(seconds(20)));
+    {
+      const FileLimit full(std::filesystem::file_size(path) + 30);
+      log().info("does not fit");
+      log().info("nor this");
+      EXPECT_TRUE(flush_log(seconds(20)));
+    }
+    log().info("after");
+    log().info("and on");
+    EXPECT_TRUE(flush_log(seconds(20)));
+    elsewhere = stalled.read_some();
+    write_to({});
+  }
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::filesystem::remove(path);
+  ASSERT_EQ(lines.size(), 4u) << "one, the half of one, two";
+  for (const std::size_t whole : {0, 2, 3}) EXPECT_NO_THROW(boost::json::parse(lines[whole]));
+  EXPECT_NE(lines[2].find("\"after\""), std::string::npos) << lines[2];
+  EXPECT_NE(elsewhere.find("can't be written: File too large"), std::string::npos) << elsewhere;
+  for (const char* told : {"\n{\"time\"", "\"does not fit\"", "\"nor this\""})
+    EXPECT_NE(elsewhere.find(told), std::string::npos) << told << " is not whole in " << elsewhere;
 }
 
 TEST(Log, WhatItsFileCanNotTakeGoesToStandardError) {

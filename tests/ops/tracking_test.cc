@@ -1,16 +1,15 @@
 #include "waypost/ops/tracking.h"
 
+#include "file_limit.h"
 #include "stalled_stderr.h"
 
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -39,27 +38,6 @@ class TrackingFileTest : public ::testing::Test {
     return lines;
   }
   std::filesystem::path directory_, path_;
-};
-
-/// A disk that is full after so many octets of one file.
-class FileLimit {
- public:
-  explicit FileLimit(rlim_t octets) {
-    before_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &old_);
-    const rlimit now{octets, old_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &now);
-  }
-  ~FileLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, before_);
-  }
-  FileLimit(const FileLimit&) = delete;
-  FileLimit& operator=(const FileLimit&) = delete;
-
- private:
-  rlimit old_{};
-  void (*before_)(int) = SIG_DFL;
 };
 
 TEST_F(TrackingFileTest, ALineThatAFullDiskHasCutIsNotContinued) {

@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr std::uint64_t kSegment = 1024 * 1024;
@@ -376,38 +377,6 @@ TEST_F(Damage, OfAHeaderBlockIsNoSpareAndToldOf) {
   }
 }
 
-/// Else the segment is used again, and with it goes the last chance of a message.
-TEST_F(Damage, ASegmentOfWhoseDamageThereIsNoCopyIsKept) {
-  five_and_die(true);
-  const std::string segment = used();
-  const auto deliver_all = [&] {
-    for (const StoredMessage& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
-    pass(std::chrono::seconds(5));
-  };
-  bytes(segment)[bytes(segment).find("envelope of 48")] ^= 1;
-  disk_.set_full(true);
-  open();
-  EXPECT_THAT(told(), HasSubstr("no copy could be set aside (no space left): the segment is kept"));
-  EXPECT_THAT(found_, SizeIs(4));
-  disk_.set_full(false);
-  deliver_all();
-  ASSERT_TRUE(commit(160, "new mail goes on"));
-  die();
-  EXPECT_THAT(complaints(), HasSubstr("no sound record here"));
-  open();
-  EXPECT_THAT(told(), HasSubstr("no sound record here"));
-  EXPECT_EQ(told().find("no copy"), std::string::npos);
-  const auto paths = disk_.paths();
-  EXPECT_TRUE(std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
-    return path.starts_with("/spool/set-aside/") &&
-           bytes(path).find("nvelope of 48") != std::string::npos;
-  }));
-  deliver_all();
-  ASSERT_TRUE(commit(176, "and more"));
-  die();
-  EXPECT_EQ(complaints(), "") << "it is free now";
-}
-
 /// The evidence of a loss: a power cut right after does not take it, and an older one of the same
 /// name stands.
 TEST_F(Damage, WhatIsSetAsideStaysThere) {
@@ -577,9 +546,24 @@ TEST_F(Damage, AFullDiskIsNoDeadDisk) {
   open();
   ASSERT_TRUE(commit(16, content(16)));
   disk_.set_full(true);
+  disk_.set_free(0);
   EXPECT_FALSE(commit(32, content(32)));
   pass(std::chrono::minutes(1));
+  EXPECT_EQ(spool_->health().failing, "") << "its free space tells it";
+  EXPECT_FALSE(spool_->has_room());
+}
+
+TEST_F(Damage, ADiskThatTakesNothingThoughItHasSpaceIsToldOf) {
+  open();
+  ASSERT_TRUE(commit(16, content(16)));
+  disk_.set_full(true);  // a quota, no more inodes, a limit on the size of files
+  EXPECT_FALSE(commit(32, content(32)));
+  pass(std::chrono::seconds(13));
+  EXPECT_THAT(spool_->health().failing, HasSubstr("nothing can be written: no space left"));
+  disk_.set_full(false);
+  pass(std::chrono::seconds(2));
   EXPECT_EQ(spool_->health().failing, "");
+  EXPECT_TRUE(commit(48, content(48)));
 }
 
 TEST_F(Damage, ADiskThatNothingCanBeReadFromIsToldOfAndABadSectorIsNot) {
@@ -602,6 +586,44 @@ TEST_F(Damage, ADiskThatNothingCanBeReadFromIsToldOfAndABadSectorIsNot) {
     EXPECT_EQ(spool_->health().failing, "");
     die();
   }
+}
+
+TEST_F(Damage, WhatCanNotBeCopiedToSetAsideKeepsItsSegment) {
+  five_and_die(true);
+  const std::string segment = used();
+  const auto envelope = bytes(segment).find("envelope of 48");
+  ASSERT_NE(envelope, std::string::npos);
+  bytes(segment)[envelope] = 'E';
+  const auto copies = [this] {
+    auto all = disk_.paths();
+    std::erase_if(all, [](const auto& path) { return !path.starts_with("/spool/set-aside/"); });
+    return all;
+  };
+  disk_.set_full(true);
+  open();
+  disk_.set_full(false);
+  EXPECT_THAT(told(), HasSubstr("it looks like message"));
+  EXPECT_THAT(told(), HasSubstr("it can't be copied to set-aside (no space left)"));
+  EXPECT_THAT(copies(), IsEmpty()) << "half a copy looks like a whole one";
+  for (const auto& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
+  ASSERT_TRUE(commit(96, content(96)));
+  pass(std::chrono::seconds(5));
+  const auto oldest = [this] {
+    return decode_segment_list(bytes("/spool/segments"))->segments.front().sequence;
+  };
+  const std::uint64_t damaged = oldest();
+  EXPECT_EQ(used(), segment) << "it is the only copy";
+  EXPECT_THAT(bytes(segment), HasSubstr("Envelope of 48"));
+  die();
+  open();
+  EXPECT_THAT(told(), HasSubstr("it looks like message"));
+  EXPECT_THAT(told(), Not(HasSubstr("can't be copied")));
+  ASSERT_THAT(copies(), SizeIs(1));
+  EXPECT_THAT(bytes(copies()[0]), HasSubstr("Envelope of 48"));
+  for (const auto& one : found_) spool_->settle(one.ref, 0, Settlement::delivered);
+  ASSERT_TRUE(commit(112, content(112)));
+  pass(std::chrono::seconds(5));
+  EXPECT_GT(oldest(), damaged) << "there is a copy now";
 }
 
 TEST_F(Damage, ContentThatStreamsInKeepsTheFreeSpaceLimit) {

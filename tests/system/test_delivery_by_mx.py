@@ -15,7 +15,7 @@ DOMAIN = "orgname.awsapps.com"
 def stage(world):
     """stage(zone, hosts): a gateway whose next hop is the MX of DOMAIN; sinks listen on the port of `mx_port`, each on a
     loopback address of its own."""
-    def build(zone, connect_timeout="2s", by_recipient=False, ipv6=True, **sinks):
+    def build(zone, connect_timeout="2s", by_recipient=False, ipv6=True, to_itself=False, **sinks):
         server = world.peer(NameServer(zone, free_port()))
         port = free_port()
         made = {}
@@ -24,6 +24,8 @@ def stage(world):
                               options=["--listen", f"{address}:{port}"], port=0)
             made[label] = sink
         gateway = world.gateway(users=["bob"], start=False)
+        if to_itself:
+            port = gateway.smtp_port
         gateway.config["next_hops"]["workmail"] = {"mx_port": port, "tls": "none", "connect_timeout": connect_timeout}
         gateway.config["next_hops"]["workmail"] |= {"mx_of_recipient": True} if by_recipient else {"mx": DOMAIN}
         gateway.config["routing"]["target_domains"][DOMAIN] = "workmail"
@@ -139,3 +141,12 @@ def test_an_address_that_does_not_answer_costs_little(world, stage):
             send_one(world)
         gateway.wait_empty()
     assert len(sinks["two"].records()) == 2
+
+
+@pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::ffff:0.0.0.0", "0.0.0.0", "127.0.0.1"])
+def test_own_address(world, stage, address):
+    zone = {DOMAIN: {"MX": [(10, "self.example")]}, "self.example": {"AAAA" if ":" in address else "A": [address]}}
+    gateway, _, _ = stage(zone, by_recipient=True, to_itself=True)
+    send_one(world, sender="")
+    failed = gateway.wait_event("failed")[0]
+    assert failed["status"] == "5.4.6", failed

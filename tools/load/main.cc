@@ -1,6 +1,7 @@
 // waypost-load: rehearses a wave. Sends as Exchange does, receives as WorkMail does, and accounts
 // for every message.
 #include "waypost/base/printable_output.h"
+#include "waypost/base/process_signals.h"
 #include "waypost/base/standard_descriptors.h"
 
 #include "app/command_line.h"
@@ -57,6 +58,7 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const auto start = waypost::hold_standard_descriptors();
+  waypost::begin_signals(waypost::signals_of({}));
   std::signal(SIGPIPE, SIG_IGN);
   waypost::PrintableOutput out(std::cout);
   return waypost::exit_code_after(out, start, "waypost-load", run_command(argc, argv));

@@ -31,6 +31,11 @@ class File {
   virtual void forget_cached() {}
   virtual Result<> preallocate(std::uint64_t octets) = 0;  // posix_fallocate and size
   virtual Result<std::uint64_t> size() = 0;
+  /// What the path leads to under which this was opened; only where the system can say it.
+  /// `elsewhere`: to nothing or to another file, as when the folder was moved or something was
+  /// mounted over it; `removed`: the file has no name at all any more, and goes with the process.
+  enum class Place : std::uint8_t { its_own, elsewhere, removed };
+  virtual Place place() { return Place::its_own; }
 };
 
 class Disk {

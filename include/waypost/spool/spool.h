@@ -108,6 +108,9 @@ struct SpoolHealth {
   bool read_only = false;
   bool stuck = false;  // see Spool::stuck()
   std::string reason;  // why read-only
+  /// A file that a restart needs was removed, moved or covered while it is in use: no mail is
+  /// taken.
+  std::string displaced;
   /// Nothing could be written (or read) for ten seconds, and why; the next success ends it.
   std::string failing;
   /// Ends of recipients that could not be written when it was tried last, and why: they are in
@@ -138,6 +141,7 @@ class Spool {
 
   /// False below the free-space limit or when read-only; a relaxed atomic read. Ask before 354.
   virtual bool has_room() const = 0;
+  /// Also while files of it are not in their place (SpoolHealth::displaced), which may pass.
   virtual bool read_only() const = 0;
   /// The disk has not answered the committer for kPatience: whoever asks for a commit now may wait
   /// for ever. A relaxed atomic read; passes when the disk answers.
