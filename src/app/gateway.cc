@@ -19,6 +19,9 @@
 namespace waypost::app {
 namespace {
 
+/// A question may name as many people as a command about them, whose body has 1 MiB.
+constexpr std::size_t kMostQuestion = 4 * 1024 * 1024;
+
 constexpr std::chrono::seconds kEndOfThreads{5};
 constexpr std::chrono::seconds kEndOfControl{10};
 
@@ -192,6 +195,7 @@ void Gateway::restore_queues() {
   const auto compacted = journal_->compact([&ids](std::uint64_t id) { return ids.contains(id); });
   if (!compacted)  // it is longer than it need be, no more
     ops::log().error("control.journal can't be written anew: {}", compacted.error().message);
+  tell_resting_reroutes();
 }
 
 Result<> Gateway::open_doors() {
@@ -209,8 +213,9 @@ Result<> Gateway::open_doors() {
   if (!server) return fail(std::move(server).error());
   server_ = std::move(*server);
   own_endpoints_ = server_->endpoints();
-  const admin::Options options{config_.admin.socket, config_.admin.http_address,
-                               config_.admin.http_port, config_.admin.http_port != 0};
+  admin::Options options{config_.admin.socket, config_.admin.http_address, config_.admin.http_port,
+                         config_.admin.http_port != 0};
+  options.socket_limits.head = kMostQuestion;
   auto admin = admin::Server::start(options, actions(), main_io_);
   if (!admin) return fail(std::move(admin).error());
   admin_ = std::move(*admin);

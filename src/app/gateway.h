@@ -203,6 +203,9 @@ class Gateway {
   admin::Answer export_queue(const admin::Call& call);
   admin::Answer control_queue(const admin::Call& call);
   std::string unknown_in(const queue::Selector& selector);
+  std::optional<std::set<std::string>> next_hops_with_mail();
+  std::vector<std::string> mail_left_behind(const config::Config& config);
+  void tell_resting_reroutes();
   std::optional<admin::Answer> let_stand(const queue::Command& command);
   void track_command(std::string_view by, std::string_view action, const queue::Selector& selector,
                      const std::string& reason);

@@ -1,6 +1,7 @@
 // Directories in the running gateway: kept synchronised, and their changes put into the table.
 #include "waypost/base/counted.h"
 #include "waypost/ops/log.h"
+#include "waypost/routing/wave_facts.h"
 
 #include "app/answers.h"
 #include "app/gateway.h"
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 
 namespace waypost::app {
 namespace {
@@ -34,6 +36,17 @@ std::string sentence_of(const routing::DirectoryOutcome& outcome) {
          " removed, " + std::to_string(outcome.retargeted) + " changed, " +
          counted(outcome.entries, "entry", "entries") + " of " +
          counted(outcome.people, "person", "people");
+}
+
+/// What the new table makes of what was said of waves and people: nobody sees it come in.
+void tell_wave_problems(const routing::Router& before, const routing::Router& after,
+                        const std::vector<routing::WaveOptions>& waves) {
+  const WallTime now = Clock::system().now();
+  std::set<std::string> known;
+  for (const auto& problem : routing::wave_problems(before, now, &waves))
+    known.insert(problem.without_level());
+  for (const auto& problem : routing::wave_problems(after, now, &waves))
+    if (!known.contains(problem.without_level())) ops::log().warn("{}", problem.without_level());
 }
 
 }  // namespace
@@ -102,7 +115,9 @@ void Gateway::refresh_table(const std::string& directory, const std::string& wha
       ops::log().error("directory {}: {}; the table did not change: {}", directory, what, trouble);
       if (!table_loaded_) table_trouble_ = trouble;
     } else {
+      const auto before = router_.get();
       use_table(table.router, table.size);
+      tell_wave_problems(*before, *router_.get(), config_.routing.waves);
       for (auto& shard : shards_) shard->routes_changed();
       ops::log().info("directory {}: {}; routing table: {}, {}", directory, what,
                       table.diff.summary(), counted(table.size.entries, "entry", "entries"));

@@ -1,5 +1,7 @@
 // The admin API's part about the queue. Every request looks at one slice of one shard and says
 // where to go on, so that neither this thread nor a shard is ever busy with it for long.
+#include "waypost/base/counted.h"
+#include "waypost/ops/log.h"
 #include "waypost/queue/control_json.h"
 
 #include "app/answers.h"
@@ -9,6 +11,7 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace waypost::app {
@@ -18,6 +21,7 @@ namespace json = boost::json;
 constexpr std::chrono::milliseconds kShardPatience{5000};
 constexpr std::uint32_t kSlice = 512;
 constexpr std::uint32_t kQuickSlice = 1 << 20;  // by queue id: nothing is read
+constexpr std::size_t kMostIds = 1024 * 1024;   // octets of a command with its queue ids
 
 /// Where the walk goes on; absent at its end.
 void add_next(json::object& answer, QueueCursor cursor, std::uint32_t next, std::size_t shards) {
@@ -50,10 +54,18 @@ void Gateway::add_queue_actions(std::vector<admin::Action>& list) {
                       return refuse_fields(wrong);
                     return list_queue(std::move(request));
                   }});
-  list.push_back({"POST", "/v1/queue/export", false,
-                  [this](const admin::Call& call) { return export_queue(call); }});
-  list.push_back({"POST", "/v1/queue/control", false,
-                  [this](const admin::Call& call) { return control_queue(call); }});
+  list.push_back({"POST",
+                  "/v1/queue/export",
+                  false,
+                  [this](const admin::Call& call) { return export_queue(call); },
+                  {},
+                  kMostIds});
+  list.push_back({"POST",
+                  "/v1/queue/control",
+                  false,
+                  [this](const admin::Call& call) { return control_queue(call); },
+                  {},
+                  kMostIds});
   list.push_back({"GET", "/v1/queue/content", false,
                   [this](const admin::Call& call) { return content_of(call); }});
 }
@@ -61,7 +73,8 @@ void Gateway::add_queue_actions(std::vector<admin::Action>& list) {
 admin::Answer Gateway::list_queue(QueueRequest request) {
   const QueueCursor cursor = request.cursor;
   queue::Selector& selector = request.command.selector;
-  if (const auto why = unknown_in(selector); !why.empty()) return refuse_call(400, why);
+  if (const auto why = cursor.at_begin() ? unknown_in(selector) : std::string(); !why.empty())
+    return refuse_call(400, why);
   const queue::Slice slice = slice_of(cursor, selector);
   if (!selector.ids.empty()) flush_tracking();  // `show` reads its history next
   const auto result = shards_[cursor.shard]->ask_queue<queue::ListResult>(
@@ -145,9 +158,12 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
       command->verb == queue::Verb::suspend || command->verb == queue::Verb::resume;
   const auto& stand = journal_->state().suspensions;
   const bool stood = std::find(stand.begin(), stand.end(), command->selector) != stand.end();
-  // What stands may be ended, whether what it names is still there or not.
-  if (const auto why = unknown_in(command->selector); !why.empty() && !stood)
-    return refuse_call(400, why);
+  // Once: a walk goes on though its own beginning has ended what it names, as a resume does, or has
+  // given up the last mail of a next hop. What stands may be ended, whether what it names is still
+  // there or not.
+  if (cursor.at_begin() && !stood) {
+    if (const auto why = unknown_in(command->selector); !why.empty()) return refuse_call(400, why);
+  }
   const bool nothing_to_end = command->verb == queue::Verb::resume && cursor.at_begin() && !stood &&
                               (stand.empty() || !command->selector.everything());
   if (standing && !command->dry_run && cursor.at_begin()) {
@@ -169,11 +185,56 @@ admin::Answer Gateway::control_queue(const admin::Call& call) {
   json::object answer{{"messages", result->touched.size()},
                       {"recipients", result->recipients},
                       {"queue_ids", std::move(ids)},
-                      {"suspended", result->suspended}};
+                      {"suspended", result->suspended},
+                      {"in_delivery", result->in_delivery}};
   if (standing) answer["suspensions"] = as_json(journal_->state().suspensions);
   if (nothing_to_end) answer["nothing_to_end"] = true;
   add_next(answer, cursor, result->next, shards_.size());
   return answer_json(200, answer);
+}
+
+/// nullopt: a shard does not answer in time.
+std::optional<std::set<std::string>> Gateway::next_hops_with_mail() {
+  std::set<std::string> names;
+  for (auto& shard : shards_) {
+    const auto stats = shard->ask_queue<queue::QueueStats>(
+        kShardPatience, [](queue::Queue& queue) { return queue.stats(); });
+    if (!stats) return std::nullopt;
+    for (const auto& hop : stats->next_hops)
+      if (hop.ready + hop.waiting + hop.active > 0) names.insert(hop.name);
+  }
+  return names;
+}
+
+/// Next hops that are not in this configuration, but that mail waits for: an operator has rerouted
+/// it there, for routing names only what there is.
+std::vector<std::string> Gateway::mail_left_behind(const config::Config& config) {
+  std::set<std::string> gone;
+  for (const auto& hop : config_.next_hops) gone.insert(hop.name);
+  for (const auto& hop : config.next_hops) gone.erase(hop.name);
+  std::vector<std::string> told;
+  if (gone.empty()) return told;
+  const auto queued = next_hops_with_mail();
+  for (const auto& name : gone)
+    if (!queued || queued->contains(name))
+      told.push_back("next hop '" + name +
+                     "' is gone: mail that waits for it, what was rerouted to it included, goes "
+                     "where routing sends it; should the next hop come back, 'waypost queue "
+                     "reroute' holds again for what is still queued");
+  return told;
+}
+
+/// At the start: an order whose next hop has left the configuration rests.
+void Gateway::tell_resting_reroutes() {
+  std::map<std::string, std::size_t> resting;
+  for (const auto& [id, ways] : journal_->state().rerouted)
+    for (const auto& [recipient, way] : ways) ++resting[way.next_hop];
+  for (const auto& hop : config_.next_hops) resting.erase(hop.name);
+  for (const auto& [name, count] : resting)
+    ops::log().warn(
+        "{} rerouted to next hop '{}', which is not configured any more: they go where routing "
+        "sends them",
+        counted(count, "queued recipient was", "queued recipients were"), name);
 }
 
 /// Empty: all that it names is there. A typing mistake must not look like an empty queue.
@@ -186,14 +247,9 @@ std::string Gateway::unknown_in(const queue::Selector& selector) {
   for (const auto& hop : config_.next_hops) known.insert(hop.name);
   if (known.contains(selector.next_hop)) return {};
   // One that has left the configuration may still have mail.
-  for (auto& shard : shards_) {
-    const auto stats = shard->ask_queue<queue::QueueStats>(
-        kShardPatience, [](queue::Queue& queue) { return queue.stats(); });
-    if (!stats) return {};
-    for (const auto& hop : stats->next_hops) {
-      if (hop.ready + hop.waiting + hop.active > 0) known.insert(hop.name);
-    }
-  }
+  const auto queued = next_hops_with_mail();
+  if (!queued) return {};
+  known.insert(queued->begin(), queued->end());
   if (known.contains(selector.next_hop)) return {};
   std::string names;
   for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;

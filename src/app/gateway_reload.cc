@@ -127,6 +127,8 @@ ReloadReport Gateway::finish_reload(config::Loaded& loaded, LoadedTable& table, 
   for (const auto& problem :
        routing::wave_problems(*router_.get(), Clock::system().now(), &config_.routing.waves))
     report.problems.push_back({problem.error, config_.file + ": " + problem.to_string()});
+  for (const auto& left : mail_left_behind(loaded.config))
+    report.problems.push_back({false, config_.file + ": warning: " + left});
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     shards_[i]->replace_options(loaded.config.queue);
     shards_[i]->replace_deliverers(std::move(deliverers[i]));

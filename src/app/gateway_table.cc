@@ -142,7 +142,14 @@ void Gateway::find_table_size() {
     table_size_.trouble = table_size_file_.path() + ": may not be read by this user";
   const bool missing = !table_size_.size && table_size_.trouble.empty();
   table_size_gone_ = missing && spool_knows_gateway_;
-  if (missing && !spool_knows_gateway_) keep_table_size({});
+  if (missing && !spool_knows_gateway_) {
+    ops::log().warn(
+        "spool {}: it is new: no mail waits in it, nothing that was said of waves is known, and "
+        "there is no earlier table to compare this one with; if this gateway has run before, stop "
+        "it and look at spool.directory and at whether its disk is mounted",
+        config_.spool.directory);
+    keep_table_size({});
+  }
 }
 
 /// A table is in use for the first time in this run.

@@ -179,13 +179,13 @@ void read_time(admin::Fields& fields, routing::WaveCommand& command) {
 }
 
 void read_members(admin::Fields& fields, routing::WaveCommand& command) {
+  command.address_only = fields.flag("address_only");
   for (const std::string& text : fields.texts("members")) {
     const auto mailbox = mail::parse_mailbox(text);
     auto key = mailbox ? routing::normalise_key(*mailbox) : fail(mailbox.error());
     if (!key) return fields.refuse("members", "can't have '" + text + "': " + key.error().message);
     command.members.push_back(std::move(*key));
   }
-  command.address_only = fields.flag("address_only");
   if (command.address_only && command.members.empty())
     fields.refuse("address_only", "is about single people; name them in 'members' (--member)");
   if (!command.members.empty() && (command.at || !routing::state_after(command.verb)))
@@ -269,6 +269,7 @@ void Gateway::name_all_addresses(routing::WaveCommand& command) const {
   command.members.assign(keys.begin(), keys.end());
   command.people = count.people;
   command.addresses = count.addresses;
+  routing::note_targets(*router, command);
 }
 
 /// When held mail runs out of time if it was accepted at `held_from`.
@@ -398,8 +399,9 @@ void Gateway::tell_outcome(const routing::Router& before, const routing::WaveCom
     return;
   }
   const auto state = routing::state_after(command.verb);
-  if (!state || command.at) return;
-  const auto others = routing::unmoved(*router, command.wave, *state, now, kMostNamed);
+  if (!state) return;
+  const auto others =
+      routing::unmoved(*router, command.wave, *state, command.at.value_or(now), kMostNamed);
   if (others.count > 0) answer["unmoved"] = unmoved_json(others);
 }
 

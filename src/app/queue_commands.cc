@@ -17,6 +17,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <set>
 
 namespace waypost::app {
 namespace {
@@ -275,7 +276,24 @@ void print_standing(const queue::Command& command, const json::array& stand, boo
   for (const auto& one : stand) std::cout << "  " << selection_words(one.as_object()) << "\n";
 }
 
+/// Who asks for messages by their ids hears of each that was not touched.
+void print_untouched(const queue::Command& command, const std::set<std::string>& touched) {
+  for (const QueueId id : command.selector.ids)
+    if (!touched.contains(id.to_string()))
+      std::cout << "  " << id.to_string()
+                << ": not touched: it is not in the queue (any more), or nothing of it fits\n";
+}
+
+void print_in_delivery(std::int64_t in_delivery) {
+  if (in_delivery > 0)
+    std::cout << counted(whole(in_delivery), "recipient is", "recipients are")
+              << " in delivery at this moment and left alone: the other server may have taken the "
+                 "mail; look with 'waypost queue list', and say it again if it is still there\n";
+}
+
 int act(const QueueArguments& arguments, const queue::Command& command) {
+  std::int64_t in_delivery = 0;
+  std::set<std::string> touched;
   std::int64_t messages = 0;
   std::int64_t recipients = 0;
   std::int64_t suspended = 0;
@@ -292,6 +310,9 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
         messages += number_of(answer, "messages");
         recipients += number_of(answer, "recipients");
         suspended += number_of(answer, "suspended");
+        in_delivery += number_of(answer, "in_delivery");
+        if (const auto* ids = answer.if_contains("queue_ids"); ids && ids->is_array())
+          for (const auto& id : ids->as_array()) touched.emplace(id.as_string());
         nothing_to_end = nothing_to_end || answer.contains("nothing_to_end");
         if (const auto* all = answer.if_contains("suspensions")) stand = all->as_array();
         if (arguments.common.json) std::cout << json::serialize(answer) << "\n";
@@ -304,6 +325,7 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
     if (command.verb == Verb::resume) suspended += recipients;
     print_standing(command, stand, nothing_to_end, suspended);
   } else if (!arguments.common.json) {
+    if (!good && messages == 0 && daemon.exit_code() == kExitUsage) return kExitUsage;
     std::cout << to_string(command.verb) << (command.dry_run ? " would touch " : ": ")
               << counted(whole(messages), "message") << ", "
               << counted(whole(recipients), "recipient") << (good ? "" : " until it broke off")
@@ -312,9 +334,12 @@ int act(const QueueArguments& arguments, const queue::Command& command) {
       std::cout << counted(whole(suspended), "recipient waits", "recipients wait")
                 << " behind a suspension all the same; 'waypost queue resume' ends it, 'waypost "
                    "status' shows it\n";
+    if (good) print_untouched(command, touched);
   }
+  if (!arguments.common.json && good) print_in_delivery(in_delivery);
   if (!good) return daemon.exit_code();
-  return nothing_to_end || (messages == 0 && !standing) ? kExitNothing : 0;
+  const bool nothing_fits = messages == 0 && in_delivery == 0 && !standing;
+  return nothing_to_end || nothing_fits ? kExitNothing : 0;
 }
 
 int run_verb(const QueueArguments& arguments, Verb verb,
@@ -330,6 +355,7 @@ int run_verb(const QueueArguments& arguments, Verb verb,
     return kExitUsage;
   }
   command.selector = std::move(*selector);
+  static_cast<void>(queue::normalise(command.selector));  // the daemon says what is wrong with it
   if (what == act && command.selector.everything() != arguments.all) {
     std::cerr << "waypost queue " << to_string(verb)
               << (arguments.all ? ": --all can't stand beside a selection; say one of both\n"

@@ -61,6 +61,11 @@ queue::Selector read_selector(Fields& fields) {
   return selector;
 }
 
+/// What fits no mail at all is a typing mistake, never an empty queue.
+void require_sense(Fields& fields, queue::Selector& selector) {
+  for (const auto& [member, why] : queue::normalise(selector)) fields.refuse(member, why);
+}
+
 /// No selection means nothing, never everything.
 void require_selection(Fields& fields, const queue::Selector& selector) {
   const bool all = fields.flag("all");
@@ -100,6 +105,7 @@ void check_standing(Fields& fields, Fields& selection, const queue::Command& com
 QueueRequest read_queue_question(Fields& fields, std::size_t shards) {
   QueueRequest request;
   request.command.selector = read_selector(fields);
+  require_sense(fields, request.command.selector);
   require_selection(fields, request.command.selector);
   request.cursor = read_cursor(fields, shards);
   return request;
@@ -114,6 +120,11 @@ QueueRequest read_queue_command(Fields& fields, std::size_t shards) {
   command.dry_run = fields.flag("dry_run");
   command.reason = fields.text("reason");
   command.next_hop = fields.text("next_hop");
+  // What stands ends by its own words, though nothing like it would be taken today.
+  if (verb == Verb::resume)
+    static_cast<void>(queue::normalise(command.selector));
+  else
+    require_sense(selection, command.selector);
   if (verb) {
     command.verb = *verb;
     check_standing(fields, selection, command);
@@ -127,6 +138,7 @@ QueueRequest read_queue_export(Fields& fields, std::size_t shards) {
   QueueRequest request;
   Fields selection = fields.group("selector");
   request.command.selector = read_selector(selection);
+  require_sense(selection, request.command.selector);
   request.command.reason = fields.text("reason");
   require_selection(fields, request.command.selector);
   request.cursor = read_cursor(fields, shards);

@@ -241,8 +241,9 @@ void add_wave_commands(CLI::App& app, WaveArguments& arguments, int& exit_code) 
       add_change(command, arguments);
     else
       command->add_option("--reason", arguments.reason, "For the journal and the tracking log");
-    command->callback(
-        [&arguments, &exit_code, name = std::string(verb)] { exit_code = act(arguments, name); });
+    command->callback([&arguments, &exit_code, name = std::string(verb)] {
+      exit_code = read_members(arguments) ? act(arguments, name) : kExitUsage;
+    });
   };
   change("hold", "migrating: mail is accepted and held", true);
   change("activate", "active: mail goes to the new system, held mail first", true);

@@ -128,8 +128,7 @@ json::object member_json(const routing::Router& router, const routing::Entry& en
       member["now"] = decision.next_hop;
       break;
   }
-  const auto key = routing::normalise_key(entry.address);
-  if (key && router.waves().words().contains(*key))
+  if (routing::word_for(router.waves(), entry) != nullptr)
     member["own_word"] = true;
   else if (entry.has_state)
     member["own_state"] = true;
@@ -204,16 +203,43 @@ std::vector<std::string> wave_states_changed(const routing::Waves& before,
   return changes;
 }
 
+namespace {
+
+/// The word stands already, about this address and the person who has it now.
+bool is_said(const routing::Waves& before, const routing::WaveCommand& command, std::size_t i) {
+  const bool known = i < command.targets.size();
+  const auto target = [&] { return known ? command.targets[i] : std::string(); };
+  if (command.verb == WaveVerb::reset)
+    return before.word_for(command.members[i], target) == nullptr;
+  const auto own = before.words().find(command.members[i]);
+  if (own == before.words().end()) return false;
+  const auto& word = own->second;
+  const bool wider = word.address_only && !command.address_only;
+  return word.state == routing::state_after(command.verb) && !wider &&
+         (!known || word.target == command.targets[i]);
+}
+
+/// Somebody has said the same for the same time. (What the configuration says may be taken away
+/// there.)
+bool is_scheduled(const routing::Waves& before, const routing::WaveCommand& command) {
+  const auto* wave = before.find(command.wave);
+  if (wave == nullptr) return false;
+  const auto scheduled = wave->scheduled_after(command.said_at);
+  return std::any_of(scheduled.begin(), scheduled.end(), [&](const routing::WaveChange& change) {
+    return change.at == *command.at && change.to == routing::state_after(command.verb) &&
+           !is_configured(change);
+  });
+}
+
+}  // namespace
+
 std::string nothing_to_do(const routing::Waves& before, const routing::WaveCommand& command) {
   const auto& name = command.wave;
   const auto state = routing::state_after(command.verb);
   if (!command.members.empty()) {
-    const bool all_said =
-        std::all_of(command.members.begin(), command.members.end(), [&](const std::string& member) {
-          const auto word = before.words().find(member);
-          if (word == before.words().end()) return command.verb == WaveVerb::reset;
-          return command.verb != WaveVerb::reset && word->second.state == state;
-        });
+    bool all_said = true;
+    for (std::size_t i = 0; i < command.members.size() && all_said; ++i)
+      all_said = is_said(before, command, i);
     if (!all_said) return {};
     return command.verb == WaveVerb::reset
                ? "nobody of them has a word of their own; they follow their wave"
@@ -236,6 +262,9 @@ std::string nothing_to_do(const routing::Waves& before, const routing::WaveComma
     case WaveVerb::reset:
       break;
   }
+  if (command.at && is_scheduled(before, command))
+    return quoted(name) + " becomes " + std::string(routing::to_string(*state)) + " at " +
+           routing::format_time(*command.at) + " already";
   if (command.at || state_of(before, name, command.said_at) != state ||
       has_schedule(before, name, command.said_at))
     return {};

@@ -33,6 +33,22 @@ Result<std::unique_ptr<File>> put_in_place(Disk& disk, const std::string& path, 
   return opened;
 }
 
+constexpr std::string_view kReplaced =
+    ": the file was replaced, moved, removed or cut while the gateway runs: what is written now "
+    "would not be found after a restart; put the right file in its place, then restart the gateway";
+
+/// Whoever reads the file by its name finds these octets there, and nothing behind them: the name
+/// may lead to another file by now, such as one from a copy.
+bool is_by_name(Disk& disk, const std::string& path, std::uint64_t at, std::string_view bytes) {
+  const auto named = disk.open(path, false);
+  if (!named) return false;
+  const auto size = (*named)->size();
+  if (!size || *size != at + bytes.size()) return false;
+  std::string there(bytes.size(), '\0');
+  const auto got = (*named)->read_at(at, {there.data(), there.size()});
+  return got && *got == there.size() && there == bytes;
+}
+
 bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
@@ -110,6 +126,7 @@ Result<> AppendJournal::append(std::string_view line) {
   if (auto opened = open_for_append(); !opened) return opened;
   const auto size = file_->size();
   if (!size) return fail(size.error());
+  if (*size < end_) return fail(ErrorKind::io, path_ + std::string(kReplaced));
   std::string bytes(line);
   // A torn line must not stick to the next.
   if (end_ + bytes.size() + 1 < *size) bytes.resize(*size - end_ - 1, ' ');
@@ -119,6 +136,12 @@ Result<> AppendJournal::append(std::string_view line) {
   if (done && !named_) {
     done = trust_.sync_folder_of(disk_, path_);
     named_ = done.has_value();
+  }
+  if (done && !is_by_name(disk_, path_, end_, bytes)) {
+    done = fail(ErrorKind::io, path_ + std::string(kReplaced));
+    wipe();
+    static_cast<void>(trust_.sync(*file_));  // should the file come back, the line must not
+    return done;
   }
   if (!done) {
     // Whoever asked is told that it did not happen, so a restart should not find it.

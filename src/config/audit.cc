@@ -21,6 +21,7 @@ class Audit {
     check_certificate_names();
     check_proxy_networks();
     check_loops();
+    check_waiting_people();
     return std::move(findings_);
   }
 
@@ -166,6 +167,37 @@ class Audit {
           }
       check_mx_of_own_domain(hop);
     }
+  }
+
+  /// Mail of people who have not moved yet must not go where the moved ones are.
+  void check_waiting_people() {
+    const auto& pending = config_.routing.pending_next_hop;
+    if (pending.empty()) return;
+    for (const auto& target : config_.routing.target_domains) {
+      if (target.next_hop == pending)
+        return warning("routing.pending_next_hop",
+                       "'" + pending + "' takes the mail of target domain '" + target.domain +
+                           "' too: mail of people who have not moved yet would go to the new "
+                           "system; name the next hop of the old one");
+      if (const auto host = host_of_both(pending, target.next_hop); !host.empty())
+        return warning("routing.pending_next_hop",
+                       "'" + pending + "' and '" + target.next_hop + "' (target domain '" +
+                           target.domain + "') are both " + host +
+                           ": mail of people who have not moved yet would go to the new system; "
+                           "correct the hosts of one of them");
+    }
+  }
+
+  /// "192.0.2.1:25"; empty: they have no host in common.
+  std::string host_of_both(const std::string& one, const std::string& other) const {
+    for (const auto& a : config_.next_hops)
+      for (const auto& b : config_.next_hops)
+        for (const auto& host : a.hosts)
+          for (const auto& another : b.hosts)
+            if (a.name == one && b.name == other && host.port == another.port &&
+                mail::ascii_lower(host.host) == mail::ascii_lower(another.host))
+              return host.host + ":" + std::to_string(host.port);
+    return {};
   }
 
   // The MX of an own domain is Exchange until the cutover: mail sent there comes back.

@@ -19,6 +19,7 @@ class Consistency {
   void run() {
     check_own_name();
     check_listeners();
+    check_admin();
     check_admission();
     check_next_hops();
     check_next_hop_names();
@@ -66,6 +67,9 @@ class Consistency {
     const std::string& log = config_.log.path;
     if (config_.log.target == ops::LogTarget::file && is_same(log, config_.tracking.path))
       error("tracking.file", "'tracking.file' is 'log.file' too; give each a file of its own");
+    for (const auto& [key, path] : files)
+      if (is_same(*path, config_.admin.socket))
+        error(key, "'" + key + "' is 'admin.socket' too; give each a place of its own");
   }
 
   /// Lines are appended to it: it must be nothing that is read for what it says.
@@ -99,6 +103,24 @@ class Consistency {
                          [](unsigned char c) { return c == 0; });
     };
     return a->address == b->address || any(*a) || any(*b);
+  }
+
+  /// The doors for operators and their machines.
+  void check_admin() {
+    const auto& admin = config_.admin;
+    if (admin.socket.empty())
+      error("admin.socket",
+            "'admin.socket' is empty: no command could reach the gateway; leave it out or name a "
+            "file in a folder that is there");
+    if (admin.http_port == 0) return;
+    inbound::ListenerOptions http;
+    http.address = admin.http_address;
+    http.port = admin.http_port;
+    for (const auto& listener : config_.inbound.listeners)
+      if (overlap(listener, http))
+        error("admin.http_port", "'admin.http_port' is the port of the listener " +
+                                     listener.address + ":" + std::to_string(listener.port) +
+                                     " too; give one of them another");
   }
 
   void check_listeners() {

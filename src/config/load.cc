@@ -1,6 +1,7 @@
 #include "config/schema.h"
 #include "config/yaml_tree.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -61,14 +62,23 @@ bool has_unknown_key(const Value& section, const std::string& path, const Readin
                      [&](const Member& one) { return !reading.places.contains(path + one.key); });
 }
 
+/// A file without these is empty, or was cut, and no daemon could ever have been started with it.
+bool is_of_a_daemon(const Reading& reading) {
+  const auto& keys = {"own_name", "admission", "routing", "next_hops"};
+  return std::all_of(std::begin(keys), std::end(keys),
+                     [&](const char* key) { return reading.places.contains(key); });
+}
+
 /// False: what was meant for admin.socket may stand under a mistyped name, or is no socket.
 bool is_socket_known(const Value& tree, const Reading& reading) {
   const auto admin = std::find_if(tree.members.begin(), tree.members.end(),
                                   [](const Member& one) { return one.key == "admin"; });
-  if (admin == tree.members.end()) return !has_unknown_key(tree, {}, reading);
+  if (admin == tree.members.end())
+    return is_of_a_daemon(reading) && !has_unknown_key(tree, {}, reading);
   const auto socket = reading.places.find("admin.socket");
   if (socket == reading.places.end())
-    return (admin->value.kind == Value::Kind::map || admin->value.kind == Value::Kind::null) &&
+    return is_of_a_daemon(reading) &&
+           (admin->value.kind == Value::Kind::map || admin->value.kind == Value::Kind::null) &&
            !has_unknown_key(admin->value, "admin.", reading);
   return std::none_of(
       reading.diagnostics.begin(), reading.diagnostics.end(), [&](const Diagnostic& one) {
@@ -92,8 +102,10 @@ bool Loaded::usable() const {
 }
 
 Loaded load_file(const std::string& path, LoadOptions options) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
-                                                             &std::fclose);
+  // Never waits: a pipe without a writer would hold whoever reads it, a daemon's commands too.
+  const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      opened < 0 ? nullptr : ::fdopen(opened, "rb"), &std::fclose);
   if (!file)
     return failed(path, "cannot read the configuration: " + describe_errno(errno) +
                             "; name the file with --config");

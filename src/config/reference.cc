@@ -62,6 +62,44 @@ void add_item(Values& values, const std::string& path, Item item,
   for (auto& key : keys) values[key.path] = std::move(key.default_value);
 }
 
+/// Said of every entry of a source, or one entry of it; for comparing only.
+std::string words_of(const routing::Entry& entry) {
+  auto words = entry.address.to_string() + " " + entry.target.to_string() + " " + entry.wave;
+  for (const auto& copy : entry.copies) words += " " + copy.to_string();
+  if (entry.has_state) words += " " + std::string(routing::to_string(entry.state));
+  return words + "\n";
+}
+
+std::string words_of(const routing::TableSource& source) {
+  auto words = std::to_string(static_cast<int>(source.kind)) + " " + source.address_domain + " " +
+               source.directory + " " + source.wave;
+  if (source.state) words += " " + std::string(routing::to_string(*source.state));
+  for (const auto& path : source.paths) words += "\n" + path;
+  for (const auto& path : source.aliases) words += "\naliases " + path;
+  return words + "\n";
+}
+
+/// Lists and maps whose keys describe no value: where the table comes from.
+void add_routing(Values& values, const Config& config) {
+  const auto& options = config.routing;
+  for (const auto& alias : options.domain_aliases)
+    values["routing.domain_aliases"] += alias.alias + " " + alias.domain + "\n";
+  for (const auto& target : options.target_domains)
+    values["routing.target_domains"] += target.domain + " " + target.next_hop + "\n";
+  // 'tables' are the last of the sources.
+  std::size_t tables = 0;
+  while (config.places.contains("routing.tables[" + std::to_string(tables) + "]")) ++tables;
+  for (std::size_t i = 0; i < options.sources.size(); ++i) {
+    const auto& source = options.sources[i];
+    if (source.kind != routing::TableSource::Kind::inline_yaml) {
+      const bool is_table = i + tables >= options.sources.size();
+      values[is_table ? "routing.tables" : "routing.sources"] += words_of(source);
+      continue;
+    }
+    for (const auto& entry : source.entries) values["routing.entries"] += words_of(entry);
+  }
+}
+
 /// All that a reload takes over, by path; named items under their names.
 Values reloaded_values(const Config& config) {
   Values values;
@@ -77,12 +115,19 @@ Values reloaded_values(const Config& config) {
     add_item(values, "waves." + wave.name, wave, &read_wave);
   for (const auto& directory : config.directories)
     add_item(values, "directories." + directory.name, directory, &read_directory);
+  for (const auto& [name, policy] : config.queue.next_hops)
+    add_item(values, "queue.next_hops." + name, policy, &read_policy);
+  for (std::size_t i = 0; i < config.inbound.listeners.size(); ++i)
+    add_item(values, "listeners[" + std::to_string(i) + "]", config.inbound.listeners[i],
+             &read_listener);
+  add_routing(values, config);
   return values;
 }
 
 /// "next_hops.exchange" of "next_hops.exchange.hosts"; empty: the key is of no item.
 std::string item_of(const std::string& path) {
-  for (const std::string_view list : {"next_hops.", "waves.", "directories."}) {
+  if (path.starts_with("listeners[")) return path.substr(0, path.find(']') + 1);
+  for (const std::string_view list : {"next_hops.", "waves.", "directories.", "queue.next_hops."}) {
     if (!path.starts_with(list)) continue;
     return path.substr(0, path.find('.', list.size()));
   }
@@ -150,8 +195,9 @@ std::vector<std::string> changed_keys(const Config& running, const Config& wante
   });
   const auto removed = removed_paths(running, wanted);
   std::erase_if(changed, [&](const std::string& path) {
-    return std::any_of(removed.begin(), removed.end(),
-                       [&](const std::string& one) { return is_within(path, one); });
+    return std::any_of(removed.begin(), removed.end(), [&](const std::string& one) {
+      return is_within(path, one) || is_within(one, path);
+    });
   });
   changed.insert(changed.end(), items.begin(), items.end());
   // Also where nothing comes of it: a file that was cut loses more than one.

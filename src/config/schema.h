@@ -21,6 +21,8 @@ void read_wave(Section& section, routing::WaveOptions& wave);
 void read_srs(Section& section, routing::SrsOptions& options);
 void read_directory(Section& section, routing::DirectoryOptions& options);
 void read_next_hop(Section& section, outbound::NextHopOptions& options);
+/// What may differ from next hop to next hop.
+void read_policy(Section& section, queue::Policy& policy);
 void read_queue(Section& section, queue::Options& options);
 void read_spool(Section& section, spool::Options& options);
 

@@ -121,8 +121,6 @@ void read_next_hop(Section& section, outbound::NextHopOptions& options) {
   read_pace(section, options);
 }
 
-namespace {
-
 void read_policy(Section& section, queue::Policy& policy) {
   section.durations({"backoff", "waits between attempts; the last one repeats"}, policy.backoff,
                     {seconds(1), hours(24)});
@@ -133,8 +131,6 @@ void read_policy(Section& section, queue::Policy& policy) {
   section.number<std::uint32_t>({"concurrency", "attempts at once per next hop and shard, at most"},
                                 policy.concurrency, {1, 10'000});
 }
-
-}  // namespace
 
 void read_queue(Section& section, queue::Options& options) {
   read_policy(section, options);

@@ -79,6 +79,19 @@ void check_domain(Section& section, Place place, std::string_view key, const std
     section.reading().error(place, "'" + std::string(key) + "': " + normal.error().message);
 }
 
+/// RFC 5233 has '+' as its example; what stands in names would cut them.
+void check_separator(Section& section, const std::string& separator) {
+  if (section.describing()) return;
+  const auto cuts = [](char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return c == '@' || c == ' ' || u >= 0x80 || std::isalnum(u) != 0;
+  };
+  if (std::any_of(separator.begin(), separator.end(), cuts))
+    section.reading().error(section.place_of("plus_separator"),
+                            "'plus_separator' can't be '" + separator +
+                                "', which stands in names and addresses; write '+', '-' or ''");
+}
+
 void check_domains(Section& section, const routing::Options& options) {
   if (section.describing()) return;
   const auto& places = section.reading().places;
@@ -138,6 +151,7 @@ void read_routing(Section& section, routing::Options& options) {
                 options.most_removed, 0.0, 1.0);
   section.text({"plus_separator", "bob+lists@ is bob@; empty: no such addresses"},
                options.plus_separator);
+  check_separator(section, options.plus_separator);
   section.boolean({"plus_keep_in_target", "keep the +lists in the target address"},
                   options.plus_keep_in_target);
   section.text(

@@ -18,8 +18,10 @@ constexpr std::pair<std::string_view, Said> kSaid[] = {{"", Said::nothing},
                                                        {"active", Said::active},
                                                        {"rolled_back", Said::rolled_back}};
 
-std::optional<EntryState> read_state(Section& section, std::string_view meaning) {
-  Said said = Said::nothing;
+/// `current`: what holds where the key is absent, and what is told when the keys are described.
+std::optional<EntryState> read_state(Section& section, std::string_view meaning,
+                                     std::optional<EntryState> current) {
+  Said said = current ? static_cast<Said>(static_cast<int>(*current) + 1) : Said::nothing;
   section.choice<Said>({"state", meaning}, said, kSaid);
   if (said == Said::nothing) return std::nullopt;
   return static_cast<EntryState>(static_cast<int>(said) - 1);
@@ -47,10 +49,11 @@ void check_source(Section& section, const routing::TableSource& source, const st
   }
 }
 
-std::optional<WallTime> read_time(Section& section, Key key) {
-  std::string text;
+std::optional<WallTime> read_time(Section& section, Key key, std::optional<WallTime> current) {
+  std::string text = current ? routing::format_time(*current) : std::string();
   section.text(key, text);
-  if (section.describing() || text.empty()) return std::nullopt;
+  if (section.describing()) return current;
+  if (text.empty()) return std::nullopt;
   // A schedule is not relative to anything: "now" and "+2h" mean nothing in a file.
   const bool relative = text.front() == '+' || text == "now";
   auto time = routing::parse_time(text, WallTime{});
@@ -81,7 +84,8 @@ void read_source(Section& section, std::vector<routing::TableSource>& sources) {
                source.address_domain);
   section.text({"directory", "directory: its name in the section 'directories'"}, source.directory);
   section.text({"wave", "wave of all entries that name none"}, source.wave);
-  source.state = read_state(section, "state of all entries that name none; empty: their wave's");
+  source.state =
+      read_state(section, "state of all entries that name none; empty: their wave's", source.state);
   if (section.describing()) return;
   check_source(section, source, file);
   if (!file.empty()) source.paths = {file};
@@ -89,11 +93,15 @@ void read_source(Section& section, std::vector<routing::TableSource>& sources) {
 }
 
 void read_wave(Section& section, routing::WaveOptions& wave) {
-  wave.state = read_state(section, "what the wave is from the beginning; empty: pending");
-  wave.hold_at = read_time(section, {"hold_at", "mail is held (migrating) from then on"});
-  wave.activate_at = read_time(section, {"at",
-                                         "active from then on, such as 2026-12-01T02:00:00Z or "
-                                         "\"2026-12-01 02:00 Europe/Berlin\""});
+  wave.state =
+      read_state(section, "what the wave is from the beginning; empty: pending", wave.state);
+  wave.hold_at =
+      read_time(section, {"hold_at", "mail is held (migrating) from then on"}, wave.hold_at);
+  wave.activate_at = read_time(section,
+                               {"at",
+                                "active from then on, such as 2026-12-01T02:00:00Z or "
+                                "\"2026-12-01 02:00 Europe/Berlin\""},
+                               wave.activate_at);
   section.boolean({"shadow", "while pending: log the new route, use the old one"}, wave.shadow);
   section.file({"members", "addresses of its people, one a line, if the sources don't say"},
                wave.members_file, FileUse::table);

@@ -247,7 +247,8 @@ routing::Decision QueueImpl::decide(const mail::Envelope& envelope, std::uint32_
   routing::Decision decision = decide_unordered(envelope, recipient);
   if (rerouted_.empty() || !goes(decision)) return decision;
   const Reroute* const ordered = reroute_of(envelope.id, recipient);
-  if (ordered != nullptr && (ordered->of.empty() || ordered->of == reroute_key(decision)))
+  if (ordered != nullptr && is_served(*ordered) &&
+      (ordered->of.empty() || ordered->of == reroute_key(decision)))
     decision.next_hop = ordered->next_hop;
   return decision;
 }

@@ -104,13 +104,17 @@ QueueImpl::Picked QueueImpl::pick(Index at, const Selector& selector) {
   return picked;
 }
 
-/// Of those that are meant, the ones on which the verb has an effect.
-QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command) {
+/// Of those that are meant, the ones on which the verb has an effect. `in_delivery`: how many an
+/// attempt keeps from it.
+QueueImpl::Picked QueueImpl::concerned(Index at, const Command& command,
+                                       std::uint64_t& in_delivery) {
   const Verb verb = command.verb;
+  const bool is_late = verb != Verb::release && verb != Verb::resume && verb != Verb::flush;
   // Whatever a suspension has put aside is asked again; what is still suspended comes back.
   Picked picked = pick(at, verb == Verb::resume ? Selector{} : command.selector);
   std::erase_if(picked.jobs, [&](const auto& one) {
     const JobState state = jobs_[one.first].state;
+    if (state == JobState::active && is_late) in_delivery += one.second.size();
     return state == JobState::active ||  // too late for this attempt
            verb == Verb::release || verb == Verb::resume ||
            (verb == Verb::flush &&
@@ -168,6 +172,7 @@ void QueueImpl::control_message(Index at, const Command& command, ControlResult&
       const bool counts = command.verb == Verb::suspend ? jobs_[job].state != JobState::active
                                                         : hop.suspended || hop.just_resumed;
       if (counts) result.suspended += recipients.size();
+      if (!counts && command.verb == Verb::suspend) result.in_delivery += recipients.size();
     }
     if (command.verb == Verb::suspend || !command.selector.everything()) return;
   }
@@ -176,7 +181,7 @@ void QueueImpl::control_message(Index at, const Command& command, ControlResult&
   const bool may_stay =
       command.verb == Verb::flush || command.verb == Verb::release || command.verb == Verb::suspend;
   const Picked meant = may_stay && !suspensions_.empty() ? pick(at, command.selector) : Picked();
-  const Picked picked = concerned(at, command);
+  const Picked picked = concerned(at, command, result.in_delivery);
   Touched touched{id, picked.held, {}};
   for (const auto& [job, recipients] : picked.jobs)
     touched.recipients.insert(touched.recipients.end(), recipients.begin(), recipients.end());

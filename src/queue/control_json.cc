@@ -100,6 +100,8 @@ Result<Selector> selector_from(const json::value& value) {
       return fail(ErrorKind::invalid, "'" + std::string(key) + "' makes no sense in a selector");
     }
   }
+  // What an old version has written down in another spelling. What can fit nothing stays.
+  static_cast<void>(normalise(selector));
   return selector;
 }
 

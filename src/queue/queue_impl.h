@@ -175,6 +175,7 @@ class QueueImpl final : public Queue {
   const Reroute* reroute_of(QueueId id, std::uint32_t recipient) const;
   std::string reroute_about(const mail::Envelope& envelope, std::uint32_t recipient) const;
   void bind_reroute(const mail::Envelope& envelope, std::uint32_t recipient);
+  bool is_served(const Reroute& order) const;
   bool is_rerouted(const mail::Envelope& envelope, std::uint32_t recipient) const;
 
   // domains.cc
@@ -271,7 +272,7 @@ class QueueImpl final : public Queue {
     std::uint64_t count = 0;
   };
   Picked pick(Index message, const Selector& selector);
-  Picked concerned(Index message, const Command& command);
+  Picked concerned(Index message, const Command& command, std::uint64_t& in_delivery);
   void control_message(Index message, const Command& command, ControlResult& result);
   std::uint64_t suspended_of(Index message, const Picked& meant) const;
   bool fits_message(const Message& message, const Selector& selector) const;

@@ -2,7 +2,8 @@
 //
 // An order stands for the route that it was given about. When routing sends the recipient elsewhere
 // (its wave is rolled back, its target changes), the other way is none for the new address: the
-// order rests, and holds again should routing come back to what it was.
+// order rests, and holds again should routing come back to what it was. So it does while the next
+// hop that was ordered is not configured: routing's own has always one.
 #include "queue/queue_impl.h"
 
 namespace waypost::queue {
@@ -16,6 +17,10 @@ const Reroute* QueueImpl::reroute_of(QueueId id, std::uint32_t recipient) const 
   if (message == rerouted_.end()) return nullptr;
   const auto found = message->second.find(recipient);
   return found == message->second.end() ? nullptr : &found->second;
+}
+
+bool QueueImpl::is_served(const Reroute& order) const {
+  return context_.deliverers.contains(order.next_hop);
 }
 
 /// What the order is about, as routing decides now; empty: nowhere now, to be bound when it goes.
@@ -36,7 +41,7 @@ void QueueImpl::bind_reroute(const mail::Envelope& envelope, std::uint32_t recip
 
 bool QueueImpl::is_rerouted(const mail::Envelope& envelope, std::uint32_t recipient) const {
   const Reroute* const ordered = reroute_of(envelope.id, recipient);
-  if (ordered == nullptr) return false;
+  if (ordered == nullptr || !is_served(*ordered)) return false;
   const std::string about = reroute_about(envelope, recipient);
   return about.empty() || ordered->of.empty() || ordered->of == about;
 }

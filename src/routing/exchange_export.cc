@@ -138,6 +138,15 @@ class ExchangeRows {
             require(kExternal, unknown));
   }
 
+  /// "MigrationWave", "Wave Name", "NewState". Exchange itself exports ObjectState, ArchiveState
+  /// and StateOrProvince, but nothing of waves.
+  static bool is_longer(Column column, const std::string& name) {
+    if (column == kWave) return name.find("wave") != std::string::npos;
+    constexpr std::array<std::string_view, 6> kOurs = {
+        "newstate", "mailboxstate", "migrationstate", "movestate", "userstate", "wavestate"};
+    return std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
+  }
+
   /// Without a misspelt Wave or State everybody below would be active.
   bool none_misspelt(const std::vector<std::string_view>& unknown) {
     for (const auto column : {kWave, kState}) {
@@ -145,7 +154,8 @@ class ExchangeRows {
       const std::array wanted = {kColumns[column]};
       for (const auto& field : reader_.fields()) {
         const bool known = std::find(unknown.begin(), unknown.end(), field.text) == unknown.end();
-        if (known || !is_misspelt(folded(field.text), wanted)) continue;
+        const auto name = folded(field.text);
+        if (known || !(is_misspelt(name, wanted) || is_longer(column, name))) continue;
         error_at(field, "column " + quoted_excerpt(field.text) + " is not known; did you mean '" +
                             std::string(wanted[0]) +
                             "'? Correct it, or leave the column out if it is none of ours");

@@ -2,6 +2,7 @@
 #include "waypost/routing/reconcile.h"
 
 #include "waypost/base/counted.h"
+#include "waypost/routing/wave_facts.h"
 
 #include "routing/export_text.h"
 #include "routing/mends.h"
@@ -100,9 +101,8 @@ class Judge {
   /// person and a state of the entry's own come before the wave, as in the router.
   EntryState state_of(const Entry& entry) const {
     if (options_.waves.empty()) return router_.state_of(entry, options_.at);
-    const auto& words = router_.waves().words();
-    const auto person = words.find(key_of(entry.address.to_string()));
-    if (person != words.end()) return person->second.state;
+    const auto* word = word_for(router_.waves(), entry);
+    if (word != nullptr) return word->second.state;
     return entry.has_state ? entry.state : EntryState::active;
   }
 

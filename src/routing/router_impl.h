@@ -87,8 +87,9 @@ class TableRouter final : public Router {
     enum class Source : std::uint8_t { person, entry, wave, silent_wave, none };
     EntryState state = EntryState::active;
     Source source = Source::none;
-    const Wave* wave = nullptr;        // nullptr: none, or nobody has said anything of it
-    const MemberWord* word = nullptr;  // of a person
+    const Wave* wave = nullptr;         // nullptr: none, or nobody has said anything of it
+    const Waves::Word* word = nullptr;  // of a person, and of which address it was said
+    bool follows = false;               // it was said of another address of the person
   };
 
   std::optional<Record> look_up(Question& question) const;
@@ -108,9 +109,9 @@ class TableRouter final : public Router {
 
   // router_states.cc
   Standing standing_of(const Record& record, WallTime at) const;
-  template <class Key>
+  template <class Key, class Person>
   static Standing weigh(const Waves& waves, bool has_state, EntryState state, bool has_wave,
-                        const Wave* wave, WallTime at, Key key);
+                        const Wave* wave, WallTime at, Key key, Person person);
   bool refuse_unknown_wave(Question& question, const Record& record) const;
   std::string describe(const Standing& standing, const std::string& wave_name, WallTime at) const;
   void take_entry(Question& question, const Record& record, const Standing& standing) const;

@@ -22,48 +22,56 @@ std::string describe_change(const WaveChange& change) {
   return text;
 }
 
-std::string describe_word(const MemberWord& word) {
-  auto text = words(word.state) + ": said of this person alone by " + printable(word.by) + " at " +
-              format_time(word.said_at);
+std::string describe_word(const Waves::Word& said, bool follows) {
+  const auto& word = said.second;
+  auto text = words(word.state) +
+              (follows ? ": said of the same person (" + printable(said.first) + ") by "
+                       : std::string(": said of this person alone by ")) +
+              printable(word.by) + " at " + format_time(word.said_at);
   if (!word.reason.empty()) text += " (" + printable(word.reason) + ")";
   return text;
 }
 
 }  // namespace
 
-/// `key`: makes the normalised key of the entry, only when somebody has been named. A word about a
-/// person holds in whatever wave the table has this person by now.
-template <class Key>
+/// `key`, `person`: make the normalised address and target of the entry, only when somebody has
+/// been named. A word about a person holds in whatever wave the table has this person by now.
+template <class Key, class Person>
 TableRouter::Standing TableRouter::weigh(const Waves& waves, bool has_state, EntryState state,
-                                         bool has_wave, const Wave* wave, WallTime at, Key key) {
+                                         bool has_wave, const Wave* wave, WallTime at, Key key,
+                                         Person person) {
   if (!waves.words().empty()) {
-    const auto word = waves.words().find(key());
-    if (word != waves.words().end())
-      return {word->second.state, Standing::Source::person, wave, &word->second};
+    const std::string address = key();
+    if (const auto* word = waves.word_for(address, person); word != nullptr)
+      return {word->second.state, Standing::Source::person, wave, word, word->first != address};
   }
-  if (has_state) return {state, Standing::Source::entry, wave, nullptr};
-  if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave, nullptr};
-  if (has_wave) return {EntryState::pending, Standing::Source::silent_wave, nullptr, nullptr};
-  return {EntryState::active, Standing::Source::none, nullptr, nullptr};
+  if (has_state) return {state, Standing::Source::entry, wave};
+  if (wave != nullptr) return {wave->state_at(at), Standing::Source::wave, wave};
+  if (has_wave) return {EntryState::pending, Standing::Source::silent_wave};
+  return {EntryState::active, Standing::Source::none};
 }
 
 TableRouter::Standing TableRouter::standing_of(const Record& record, WallTime at) const {
-  return weigh(*waves_, record.has_state, record.state, record.wave != 0,
-               wave_by_number_[record.wave], at, [&] {
-                 const auto& table = *core_->table;
-                 std::string key(record.key_local);
-                 key += '@';
-                 return key += table.normal_name(table.normal_of(record.address_domain));
-               });
+  const auto& table = *core_->table;
+  const auto in_domain = [&](std::string key, std::uint32_t domain) {
+    key += '@';
+    return key += table.normal_name(table.normal_of(domain));
+  };
+  return weigh(
+      *waves_, record.has_state, record.state, record.wave != 0, wave_by_number_[record.wave], at,
+      [&] { return in_domain(std::string(record.key_local), record.address_domain); },
+      [&] { return in_domain(mail::ascii_lower(record.target_local), record.target_domain); });
 }
 
 EntryState TableRouter::state_of(const Entry& entry, WallTime at) const {
   const auto* wave = entry.wave.empty() ? nullptr : waves_->find(entry.wave);
-  return weigh(*waves_, entry.has_state, entry.state, !entry.wave.empty(), wave, at,
-               [&] {
-                 auto key = normalise_key(entry.address);
-                 return key ? std::move(*key) : std::string();
-               })
+  const auto key_of = [](const mail::Mailbox& address) {
+    auto key = normalise_key(address);
+    return key ? std::move(*key) : std::string();
+  };
+  return weigh(
+             *waves_, entry.has_state, entry.state, !entry.wave.empty(), wave, at,
+             [&] { return key_of(entry.address); }, [&] { return key_of(entry.target); })
       .state;
 }
 
@@ -72,11 +80,11 @@ std::string TableRouter::describe(const Standing& standing, const std::string& w
   std::string text;
   switch (standing.source) {
     case Standing::Source::person:
-      text = describe_word(*standing.word);
+      text = describe_word(*standing.word, standing.follows);
       if (standing.wave != nullptr)
         text += "; wave " + quoted(wave_name) + " is " + words(standing.wave->state_at(at));
-      if (standing.word->wave != wave_name)
-        text += "; it was of wave " + quoted(standing.word->wave) + " then";
+      if (standing.word->second.wave != wave_name)
+        text += "; it was of wave " + quoted(standing.word->second.wave) + " then";
       return text;
     case Standing::Source::entry:
       return words(standing.state) + ": written in the entry" +

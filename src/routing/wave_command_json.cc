@@ -55,15 +55,16 @@ Result<std::optional<WallTime>> take_time(const json::object& object, std::strin
   return *at;
 }
 
-Result<> take_members(const json::object& object, std::vector<std::string>& members) {
-  const auto* value = object.if_contains("members");
+Result<> take_addresses(const json::object& object, std::string_view name, bool may_be_empty,
+                        std::vector<std::string>& out) {
+  const auto* value = object.if_contains(name);
   if (value == nullptr) return {};
-  if (!value->is_array()) return nonsense("members", "it is no list");
+  if (!value->is_array()) return nonsense(name, "it is no list");
   for (const auto& one : value->as_array()) {
-    if (!one.is_string() || one.as_string().empty())
-      return nonsense("members", "each must be an address");
-    members.emplace_back(one.as_string().data(), one.as_string().size());
-    if (!is_plain(members.back())) return nonsense("members", "one holds control characters");
+    if (!one.is_string() || (one.as_string().empty() && !may_be_empty))
+      return nonsense(name, "each must be an address");
+    out.emplace_back(one.as_string().data(), one.as_string().size());
+    if (!is_plain(out.back())) return nonsense(name, "one holds control characters");
   }
   return {};
 }
@@ -133,6 +134,8 @@ Result<> check(const WaveCommand& command) {
     return nonsense("members", std::string(to_string(command.verb)) + " is about the whole wave");
   if (!sets_state && command.at)
     return nonsense("at", std::string(to_string(command.verb)) + " can't be scheduled");
+  if (!command.targets.empty() && command.targets.size() != command.members.size())
+    return nonsense("targets", "there is not one for each of 'members'");
   if (!command.members.empty() && command.at)
     return nonsense("at", "a change of single members can't be scheduled");
   return {};
@@ -147,6 +150,8 @@ std::string to_json(const WaveCommand& command) {
   if (command.at) line["at"] = exact_time(*command.at);
   if (!command.members.empty())
     line["members"] = json::array(command.members.begin(), command.members.end());
+  if (!command.targets.empty())
+    line["targets"] = json::array(command.targets.begin(), command.targets.end());
   if (!command.by.empty()) line["by"] = command.by;
   if (!command.reason.empty()) line["reason"] = command.reason;
   if (command.holds) line["holds"] = to_string(*command.holds);
@@ -183,7 +188,9 @@ Result<WaveCommand> wave_command_from_json(std::string_view text) {
   command.holds = *holds;
   for (const auto& taken :
        {take_text(object, "wave", command.wave), take_text(object, "by", command.by),
-        take_text(object, "reason", command.reason), take_members(object, command.members),
+        take_text(object, "reason", command.reason),
+        take_addresses(object, "members", false, command.members),
+        take_addresses(object, "targets", true, command.targets),
         take_count(object, "people", command.people),
         take_count(object, "addresses", command.addresses),
         take_count(object, "queued", command.queued),

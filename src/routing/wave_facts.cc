@@ -40,6 +40,10 @@ bool by_person(const Entry& one, const Entry& other) {
 
 std::string person_key(const Entry& entry) { return key_of(entry.target); }
 
+const Waves::Word* word_for(const Waves& waves, const Entry& entry) {
+  return waves.word_for(key_of(entry.address), [&] { return person_key(entry); });
+}
+
 std::map<std::string, WaveCount> count_waves(const Table& table) {
   std::map<std::string, WaveCount> counts;
   std::map<std::string, PeopleSeen> people;
@@ -76,6 +80,18 @@ WaveCount count_people(const std::vector<Entry>& entries) {
   return count;
 }
 
+void note_targets(const Router& router, WaveCommand& command) {
+  command.targets.clear();
+  const auto& words = router.waves().words();
+  for (const auto& member : command.members) {
+    const auto entry = router.table().find(member);
+    const auto word = words.find(member);
+    command.targets.push_back(entry                 ? person_key(*entry)
+                              : word != words.end() ? word->second.target
+                                                    : std::string());
+  }
+}
+
 Unmoved unmoved(const Router& router, const std::string& wave, EntryState state, WallTime at,
                 std::size_t most) {
   Unmoved out;
@@ -89,7 +105,7 @@ Unmoved unmoved(const Router& router, const std::string& wave, EntryState state,
     const auto own = router.state_of(entry, at);
     if (own == state) return;
     ++out.count;
-    const bool by_word = !words.empty() && words.contains(key_of(entry.address));
+    const bool by_word = !words.empty() && word_for(router.waves(), entry) != nullptr;
     first.insert({entry, own, by_word});
     if (first.size() > most) first.erase(std::prev(first.end()));
   });

@@ -65,8 +65,8 @@ class Planner {
   void keep(const Entry& entry, EntryState state) {
     const auto* wave = then_.waves().find(entry.wave);
     if (wave == nullptr || wave->state_at(at_) == state) return;
-    const auto word = then_.waves().words().find(key_of(entry.address));
-    if (word != then_.waves().words().end())
+    const auto* word = word_for(then_.waves(), entry);
+    if (word != nullptr)
       add_conflict(plan_, named(entry) + " stays " + std::string(to_string(state)) + ": " +
                               word->second.by + " has said so of this person alone");
     else if (entry.has_state)

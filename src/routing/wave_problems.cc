@@ -76,6 +76,12 @@ void judge_over(const WaveOptions& options, const Waves& waves, WallTime now,
   for (const auto& [time, name] :
        {std::pair{&WaveOptions::hold_at, "hold_at"}, std::pair{&WaveOptions::activate_at, "at"}}) {
     const auto& at = options.*time;
+    // The wave is active anyhow, unless it is held before.
+    if (at && *at > now && options.state == EntryState::active && !options.hold_at)
+      warn(problems, "wave " + quoted(options.name) + ": its " + quoted(name) + " " +
+                         format_time(*at) +
+                         " has no effect: by its 'state' it is active from the beginning; remove "
+                         "'state' to have it move then");
     if (!at || *at > now || !is_new(options, time, before)) continue;
     const auto& holds = wave->change_at(now);
     warn(problems, "wave " + quoted(options.name) + ": its " + quoted(name) + " " +
@@ -89,38 +95,92 @@ void judge_over(const WaveOptions& options, const Waves& waves, WallTime now,
   }
 }
 
-/// Words that the table has moved away from.
-void judge_words(const Router& router, WallTime now, std::vector<Problem>& problems) {
-  const auto& said_of = router.waves().words();
-  if (said_of.empty()) return;
-  std::unordered_map<std::string, const std::pair<const std::string, MemberWord>*> people;
-  for (const auto& one : said_of) {
-    const auto entry = router.table().find(one.first);
+using People = std::unordered_map<std::string, const Waves::Word*>;
+
+std::string place_of(const std::string& address, const Entry& entry) {
+  return quoted(address) + " (" + entry.place.to_string() + ")";
+}
+
+/// "waypost wave rollback w1 --member bob@corp.example".
+std::string member_command(const std::string& verb, const std::string& wave,
+                           const std::string& address) {
+  return "waypost wave " + verb + " " + wave + " --member " + address;
+}
+
+/// The address of a word has another target now: the person's is another, or it was given to
+/// somebody else. Nobody but the operator can tell.
+void warn_of_another(std::vector<Problem>& problems, const Waves::Word& said, const Entry& entry) {
+  const auto& [address, word] = said;
+  warn(problems,
+       place_of(address, entry) + " has the target " + quoted(entry.target.to_string()) +
+           " now and stays " + words(word.state) + ": " + word.by + " has said so at " +
+           format_time(word.said_at) + ", when its target was " + quoted(word.target) +
+           "; if it belongs to another person now: " + member_command("reset", word.wave, address) +
+           " --address-only" +
+           (entry.wave.empty() ? std::string()
+                               : "; if it is the same person: " +
+                                     member_command(verb_for(word.state), entry.wave, address)));
+}
+
+/// Words that the table has moved away from. Gives the people whom the others are about.
+People judge_words(const Router& router, std::vector<Problem>& problems) {
+  People people;
+  for (const auto& one : router.waves().words()) {
+    const auto& [address, word] = one;
+    const auto entry = router.table().find(address);
     if (!entry) continue;
-    if (!one.second.address_only) people.emplace(person_key(*entry), &one);
-    if (entry->wave == one.second.wave) continue;
-    warn(problems, quoted(one.first) + " (" + entry->place.to_string() + ") is " +
+    if (!word.target.empty() && word.target != person_key(*entry)) {
+      warn_of_another(problems, one, *entry);
+      continue;
+    }
+    if (!word.address_only) people.emplace(person_key(*entry), &one);
+    if (entry->wave == word.wave) continue;
+    warn(problems, place_of(address, *entry) + " is " +
                        (entry->wave.empty() ? "of no wave" : "of wave " + quoted(entry->wave)) +
-                       " now and stays " + words(one.second.state) + ": " + one.second.by +
-                       " has said so of this person at " + format_time(one.second.said_at) +
-                       ", when it was of wave " + quoted(one.second.wave) +
-                       "; to end that: waypost wave reset " + one.second.wave + " --member " +
-                       one.first);
+                       " now and stays " + words(word.state) + ": " + word.by +
+                       " has said so of this person at " + format_time(word.said_at) +
+                       ", when it was of wave " + quoted(word.wave) +
+                       "; to end that: " + member_command("reset", word.wave, address));
   }
-  if (people.empty()) return;
+  return people;
+}
+
+/// An address that came after the word about its person goes where the person goes; but whose it is
+/// only the table says.
+void warn_of_follower(std::vector<Problem>& problems, const Waves::Word& said,
+                      const std::string& key, const Entry& entry) {
+  const auto& [address, word] = said;
+  warn(problems,
+       place_of(key, entry) + " is " + words(word.state) + ": it has the same target as " +
+           quoted(address) + ", of which " + word.by + " has said so at " +
+           format_time(word.said_at) + ", before the table had this address" +
+           (entry.wave.empty() ? std::string()
+                               : "; if it is the same person: " +
+                                     member_command(verb_for(word.state), entry.wave, key)) +
+           "; to end it for the person: " + member_command("reset", word.wave, address));
+}
+
+/// Addresses of people of whom something was said, without a word of their own.
+void judge_other_addresses(const Router& router, WallTime now, const People& people,
+                           std::vector<Problem>& problems) {
+  const auto& waves = router.waves();
+  if (waves.words().empty()) return;
   router.table().for_each([&](const Entry& entry) {
-    const auto person = people.find(person_key(entry));
-    if (person == people.end()) return;
+    const auto person = person_key(entry);
     const auto key = normalise_key(entry.address);
-    if (!key || said_of.contains(*key)) return;
-    const auto& [address, word] = *person->second;
+    if (!key || waves.words().contains(*key)) return;
+    if (const auto* said = waves.word_for(*key, [&] { return person; }); said != nullptr)
+      return warn_of_follower(problems, *said, *key, entry);
+    const auto known = people.find(person);
+    if (known == people.end()) return;
+    const auto& [address, word] = *known->second;
     const auto state = router.state_of(entry, now);
     if (state == word.state) return;
-    warn(problems, quoted(*key) + " (" + entry.place.to_string() + ") is the same person as " +
-                       quoted(address) + ", who is " + words(word.state) + " by the word of " +
-                       word.by + ", but is " + words(state) +
-                       "; say it again to bring the person together: waypost wave " +
-                       verb_for(word.state) + " " + word.wave + " --member " + address);
+    warn(problems, place_of(*key, entry) + " is the same person as " + quoted(address) +
+                       ", who is " + words(word.state) + " by the word of " + word.by +
+                       ", but is " + words(state) +
+                       "; say it again to bring the person together: " +
+                       member_command(verb_for(word.state), word.wave, address));
   });
 }
 
@@ -168,7 +228,7 @@ std::vector<Problem> wave_problems(const Router& router, WallTime now,
   for (const auto& [name, wave] : waves.all()) judge_overruled(wave, now, problems);
   for (const auto& options : router.options().waves)
     judge_over(options, waves, now, before, problems);
-  judge_words(router, now, problems);
+  judge_other_addresses(router, now, judge_words(router, problems), problems);
   judge_empty(router, problems);
   return problems;
 }

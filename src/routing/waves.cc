@@ -178,7 +178,9 @@ std::shared_ptr<const Waves> Waves::make(const std::vector<WaveOptions>& options
   auto waves = std::make_shared<Waves>();
   waves->trouble_ = std::move(trouble);
   for (const auto& wanted : options) waves->waves_.insert_or_assign(wanted.name, wave_of(wanted));
+  std::size_t number = 0;
   for (const auto& command : commands) {
+    ++number;
     auto known = waves->waves_.find(command.wave);
     if (known == waves->waves_.end())
       known =
@@ -186,21 +188,44 @@ std::shared_ptr<const Waves> Waves::make(const std::vector<WaveOptions>& options
     if (command.members.empty())
       apply(known->second, command, configured(options, command.wave));
     else
-      waves->say_of_members(command);
+      waves->say_of_members(command, number);
   }
+  waves->note_people();
   for (const auto& [member, word] : waves->words_)
     waves->waves_.find(word.wave)->second.members.emplace(member, word.state);
   return waves;
 }
 
-void Waves::say_of_members(const WaveCommand& command) {
+void Waves::say_of_members(const WaveCommand& command, std::size_t number) {
   const auto state = state_after(command.verb);
-  for (const auto& member : command.members) {
-    if (command.verb == WaveVerb::reset)
+  for (std::size_t i = 0; i < command.members.size(); ++i) {
+    const auto& member = command.members[i];
+    const auto target = i < command.targets.size() ? command.targets[i] : std::string();
+    apart_.erase(member);
+    if (command.verb == WaveVerb::reset) {
       words_.erase(member);
-    else if (state)
-      words_.insert_or_assign(member, MemberWord{*state, command.wave, command.by, command.reason,
-                                                 command.said_at, command.address_only});
+      if (command.address_only)
+        apart_.insert(member);
+      else if (!target.empty())
+        reset_at_.insert_or_assign(target, number);
+    } else if (state) {
+      words_.insert_or_assign(
+          member, MemberWord{*state, command.wave, command.by, command.reason, command.said_at,
+                             command.address_only, target, number});
+    }
+  }
+}
+
+/// What was said of people as such, of each the last word that was not taken back. It is about the
+/// mailbox, so it goes with the target: an address alone may be given to somebody else.
+void Waves::note_people() {
+  for (const auto& word : words_) {
+    const auto& [state, wave, by, reason, said_at, address_only, target, number] = word.second;
+    if (address_only || target.empty()) continue;
+    const auto reset = reset_at_.find(target);
+    if (reset != reset_at_.end() && reset->second > number) continue;
+    const auto [known, fresh] = people_.try_emplace(target, &word);
+    if (!fresh && known->second->second.number < number) known->second = &word;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 
 namespace waypost {
@@ -287,6 +288,44 @@ TEST_F(Durable, AReplacedFileAcceptsNothingAfterAFailedSync) {
   EXPECT_TRUE(disk.paths().empty()) << "nothing is left beside it";
   EXPECT_TRUE(file.replace("two"));
   EXPECT_EQ(content(), "two");
+}
+
+/// A real folder: only there a name can lead to another file than the one that is open.
+TEST(Replaced, AJournalWhoseNameLeadsElsewhereTakesNoLine) {
+  namespace fs = std::filesystem;
+  std::string folder = "/tmp/waypost-replaced-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/journal", aside = folder + "/aside";
+  const auto read = [](AppendJournal& journal) {
+    std::string all;
+    EXPECT_TRUE(journal.read(
+        [&](std::string_view line) -> Result<> {
+          all += std::string(line) + ";";
+          return {};
+        },
+        [](const AppendJournal::Defect&) {}));
+    return all;
+  };
+  AppendJournal journal(Disk::system(), path);
+  EXPECT_EQ(read(journal), "");
+  ASSERT_TRUE(journal.append("one"));
+  fs::rename(path, aside);
+  const auto gone = journal.append("two");
+  ASSERT_FALSE(gone);
+  EXPECT_NE(gone.error().message.find("replaced, moved, removed"), std::string::npos);
+  fs::copy_file(aside, path);  // the same octets, but another file
+  EXPECT_FALSE(journal.append("three"));
+  fs::rename(aside, path);
+  EXPECT_TRUE(journal.append("four")) << "the file is back";
+  fs::resize_file(path, 0);
+  EXPECT_FALSE(journal.append("five"));
+  EXPECT_EQ(fs::file_size(path), 0u) << "no hole in front of it";
+  AppendJournal later(Disk::system(), path);
+  EXPECT_EQ(read(later), "");
+  ASSERT_TRUE(later.append("six"));
+  AppendJournal last(Disk::system(), path);
+  EXPECT_EQ(read(last), "six;");
+  fs::remove_all(folder);
 }
 
 TEST(SystemDiskLock, HoldsThoughItsFileIsRemoved) {

@@ -52,6 +52,70 @@ TEST(ChangedKeys, NamesWhatAReloadTakesOver) {
                                       "next_hops.exchange (new)", "next_hops.old (gone)"}));
 }
 
+/// Two files of one gateway; the second is taken over by a reload.
+std::vector<std::string> changed_between(const std::string& before, const std::string& after) {
+  return changed_keys(load_minimal_and(before).config, load_minimal_and(after).config);
+}
+
+TEST(ChangedKeys, NamesEveryValueThatCanChange) {
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(
+      changed_between("waves: {w: {hold_at: 2026-12-01T00:00:00Z, at: 2026-12-01T02:00:00Z}}",
+                      "waves: {w: {hold_at: 2026-12-01T00:30:00Z, at: 2026-12-01T03:00:00Z}}"),
+      (Keys{"waves.w.at", "waves.w.hold_at"}));
+  EXPECT_EQ(changed_between("waves: {w: {state: pending}}", "waves: {w: {state: active}}"),
+            Keys{"waves.w.state"});
+  EXPECT_EQ(changed_between("waves: {w: {shadow: no}}",
+                            "waves: {w: {shadow: no, at: 2026-12-01T02:00:00Z}}"),
+            Keys{"waves.w.at"});
+  EXPECT_EQ(changed_between("waves: {w: {at: 2026-12-01T02:00:00Z}}",
+                            "waves: {w: {at: '2026-12-01 03:00 Europe/Berlin'}}"),
+            Keys{})
+      << "the same time";
+  EXPECT_EQ(changed_between("listeners: [{port: 2525}, {port: 2526}]",
+                            "listeners: [{port: 2525, tls: none}]"),
+            (Keys{"listeners[0].tls", "listeners[1] (gone)"}));
+  EXPECT_EQ(changed_between("queue: {next_hops: {workmail: {expiry: 1 day}}}",
+                            "queue: {next_hops: {workmail: {expiry: 2 days}, other: {}}}"),
+            (Keys{"queue.next_hops.workmail.expiry", "queue.next_hops.other (new)"}));
+}
+
+TEST(ChangedKeys, NamesWhatTheTableIsMadeOf) {
+  Config running;
+  auto& options = running.routing;
+  options.target_domains = {{"orgname.awsapps.com", "workmail"}};
+  options.sources.emplace_back().paths = {"people.csv"};
+  auto& by_hand = options.sources.emplace_back();
+  by_hand.kind = routing::TableSource::Kind::inline_yaml;
+  by_hand.entries.emplace_back().address = {"bob", "corp.example"};
+  const auto changed = [&](const auto& change) {
+    Config wanted = running;
+    change(wanted.routing);
+    return changed_keys(running, wanted);
+  };
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(changed([](routing::Options& wanted) { wanted.target_domains[0].next_hop = "old"; }),
+            Keys{"routing.target_domains"});
+  EXPECT_EQ(changed([](routing::Options& wanted) {
+              wanted.domain_aliases.push_back({"old.example", "corp.example"});
+            }),
+            Keys{"routing.domain_aliases"});
+  EXPECT_EQ(changed([](routing::Options& wanted) { wanted.sources[0].paths = {"other.csv"}; }),
+            Keys{"routing.sources"});
+  EXPECT_EQ(changed([](routing::Options& wanted) {
+              wanted.sources[0].state = routing::EntryState::pending;
+            }),
+            Keys{"routing.sources"});
+  EXPECT_EQ(changed([](routing::Options& wanted) {
+              wanted.sources[1].entries[0].target = {"bob", "orgname.awsapps.com"};
+            }),
+            Keys{"routing.entries"});
+  std::swap(options.sources[0], options.sources[1]);  // as they are read
+  running.places["routing.tables[0]"] = {1, 1};
+  EXPECT_EQ(changed([](routing::Options& wanted) { wanted.sources[1].paths = {"other.csv"}; }),
+            Keys{"routing.tables"});
+}
+
 TEST(ChangedKeys, NamesWhatHasLeftTheFile) {
   const auto running = load_minimal_and(
       "queue: {expiry: 1 day}\nlog: {level: info}\nlimits: {idle: 90s, sessions: 10}\n"
@@ -168,9 +232,9 @@ TEST(Load, ReadsRouting) {
       "  entries:\n"
       "    - {address: bob@corp.example, target: b@t.example, state: migrating, wave: w1}\n"
       "  plus_separator: '-'\n"
-      "  pending_next_hop: out\n"
+      "  pending_next_hop: old\n"
       "  unknown: defer\n"
-      "next_hops: {out: {mx: t.example}}\n",
+      "next_hops: {out: {mx: t.example}, old: {mx: u.example}}\n",
       "dir/w.yaml", {.check_files = false});
   EXPECT_EQ(listed(loaded.diagnostics), "");
   const auto& routing = loaded.config.routing;
@@ -277,12 +341,44 @@ TEST(Load, FileWhoseLastLineHasNoLineBreakIsStillBeingWritten) {
             "line break\n");
 }
 
+TEST(Load, TheDoorsOfOperatorsAreTheirOwn) {
+  const auto said = [](const std::string& more) {
+    return listed(load_minimal_and(more).diagnostics);
+  };
+  EXPECT_THAT(said("admin: {http_port: 25}\n"),
+              HasSubstr("is the port of the listener 0.0.0.0:25"));
+  EXPECT_EQ(said("admin: {http_port: 26}\n"), "");
+  EXPECT_THAT(said("admin: {socket: ''}\n"), HasSubstr("'admin.socket' is empty"));
+  EXPECT_THAT(said("admin: {socket: /run/x}\nlog: {file: /run/x}\n"),
+              HasSubstr("'log.file' is 'admin.socket' too"));
+}
+
+TEST(Load, APlusSeparatorCutsNoNames) {
+  for (const auto* wrong : {"a", "@", "7", "+x"})
+    EXPECT_THAT(
+        listed(load_minimal_and("").diagnostics) +
+            listed(load_text("own_name: gw.corp.example\nadmission: {networks: [10.0.0.1]}\n"
+                             "next_hops: {workmail: {mx: orgname.awsapps.com}}\n"
+                             "routing: {own_domains: [corp.example], plus_separator: '" +
+                                 std::string(wrong) + "'}\n",
+                             "w.yaml", {.check_files = false})
+                       .diagnostics),
+        HasSubstr("'plus_separator' can't be '" + std::string(wrong) + "'"))
+        << wrong;
+}
+
 TEST(Load, SocketIsKnownWhateverElseIsWrong) {
   const auto known = [](const std::string& more) { return load_minimal_and(more).socket_known; };
   EXPECT_TRUE(known(""));
   EXPECT_TRUE(known("admin: {socket: /a.sock}\nqueue: {expiry: never}\nadmim: 1\n"));
   EXPECT_TRUE(known("queue: {expiry: never}\n"));
   EXPECT_TRUE(known("admin: {http_port: 0}\n"));
+  // What no daemon could ever have been started with.
+  for (const auto* text : {"", "\n", "# nothing\n", "own_name: x\n", "own_name: x\nadmin:\n",
+                           "own_name: x\nrouting: {own_domains: [a.example]}\nadmin: {}\n"})
+    EXPECT_FALSE(load_text(text, "w.yaml", {.check_files = false}).socket_known) << text;
+  EXPECT_TRUE(load_text("# mine\nadmin: {socket: /a.sock}\n", "w.yaml", {.check_files = false})
+                  .socket_known);
   EXPECT_FALSE(known("admim: {socket: /a.sock}\n"));
   EXPECT_FALSE(known("admin: {sokcet: /a.sock}\n"));
   EXPECT_FALSE(known("admin: /a.sock\n"));

@@ -1,6 +1,7 @@
 // What operators say, what it does, and what is left of it after a restart.
 #include "waypost/queue/control_json.h"
 
+#include "queue/selector.h"
 #include "queue_fixture.h"
 
 #include <unistd.h>
@@ -278,6 +279,60 @@ TEST_F(Control, ASuspensionMustBeAbleToJudgeMailThatIsStillToCome) {
   }
   EXPECT_TRUE(command_from_json(
       R"({"verb":"suspend","selector":{"sender":"a@*","recipient":"b@*","domain":"c","wave":"w","next_hop":"h"}})"));
+}
+
+std::string normal(std::string Selector::* member, std::string text) {
+  Selector selector;
+  selector.*member = std::move(text);
+  const auto troubles = normalise(selector);
+  return troubles.empty() ? selector.*member : "wrong " + troubles[0].member;
+}
+
+TEST(SelectorText, IsComparedAsMailIs) {
+  for (const auto& [given, is] :
+       {std::pair{"CORP.example.", "corp.example"},
+        std::pair{"büro.example", "xn--bro-hoa.example"},
+        std::pair{"Büro.Example", "xn--bro-hoa.example"}, std::pair{"[192.0.2.1]", "[192.0.2.1]"},
+        std::pair{"localhost", "localhost"}})
+    EXPECT_EQ(normal(&Selector::domain, given), is);
+  for (const auto& [given, is] :
+       {std::pair{"u@büro.example", "u@xn--bro-hoa.example"}, std::pair{"Bob@*", "bob@*"},
+        std::pair{"*@CORP.example.", "*@corp.example"}, std::pair{"p*", "p*"},
+        std::pair{"*@*.büro.example", "*@*.xn--bro-hoa.example"},
+        std::pair{"[a-c]*@corp.example", "[a-c]*@corp.example"}, std::pair{"[@]b@c", "[@]b@c"},
+        std::pair{"[]@]*", "[]@]*"}, std::pair{"a@[192.0.2.1]", "a@\\[192.0.2.1\\]"},
+        std::pair{"Postmaster", "postmaster"}, std::pair{"a\\[b@c.example", "a\\[b@c.example"}}) {
+    EXPECT_EQ(normal(&Selector::sender, given), is);
+    EXPECT_EQ(normal(&Selector::recipient, given), is);
+  }
+  EXPECT_EQ(normal(&Selector::sender, "<>"), "<>");
+}
+
+TEST(SelectorText, ThatCanFitNothingIsAMistake) {
+  for (const auto* text :
+       {"@corp.example", "*.example", "corp..example", "a b.example", "p@corp.example"})
+    EXPECT_EQ(normal(&Selector::domain, text), "wrong domain") << text;
+  for (const auto* text : {"<ann@ext.example>", "ann@ext.example>", "ann", "bob@", "[a-", "*@[a-c",
+                           "bob@corp..example", "a@b*ü.example", "bob@corp.example\\"}) {
+    EXPECT_EQ(normal(&Selector::sender, text), "wrong sender") << text;
+    EXPECT_EQ(normal(&Selector::recipient, text), "wrong recipient") << text;
+  }
+  EXPECT_EQ(normal(&Selector::recipient, "<>"), "wrong recipient");
+}
+
+TEST(SelectorText, FitsAnAddressInWhateverSpelling) {
+  const mail::Mailbox unicode{"u0", "Büro.example"}, wire{"u1", "XN--BRO-HOA.example"};
+  for (const auto* domain : {"büro.example", "xn--bro-hoa.example"}) {
+    for (const std::string pattern : {"", "U?@"}) {
+      Selector selector;
+      (pattern.empty() ? selector.domain : selector.recipient) = pattern + domain;
+      EXPECT_TRUE(normalise(selector).empty());
+      EXPECT_TRUE(fits_address(unicode, nullptr, selector)) << pattern << domain;
+      EXPECT_TRUE(fits_address(wire, nullptr, selector)) << pattern << domain;
+      EXPECT_FALSE(fits_address({"u1", "buro.example"}, &wire, selector) &&
+                   fits_address({"u1", "buro.example"}, nullptr, selector));
+    }
+  }
 }
 
 TEST_F(Control, CommandsAreTheSameAfterJson) {

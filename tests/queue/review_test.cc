@@ -324,6 +324,20 @@ TEST_F(Rerouted, StandsWhileRoutingDecidesTheSame) {
   EXPECT_EQ(h0.seen.size(), 1u);
 }
 
+TEST_F(Rerouted, RestsWhileItsNextHopIsNotConfigured) {
+  const auto id = waiting_one();
+  const auto gone = deliverers.extract("h2");
+  queue->routes_changed();
+  settle();
+  EXPECT_EQ(h0.seen.size(), 2u) << "it goes where routing sends it, at once";
+  EXPECT_EQ(wave_says(EntryState::active).rerouted, 0u);
+  h2.judge = [](const std::string&) { return delivered(); };
+  deliverers["h2"] = gone.mapped();
+  queue->routes_changed();
+  settle();
+  EXPECT_EQ(state(id), spool::Settlement::delivered) << "and there again when it is back";
+}
+
 TEST_F(Rerouted, IsKeptOverARestartWithWhatItIsAbout) {
   const auto id = waiting_one();
   ASSERT_EQ(touched.size(), 1u);

@@ -115,7 +115,12 @@ TEST(CutFiles, AMisspeltColumnIsAnErrorBecauseItsWordsWouldBeLost) {
   EXPECT_THAT(exchange("Wawe"), HasSubstr("e.csv:1:56: error: column 'Wawe' is not known; did you "
                                           "mean 'Wave'?"));
   EXPECT_THAT(exchange("Staet"), HasSubstr("did you mean 'State'?"));
-  EXPECT_EQ(exchange("StateOrProvince"), "");
+  for (const auto* column : {"MigrationWave", "Wave Name", "wave_no"})
+    EXPECT_THAT(exchange(column), HasSubstr("did you mean 'Wave'?")) << column;
+  for (const auto* column : {"NewState", "Mailbox State", "MigrationState"})
+    EXPECT_THAT(exchange(column), HasSubstr("did you mean 'State'?")) << column;
+  for (const auto* column : {"StateOrProvince", "ObjectState", "ArchiveState"})
+    EXPECT_EQ(exchange(column), "") << column;
   EXPECT_EQ(exchange("Office"), "");
 }
 

@@ -40,6 +40,28 @@ class WaveFacts : public ::testing::Test {
     command.configured = configured(options.waves, "w");
     return command;
   }
+  WaveCommand& say_of(std::vector<std::string> members, WaveVerb verb) {
+    const auto before = router();
+    auto& command = say(verb, std::move(members));
+    note_targets(*before, command);
+    return command;
+  }
+  EntryState state(std::string_view address) const {
+    const auto now = router();
+    const auto entry = now->table().find(address);
+    EXPECT_EQ(now->decide(entry->address, kNoon).state, now->state_of(*entry, kNoon));
+    return now->state_of(*entry, kNoon);
+  }
+  Decision decided(std::string_view address) const {
+    return router()->decide(*mail::parse_mailbox(address), kNoon);
+  }
+  std::string explained(std::string_view address) const {
+    std::vector<TraceStep> trace;
+    router()->decide(*mail::parse_mailbox(address), kNoon, &trace);
+    std::string out;
+    for (const auto& step : trace) out += step.step + ": " + step.detail + "\n";
+    return out;
+  }
   std::string problems(WallTime now = kNoon, const std::vector<WaveOptions>* before = nullptr) {
     std::string out;
     for (const auto& problem : wave_problems(*router(), now, before)) {
@@ -129,6 +151,20 @@ TEST_F(WaveFacts, AScheduleWithoutEffectIsToldWithTheCommandThatUndoesIt) {
   EXPECT_THAT(problems(), HasSubstr("may be older and replaces it")) << "an old line";
 }
 
+TEST_F(WaveFacts, ATimeOfAWaveThatIsActiveFromTheBeginningIsTold) {
+  add("a@corp.example", "a@orgname.awsapps.com");
+  options.waves.resize(1);
+  options.waves[0].name = "w";
+  options.waves[0].activate_at = kNoon + hours(1);
+  EXPECT_EQ(problems(), "");
+  options.waves[0].state = EntryState::active;
+  EXPECT_THAT(problems(), HasSubstr("wave 'w': its 'at' 2026-12-01T13:00:00Z has no effect: by its "
+                                    "'state' it is active from the beginning"));
+  options.waves[0].hold_at = kNoon + hours(1);
+  options.waves[0].activate_at = kNoon + hours(2);
+  EXPECT_EQ(problems(), "") << "it is held between";
+}
+
 TEST_F(WaveFacts, ATimeThatIsOverIsToldWhenItIsNew) {
   add("ann@corp.example", "ann@orgname.awsapps.com");
   WaveOptions wave;
@@ -170,6 +206,79 @@ TEST_F(WaveFacts, APersonsWordThatStandsAloneIsTold) {
                                     "'ann@corp.example', who is rolled_back"));
   commands[0].address_only = true;
   EXPECT_EQ(problems(), "");
+}
+
+/// What is said of people who are in the table, as the gateway writes it down.
+TEST_F(WaveFacts, AWordGoesWithThePersonNotWithTheAddress) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
+  add("ab@corp.example", "Ann@OrgName.awsapps.com");
+  say(WaveVerb::activate);
+  say_of({"ann@corp.example", "ab@corp.example"}, WaveVerb::rollback);
+  EXPECT_EQ(problems(), "");
+  // A further address, in another wave, with a state in its source.
+  auto& later = add("alias@corp.example", "ann@orgname.awsapps.com", "v");
+  later.has_state = true;
+  EXPECT_EQ(state("alias@corp.example"), EntryState::rolled_back);
+  EXPECT_EQ(decided("alias@corp.example").next_hop, "exchange");
+  EXPECT_THAT(problems(),
+              ::testing::AllOf(
+                  HasSubstr("'alias@corp.example' (table.csv:1) is rolled_back: it has the same "
+                            "target as 'ab@corp.example', of which root (uid 0) has said so"),
+                  HasSubstr("waypost wave rollback v --member alias@corp.example"),
+                  HasSubstr("waypost wave reset w --member ab@corp.example")));
+  EXPECT_THAT(explained("alias@corp.example"), HasSubstr("said of the same person (ab@corp"));
+  // Another name: none of the addresses of then is left.
+  options.sources[0].entries.clear();
+  add("miller@corp.example", "ann@orgname.awsapps.com");
+  EXPECT_EQ(state("miller@corp.example"), EntryState::rolled_back);
+  EXPECT_THAT(problems(), HasSubstr("'miller@corp.example'"));
+  // Said once more it is a word of its own.
+  say_of({"miller@corp.example"}, WaveVerb::rollback);
+  EXPECT_EQ(problems(), "");
+}
+
+TEST_F(WaveFacts, AWordIsNotInheritedByWhoGetsTheAddress) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
+  add("sales@corp.example", "ann@orgname.awsapps.com");
+  add("bob@corp.example", "bob@orgname.awsapps.com");
+  say(WaveVerb::activate);
+  say_of({"ann@corp.example", "sales@corp.example"}, WaveVerb::rollback);
+  options.sources[0].entries[1].target = *mail::parse_mailbox("bob@orgname.awsapps.com");
+  EXPECT_THAT(
+      problems(),
+      ::testing::AllOf(
+          HasSubstr("'sales@corp.example' (table.csv:1) has the target 'bob@orgname.awsapps.com' "
+                    "now and stays rolled_back: root (uid 0) has said so at "),
+          HasSubstr("when its target was 'ann@orgname.awsapps.com'"),
+          HasSubstr("waypost wave reset w --member sales@corp.example --address-only"),
+          HasSubstr("waypost wave rollback w --member sales@corp.example")));
+  EXPECT_EQ(state("bob@corp.example"), EntryState::active) << "nobody has said anything of bob";
+  EXPECT_EQ(state("ann@corp.example"), EntryState::rolled_back);
+  say_of({"sales@corp.example"}, WaveVerb::reset).address_only = true;
+  EXPECT_EQ(state("sales@corp.example"), EntryState::active);
+  EXPECT_EQ(problems(), "");
+}
+
+TEST_F(WaveFacts, AResetEndsTheWordForAllAddressesThatFollow) {
+  add("ann@corp.example", "ann@orgname.awsapps.com");
+  add("ab@corp.example", "ann@orgname.awsapps.com");
+  say(WaveVerb::activate);
+  say_of({"ann@corp.example", "ab@corp.example"}, WaveVerb::hold);
+  // One of them by itself: the person's word stays with the other, and does not come back.
+  say_of({"ab@corp.example"}, WaveVerb::reset).address_only = true;
+  EXPECT_EQ(state("ab@corp.example"), EntryState::active);
+  EXPECT_EQ(state("ann@corp.example"), EntryState::migrating);
+  say_of({"ann@corp.example", "ab@corp.example"}, WaveVerb::hold);
+  EXPECT_EQ(state("ab@corp.example"), EntryState::migrating);
+  // An address that has left keeps its word; whoever has the target follows it no more.
+  options.sources[0].entries.pop_back();
+  say_of({"ann@corp.example"}, WaveVerb::reset);
+  EXPECT_EQ(state("ann@corp.example"), EntryState::active);
+  EXPECT_EQ(problems(), "");
+  // About an address alone: nobody follows.
+  say_of({"ann@corp.example"}, WaveVerb::hold).address_only = true;
+  add("later@corp.example", "ann@orgname.awsapps.com");
+  EXPECT_EQ(state("later@corp.example"), EntryState::active);
 }
 
 TEST_F(WaveFacts, APlanCountsPeopleAndIsSortedByPerson) {

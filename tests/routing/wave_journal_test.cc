@@ -57,6 +57,7 @@ class WaveJournalTest : public ::testing::Test {
 TEST_F(WaveJournalTest, RemembersEveryMemberOfACommand) {
   auto one = command(WaveVerb::rollback);
   one.members = {"bob@corp.example", "jörg@corp.example"};
+  one.targets = {"bob@orgname.awsapps.com", ""};
   one.address_only = true;
   one.addresses = 2;
   auto other = command(WaveVerb::hold);
@@ -70,6 +71,7 @@ TEST_F(WaveJournalTest, RemembersEveryMemberOfACommand) {
   EXPECT_EQ(back.verb, one.verb);
   EXPECT_EQ(back.wave, one.wave);
   EXPECT_EQ(back.members, one.members);
+  EXPECT_EQ(back.targets, one.targets);
   EXPECT_EQ(back.said_at, one.said_at);
   EXPECT_EQ(back.by, one.by);
   EXPECT_EQ(back.reason, one.reason);
@@ -312,6 +314,8 @@ TEST(WaveCommandJson, NamesTheMemberThatMakesNoSense) {
   EXPECT_THAT(trouble(R"(,"members":"bob")"), HasSubstr("'members'"));
   EXPECT_THAT(trouble(R"(,"members":[1])"), HasSubstr("'members'"));
   EXPECT_THAT(trouble(R"(,"members":["a\u0000b"])"), HasSubstr("'members'"));
+  EXPECT_THAT(trouble(R"(,"members":["a"],"targets":"b")"), HasSubstr("'targets'"));
+  EXPECT_THAT(trouble(R"(,"members":["a"],"targets":["b","c"])"), HasSubstr("'targets'"));
   EXPECT_THAT(trouble(R"(,"people":-1)"), HasSubstr("'people'"));
   EXPECT_THAT(trouble(R"(,"people":1.5)"), HasSubstr("'people'"));
   EXPECT_THAT(trouble(R"(,"by":null)"), HasSubstr("'by'"));

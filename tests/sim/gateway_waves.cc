@@ -73,6 +73,7 @@ void Gateway::name_all_addresses(routing::WaveCommand& command) const {
     if (key && (!command.address_only || named.contains(*key))) keys.insert(*key);
   }
   command.members.assign(keys.begin(), keys.end());
+  routing::note_targets(*router, command);
 }
 
 Gateway::Said Gateway::say_of_wave(const WaveWord& word) {

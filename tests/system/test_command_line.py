@@ -61,8 +61,9 @@ def test_words_behind_two_dashes_are_no_options(arguments, tmp_path):
     assert "option" not in said.stderr and said.returncode != 64, said
 
 
-@pytest.mark.parametrize("text", [None, "{broken: [", "admim: {socket: /run/other.sock}\n", "admin:\n  socket: /run/oth"],
-                         ids=["missing", "no YAML", "mistyped", "cut"])
+@pytest.mark.parametrize("text", [None, "{broken: [", "admim: {socket: /run/other.sock}\n", "admin:\n  socket: /run/oth",
+                                  "", "# admin\n", "own_name: x.corp.example\n", "own_name: x.corp.example\nadmin:\n"],
+                         ids=["missing", "no YAML", "mistyped", "cut", "empty", "comments", "cut between lines", "nothing behind admin"])
 @pytest.mark.parametrize("arguments", [["status"], ["reload"], ["route", "explain", "a@corp.example"], ["queue", "list"], ["queue", "suspend", "--all"],
                                        ["wave", "list"], ["wave", "rollback", "w1"], ["table", "stats"], ["table", "diff"], ["table", "export"],
                                        ["directory", "status"], ["spool", "verify"]], ids=" ".join)
@@ -77,6 +78,14 @@ def test_a_configuration_that_was_named_and_says_nothing_is_not_the_default(argu
     if arguments[0] != "spool":
         said = run("waypost", *arguments, "--config", str(named), "--socket", str(tmp_path / "nobody.sock"))
         assert said.returncode == 69, said
+
+
+def test_a_pipe_in_the_place_of_the_configuration_holds_nobody(tmp_path):
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for arguments, code in ((["check"], 1), (["wave", "list"], 78), (["serve"], 78)):
+        said = run("waypost", *arguments, "--config", str(pipe))
+        assert said.returncode == code and f"{pipe}: " in said.stderr and "not a regular file" in said.stderr, said
 
 
 def test_only_the_default_configuration_may_be_missing(tmp_path):

@@ -242,3 +242,119 @@ def test_the_whole_message_is_returned_if_it_was_asked_for_up_to_a_limit(world):
     cut = next(r for r in reports if b"Subject: number 1" in r)
     assert b"short and whole\r\n" in whole and b"message/rfc822" in whole
     assert b"long\r\n" not in cut and b"text/rfc822-headers" in cut
+
+
+def refused(gateway, *arguments):
+    done = gateway.run("queue", *arguments)
+    assert done.returncode == 64 and not done.stdout, done
+    return done.stderr
+
+
+def test_a_suspension_ends_by_its_own_words(world):
+    gateway = world.gateway(world.sink(), start=False)
+    gateway.config["shards"] = 3  # each is asked in its turn
+    gateway.route(world.sink("old"), "old.example", "old")
+    gateway.write_table([("bob@corp.example", f"bob@{TARGET_DOMAIN}", "", "w1")])
+    gateway.start()
+    ways = [["--wave", "w1"], ["--next-hop", "old", "--sender", "x@*"], ["--next-hop", "old"]]
+    for way in ways:
+        queue(gateway, "suspend", *way)
+    # The wave and the next hop leave; what was said of them stays, and can be taken back.
+    gateway.write_table([("bob@corp.example", f"bob@{TARGET_DOMAIN}", "", "w2")])
+    del gateway.config["next_hops"]["old"], gateway.config["routing"]["target_domains"]["old.example"]
+    gateway.write_config()
+    assert gateway.run("reload").returncode == 0
+    gateway.kill()
+    gateway.start()
+    standing = queue(gateway, "suspend", "--domain", "other.example")
+    for words in ("--wave 'w1'", "--next-hop 'old'\n", "--next-hop 'old' --sender 'x@*'"):
+        assert f"  {words}" in standing, standing
+    for way in ways:
+        assert "resumed: " in queue(gateway, "resume", *way), way
+        assert "there is no" in refused(gateway, "resume", *way), "it is over"
+    assert "nothing is suspended now" in queue(gateway, "resume", "--domain", "OTHER.example.")
+
+
+def test_what_can_fit_nothing_is_refused(world):
+    gateway = world.gateway(world.sink(), start=False)
+    gateway.config["routing"]["own_domains"].append("b\u00fcro.example")
+    gateway.write_table([("u@b\u00fcro.example", f"u@{TARGET_DOMAIN}", "active", "")])
+    gateway.start()
+    queue(gateway, "suspend", "--next-hop", "workmail")
+    assert world.exchange().send("ann@ext.example", ["u@xn--bro-hoa.example"], message()).accepted
+    for what, why in (("--sender=<ann@ext.example>", "without the angle brackets"), ("--recipient=u", "has no '@'"),
+                      ("--recipient=u@", "'@*' is any domain"), ("--sender=[a-", "its '[' has no ']'"),
+                      ("--domain=@corp.example", "only what stands behind the '@'"), ("--domain=*.example", "no pattern"),
+                      ("--domain=corp..example", "not a valid domain name")):
+        for verb in ("suspend", "hold", "delete"):
+            told = refused(gateway, verb, what)
+            assert why in told and "selector." in told, told
+        assert why in refused(gateway, "list", what)
+    for what in ("--domain=b\u00fcro.example", "--domain=B\u00fcRO.example", "--domain=XN--BRO-HOA.example.",
+                 "--recipient=U@b\u00fcro.example", "--recipient=*@xn--bro-hoa.example."):
+        assert "1 message, 1 recipient" in queue(gateway, "hold", what, "--dry-run"), what
+    # One suspension, however it is written.
+    queue(gateway, "suspend", "--domain", "CORP.example")
+    assert queue(gateway, "suspend", "--domain", "corp.example.").count("corp.example'\n") == 1
+    assert "resumed" in queue(gateway, "resume", "--domain", "Corp.Example")
+
+
+def test_a_reroute_rests_while_its_next_hop_is_gone(world):
+    workmail, other = world.sink(), world.sink("other")
+    workmail.stop()
+    other.stop()
+    gateway = world.gateway(workmail, users=["bob", "eve"], start=False)
+    gateway.route(other, "unused.example", "other")
+    gateway.config["queue"]["backoff"] = ["1h"]
+    gateway.start()
+    for who in ("bob", "eve"):
+        assert world.exchange().send("ann@ext.example", [f"{who}@corp.example"], message(who)).accepted
+    assert "2 messages" in queue(gateway, "reroute", "--to", "other", "--domain", "corp.example")
+    assert all(one["open"][0]["next_hop"] == "other" for one in listed(gateway))
+    hop = gateway.config["next_hops"].pop("other")
+    del gateway.config["routing"]["target_domains"]["unused.example"]
+    gateway.write_config()
+    reloaded = gateway.run("reload")
+    assert reloaded.returncode == 0 and "next hop 'other' is gone: mail that waits for it" in reloaded.stderr, reloaded
+    assert reloaded.stdout.count("target_domains") == 1, reloaded.stdout
+    wait_for(lambda: all(one["open"][0]["next_hop"] == "workmail" for one in listed(gateway)), "both to be sent on")
+    # Over a restart as well, and it is told.
+    gateway.stop()
+    gateway.start()
+    assert "2 queued recipients were rerouted to next hop 'other', which is not configured" in gateway.log_file.read_text()
+    assert all(one["open"][0]["next_hop"] == "workmail" for one in listed(gateway))
+    gateway.config["next_hops"]["other"] = hop
+    gateway.config["routing"]["target_domains"]["unused.example"] = "other"
+    gateway.write_config()
+    other.start()
+    assert gateway.run("reload").returncode == 0
+    other.wait_messages(2)
+    gateway.wait_empty()
+    assert sorted(other.addresses()) == [f"bob@{TARGET_DOMAIN}", f"eve@{TARGET_DOMAIN}"] and not workmail.records()
+
+
+def test_messages_are_named_in_any_number(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    queue(gateway, "suspend", "--all")
+    assert world.exchange().send("ann@ext.example", ["bob@corp.example"], message()).accepted
+    known = listed(gateway)[0]["queue_id"]
+    others = [f"0SGM{number:08d}" for number in range(5000)]  # more than 64 KiB of them
+    told = queue(gateway, "hold", known, *others)
+    assert "1 message, 1 recipient" in told and told.count("not touched") == 5000, told[:300]
+    assert f"{others[0]}: not touched: it is not in the queue (any more)" in told and f"{known}: not" not in told
+
+
+def test_a_journal_that_was_taken_away_takes_no_command(world):
+    gateway = world.gateway(world.sink(), users=["bob"])
+    queue(gateway, "suspend", "--sender", "zoe@*")
+    journal = gateway.spool_directory / "control.journal"
+    aside = world.directory / "aside"
+    journal.rename(aside)
+    done = gateway.run("queue", "suspend", "--next-hop", "workmail")
+    assert done.returncode == 74 and "nothing is done" in done.stderr and "restart the gateway" in done.stderr, done
+    assert "next-hop" not in queue(gateway, "suspend", "--domain", "x.example", "--dry-run")
+    aside.rename(journal)
+    queue(gateway, "suspend", "--next-hop", "workmail")
+    gateway.kill()
+    gateway.start()
+    assert "--next-hop 'workmail'" in queue(gateway, "suspend", "--domain", "x.example", "--dry-run")

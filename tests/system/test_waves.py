@@ -300,3 +300,67 @@ def test_a_hold_tells_when_held_mail_goes_back(world):
     wave(gateway, "hold", "wave-3")
     assert "held mail goes back" in wave(gateway, "show", "wave-3")
     assert "clocks" not in wave(gateway, "plan", "wave-3", "activate")
+
+
+def test_people_are_read_from_standard_input(world):
+    gateway, _, _ = start(world, rows())
+    addresses = "bob@corp.example\neve@corp.example\n"
+    for verb, state in (("hold", "migrating"), ("activate", "active"), ("rollback", "rolled_back")):
+        planned = gateway.run("wave", "plan", "wave-3", verb, "--member", "-", input=addresses)
+        assert planned.returncode == 0 and "2 people" in planned.stdout, planned
+        done = gateway.run("wave", verb, "wave-3", "--member", "-", input=addresses)
+        assert done.returncode == 0 and "2 people by name" in done.stdout, done
+        shown = {one["address"]: one["state"] for one in wave_json(gateway, "members", "wave-3")}
+        assert shown == {"bob@corp.example": state, "eve@corp.example": state, "joe@corp.example": "pending"}
+    done = gateway.run("wave", "reset", "wave-3", "--member", "-", input="")
+    assert done.returncode == 64 and "standard input has no address; nothing was done" in done.stderr, done
+    done = gateway.run("wave", "reset", "wave-3", "--member", "-", "--address-only", input="x\n")
+    assert done.returncode == 64 and "'address_only' is not known" not in done.stderr, done
+
+
+def test_a_group_of_any_size_is_planned(world):
+    people = [f"somebody.with.a.long.name.{number:05d}" for number in range(6000)]
+    gateway, _, _ = start(world, rows(people=people))
+    addresses = "".join(f"{who}@corp.example\n" for who in people)
+    planned = gateway.run("wave", "plan", "wave-3", "activate", "--member", "-", input=addresses)
+    assert planned.returncode == 0 and "6000 people" in planned.stdout.replace(",", ""), planned.stdout[:300] + planned.stderr
+
+
+def test_an_address_that_comes_later_goes_with_its_person(world):
+    table = [*rows(), ("bobby@corp.example", "bob@orgname.awsapps.com", "", "wave-3")]
+    gateway, workmail, old = start(world, table)
+    wave(gateway, "activate", "wave-3")
+    wave(gateway, "rollback", "wave-3", "--member", "bob@corp.example")
+    gateway.write_table([*table, ("robert@corp.example", "bob@orgname.awsapps.com", "", "wave-3")])
+    for told in (gateway.run("check"), gateway.run("reload")):
+        assert "'robert@corp.example'" in told.stderr and "is rolled_back: it has the same target as 'bob@corp.example'" in told.stderr, told
+    send(world, "robert")
+    old.wait_messages(1)
+    # A change of name, and another person who gets the old alias.
+    gateway.write_table([("miller@corp.example", "bob@orgname.awsapps.com", "", "wave-3"), *rows(people=["eve", "joe"]),
+                         ("bobby@corp.example", "eve@orgname.awsapps.com", "", "wave-3")])
+    assert gateway.run("reload", "--confirm-shrink").returncode == 0
+    gateway.kill()
+    gateway.start()
+    states = {one["address"]: one["state"] for one in wave_json(gateway, "members", "wave-3")}
+    assert states == {"miller@corp.example": "rolled_back", "bobby@corp.example": "rolled_back",
+                      "eve@corp.example": "active", "joe@corp.example": "active"}
+    told = gateway.run("check").stderr
+    assert "'bobby@corp.example'" in told and "has the target 'eve@orgname.awsapps.com' now and stays rolled_back" in told, told
+    assert "waypost wave reset wave-3 --member bobby@corp.example --address-only" in told, told
+    assert told.replace("warning: ", "").split("'bobby@corp.example'")[1].split("\n")[0] in gateway.log_file.read_text()
+    assert "bobby@corp.example: rolled_back -> active" in wave(gateway, "reset", "wave-3", "--member", "bobby@corp.example", "--address-only")
+    # Said once more, of the address of today.
+    assert "miller@corp.example: rolled_back -> rolled_back" in wave(gateway, "rollback", "wave-3", "--member", "miller@corp.example")
+    told = gateway.run("check").stderr
+    assert "miller" not in told and "bobby" not in told, told
+    assert not workmail.records()
+
+
+def test_a_scheduled_command_says_who_stays(world):
+    gateway, _, _ = start(world, [*rows(), *rows(people=["zoe"], state="pending")])
+    then = "2037-01-01 02:00 UTC"
+    told = wave(gateway, "activate", "wave-3", "--at", then)
+    assert "zoe@corp.example stays pending: its source gives it a state of its own" in told and "bob" not in told, told
+    told = wave(gateway, "activate", "wave-3", "--at", then, code=1)
+    assert "nothing changed: wave 'wave-3' becomes active at 2037-01-01T02:00:00Z already" in told, told

@@ -42,6 +42,16 @@ struct Selector {
   bool operator==(const Selector&) const = default;
 };
 
+/// What is wrong with one member of a selector.
+struct SelectorTrouble {
+  std::string member;  // "sender"
+  std::string why;     // goes on after its name: "can't be '@x': ..."
+};
+/// Domains and patterns of addresses in the form in which mail is compared: lower case, no final
+/// dot, A-labels. Gives the members that can fit no mail at all, which stay as they are: whoever
+/// stops or looks for something must not be told that there is none because of a typing mistake.
+std::vector<SelectorTrouble> normalise(Selector& selector);
+
 enum class Verb : std::uint8_t { hold, release, suspend, resume, flush, bounce, remove, reroute };
 std::string_view to_string(Verb verb);
 
@@ -74,6 +84,8 @@ struct ControlResult {
   /// suspend: wait for the resume now. resume: have waited for it. flush and release: of those that
   /// are meant, wait behind a suspension all the same.
   std::uint64_t suspended = 0;
+  /// Are meant, and left alone: an attempt runs, and the other server may have taken them already.
+  std::uint64_t in_delivery = 0;
   std::uint32_t next = 0;  // 0: that was all
 };
 

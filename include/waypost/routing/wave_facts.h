@@ -33,10 +33,16 @@ std::string nobody_in(std::string_view wave, const std::set<std::string, std::le
 /// What tells people apart; empty if the target makes no sense.
 std::string person_key(const Entry& entry);
 
+/// What an operator has said of this person or address; nullptr: nothing.
+const Waves::Word* word_for(const Waves& waves, const Entry& entry);
+
 /// All entries of the people whom these keys (normalised, each in the table) belong to, by person
 /// and address.
 std::vector<Entry> entries_of_people(const Table& table, const std::vector<std::string>& keys);
 WaveCount count_people(const std::vector<Entry>& entries);
+/// Fills `targets`: who the members are, for their addresses may be given to others. Of an address
+/// that has left the table: who it was when the last word was said of it.
+void note_targets(const Router& router, WaveCommand& command);
 
 /// Addresses of the wave that are not in `state`, by their own word or that of their source: what
 /// is said of the whole wave does not reach them. At most `most` are kept, by person; all are

@@ -17,8 +17,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace waypost::routing {
@@ -92,6 +94,8 @@ struct MemberWord {
   std::string by, reason;
   WallTime said_at{};
   bool address_only = false;  // of this address, not of the person's others
+  std::string target;         // the address's, normalised, when it was said; empty: not known
+  std::size_t number = 0;     // its command's place in the journal, from 1
 };
 
 /// What the configuration said of a wave when somebody said something of it.
@@ -109,11 +113,15 @@ WaveConfigured configured(const std::vector<WaveOptions>& options, std::string_v
 /// wave. `cancel` drops what is scheduled. A word drops and overrules only what the configuration
 /// said at that time: what is written there afterwards is new. With `members` only these people
 /// change (never scheduled), until somebody says otherwise: neither a word about the whole wave nor
-/// another wave in the table touches them; `reset` lets them follow their wave again.
+/// another wave in the table touches them; `reset` lets them follow their wave again. Addresses
+/// that get the target of such a person later follow the word.
 struct WaveCommand {
   WaveVerb verb = WaveVerb::activate;
   std::string wave;
   std::vector<std::string> members;  // normalised keys; empty: the whole wave
+  /// The normalised target of each member then, in the same order; "": it had left the table. No
+  /// list: not known, as in the lines of old journals.
+  std::vector<std::string> targets;
   std::optional<WallTime> at;
   WallTime said_at{};
   std::string by;
@@ -130,6 +138,11 @@ struct WaveCommand {
 
 class Waves {
  public:
+  /// An address, and what was said of it.
+  using Word = std::pair<const std::string, MemberWord>;
+  Waves() = default;
+  Waves(const Waves&) = delete;
+  Waves& operator=(const Waves&) = delete;
   /// `options` first, then `commands` in their order. `trouble`: why it is not known what operators
   /// have said (empty: it is): no entry of a wave may be routed by it.
   static std::shared_ptr<const Waves> make(const std::vector<WaveOptions>& options,
@@ -140,15 +153,29 @@ class Waves {
   const std::map<std::string, Wave, std::less<>>& all() const { return waves_; }
   /// Of single people, by normalised key.
   const std::map<std::string, MemberWord, std::less<>>& words() const { return words_; }
+  /// The word that counts for an address of the table: what was said of it, else the last that was
+  /// said of its person, so that an address which the person gets later follows. nullptr: none.
+  /// `person`: makes the normalised target, only if it is asked for.
+  template <class Person>
+  const Word* word_for(std::string_view key, Person person) const {
+    if (const auto own = words_.find(key); own != words_.end()) return &*own;
+    if (people_.empty() || apart_.contains(key)) return nullptr;
+    const auto said = people_.find(person());
+    return said == people_.end() ? nullptr : said->second;
+  }
   const std::string& trouble() const { return trouble_; }
   /// When the next scheduled change of any wave takes effect.
   std::optional<WallTime> next_change_after(WallTime at) const;
 
  private:
-  void say_of_members(const WaveCommand& command);
+  void say_of_members(const WaveCommand& command, std::size_t number);
+  void note_people();
 
   std::map<std::string, Wave, std::less<>> waves_;
   std::map<std::string, MemberWord, std::less<>> words_;
+  std::map<std::string, const Word*, std::less<>> people_;    // by target: the last word about it
+  std::map<std::string, std::size_t, std::less<>> reset_at_;  // by target: its last reset
+  std::set<std::string, std::less<>> apart_;  // reset by themselves: no word about the person
   std::string trouble_;
 };
 
