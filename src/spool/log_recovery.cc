@@ -270,10 +270,10 @@ class Recovery {
     visit.damage = [&](const Damage& damage) {
       const bool may_be_torn = damage.offset >= rules->torn_from && !damage.unreadable;
       set_aside(segment, damage,
-                may_be_torn ? "; it was being written when the daemon stopped, and nobody was told "
-                              "that it is safe"
-                            : "; it was safe on the disk once, so this is damage: look at the disk",
-                !may_be_torn);
+                may_be_torn
+                    ? "; it was being written when the daemon stopped, and nobody was told "
+                      "that it is safe"
+                    : "; it was safe on the disk once, so this is damage: look at the disk");
       if (may_be_torn) torn.push_back(damage);
       damaged = damaged || !may_be_torn;
     };
