@@ -123,8 +123,9 @@ void ControlWorker::begin(const std::shared_ptr<Job>& job) {
   job->action->start(call, [this, job](admin::Answer answer) { settle(job, std::move(answer)); });
 }
 
-/// Any thread.
+/// Any thread. Whoever asks for health right behind the answer must see what it speaks of.
 void ControlWorker::settle(const std::shared_ptr<Job>& job, admin::Answer answer) {
+  if (std::this_thread::get_id() == thread_.get_id()) after_();
   asio::post(main_io_, [job, answer = std::move(answer)]() mutable {
     if (!job->done) return;  // nobody waits any more
     job->patience.cancel();
