@@ -153,6 +153,11 @@ class MachineCheck {
     if (::lstat(socket.c_str(), &about) == 0 && !S_ISSOCK(about.st_mode))
       find(Level::error, "admin.socket",
            "'" + socket + "' is there and is no socket; remove it or name another one");
+    else if (!report_.running && somebody_answers_at(socket))
+      find(Level::error, "admin.socket",
+           "another daemon, with another spool, answers at '" + socket +
+               "': this one would not start, and commands would be carried out by that one; name "
+               "another socket");
     else
       check_folder("admin.socket", folder_of(socket), Makes::files, Level::error);
   }

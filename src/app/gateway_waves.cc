@@ -254,7 +254,18 @@ std::variant<routing::WaveCommand, admin::Answer> Gateway::checked_wave_command(
 void Gateway::name_all_addresses(routing::WaveCommand& command) const {
   const auto router = router_.get();
   const auto& table = router->table();
-  auto entries = routing::entries_of_people(table, command.members);
+  // A word about an address that has left the table can still be taken back, with what follows it.
+  std::vector<std::string> named = command.members;
+  for (const auto& member : command.members) {
+    const auto word = router->waves().words().find(member);
+    if (command.address_only || table.find(member) || word == router->waves().words().end())
+      continue;
+    if (word->second.target.empty()) continue;  // not known, in old lines
+    const auto entry = table.find_target(word->second.target);
+    if (!entry || routing::person_key(*entry) != word->second.target) continue;
+    if (auto key = routing::normalise_key(entry->address)) named.push_back(std::move(*key));
+  }
+  auto entries = routing::entries_of_people(table, named);
   if (command.address_only)
     std::erase_if(entries, [&](const routing::Entry& entry) {
       const auto key = routing::normalise_key(entry.address);
@@ -262,7 +273,6 @@ void Gateway::name_all_addresses(routing::WaveCommand& command) const {
                          command.members.end();
     });
   const auto count = routing::count_people(entries);
-  // A word about an address that has left the table can still be taken back.
   std::set<std::string> keys(command.members.begin(), command.members.end());
   for (const auto& entry : entries)
     if (auto key = routing::normalise_key(entry.address)) keys.insert(std::move(*key));

@@ -1,8 +1,13 @@
 #include "app/running_daemon.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -71,6 +76,19 @@ std::optional<std::vector<std::uint16_t>> ports_of(pid_t process) {
       if (const auto port = listening_port(line, sockets)) ports.push_back(*port);
   }
   return ports;
+}
+
+bool somebody_answers_at(const std::string& socket) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket.size() >= sizeof address.sun_path) return false;
+  std::copy(socket.begin(), socket.end(), address.sun_path);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const int done = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const bool answers = done == 0 || errno == EAGAIN;  // its queue is full
+  ::close(fd);
+  return answers;
 }
 
 }  // namespace waypost::app

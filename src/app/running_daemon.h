@@ -19,4 +19,7 @@ std::optional<pid_t> holder_of_spool(const std::string& directory);
 /// The TCP ports on which a process listens; nullopt: this user may not know.
 std::optional<std::vector<std::uint16_t>> ports_of(pid_t process);
 
+/// Whether a process listens at this Unix socket.
+bool somebody_answers_at(const std::string& socket);
+
 }  // namespace waypost::app

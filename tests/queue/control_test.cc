@@ -81,6 +81,28 @@ TEST_F(Control, ListsWhereEachRecipientIsAndWhy) {
   EXPECT_NE(to_json(all[0]).find("\"state\":\"held\""), std::string::npos);
 }
 
+TEST_F(Control, WhoIsInDeliveryIsLeftAloneAndCounted) {
+  h0.judge = [](const std::string&) { return deferred(); };
+  h1.blocked = true;
+  start();
+  submit(envelope({0, 1}));
+  for (const Verb verb : {Verb::hold, Verb::bounce, Verb::remove}) {
+    Command what = command(verb, to("u1@*"));
+    EXPECT_EQ(queue->control(what, {}).in_delivery, 1u) << to_string(verb);
+    what.selector = to("u0@*");
+    what.dry_run = true;
+    const auto waits = queue->control(what, {});
+    EXPECT_EQ(waits.in_delivery, 0u);
+    EXPECT_EQ(waits.recipients, 1u);
+  }
+  Command stop = command(Verb::suspend);
+  stop.selector.next_hop = "h1";
+  stop.dry_run = true;
+  EXPECT_EQ(queue->control(stop, {}).in_delivery, 1u);
+  EXPECT_EQ(queue->control(stop, {}).suspended, 0u);
+  EXPECT_EQ(queue->control(command(Verb::flush), {}).in_delivery, 0u) << "it goes already";
+}
+
 TEST_F(Control, SelectsByEverythingThatIsKnown) {
   h0.judge = [](const std::string&) { return deferred("450 4.2.0 mailbox BUSY"); };
   h1.judge = [](const std::string&) { return deferred("451 4.3.0 later"); };

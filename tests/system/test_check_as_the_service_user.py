@@ -192,6 +192,26 @@ def test_a_daemon_that_runs_is_no_trouble(world):
     assert checked.returncode == 1 and len(errors(checked.stderr)) == 1 and "'admin.http_port'" in checked.stderr, checked
 
 
+@needs_root
+def test_a_socket_at_which_another_daemon_answers_is_found(world):
+    gateway = world.gateway(world.sink())
+    other = gateway.directory / "other.yaml"
+    text = gateway.config_file.read_text().replace(str(gateway.spool_directory), str(gateway.directory / "other-spool"))
+    for port in (gateway.smtp_port, gateway.http_port):
+        text = text.replace(str(port), "0" if port == gateway.http_port else "2525")
+    other.write_text(text)
+    def check():
+        return subprocess.run([gateway.binary, "check", "--as", "root", "--config", other], check=False, capture_output=True,
+                              text=True, timeout=60)
+
+    said = check()
+    assert said.returncode == 1 and f"another daemon, with another spool, answers at '{gateway.socket}'" in said.stderr, said
+    gateway.kill()  # what is left of one that died is no trouble
+    said = check()
+    assert "another daemon" not in said.stderr, said
+    gateway.start()
+
+
 def test_who_may_look_as_whom(machine):
     unknown = machine.check("--as", "no-such-user")
     assert unknown.returncode == 64 and "there is no user 'no-such-user'" in unknown.stderr and not unknown.stdout, unknown

@@ -354,6 +354,8 @@ def test_an_address_that_comes_later_goes_with_its_person(world):
     assert "miller@corp.example: rolled_back -> rolled_back" in wave(gateway, "rollback", "wave-3", "--member", "miller@corp.example")
     told = gateway.run("check").stderr
     assert "miller" not in told and "bobby" not in told, told
+    # Taken back by the old address, which is in no table any more.
+    assert "miller@corp.example: rolled_back -> active" in wave(gateway, "reset", "wave-3", "--member", "bob@corp.example")
     assert not workmail.records()
 
 
