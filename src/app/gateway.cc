@@ -112,12 +112,6 @@ Result<> Gateway::open_storage() {
   }
   if (!tracking) return fail(std::move(tracking).error());
   tracking_ = std::move(*tracking);
-  std::error_code unknown;
-  if (!std::filesystem::exists(config_.spool.directory + "/lock", unknown) && !unknown)
-    ops::log().warn(
-        "spool: {} is new, so no mail waits and no command is remembered; if that should not be, "
-        "stop: its disk is not mounted, or spool.directory names another folder than before",
-        config_.spool.directory);
   spool::RecoveryReport report;
   // The queues that take what is found need the spool first: it hands over in make_shards().
   auto spool = spool::Spool::open(config_.spool, Disk::system(), Clock::system(), budget_, metrics_,

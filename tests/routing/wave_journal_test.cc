@@ -258,7 +258,7 @@ TEST_F(WaveJournalTest, AfterAFailedWriteTheCommandDidNotHappen) {
   ::setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, handler);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, ErrorKind::io);
+  EXPECT_EQ(refused.error().kind, ErrorKind::exhausted);
   EXPECT_THAT(refused.error().message, HasSubstr("File too large"));
   EXPECT_EQ(journal->commands().size(), 1u);
   EXPECT_THAT(waves(), ElementsAre("first"));
