@@ -87,7 +87,11 @@ class Losses final : public DiffVisitor {
     const bool silenced = says_nothing(now) && !says_nothing(was);
     if (silenced && state != EntryState::active) {
       ++losses.fallen;
-      note_fallen(was, now, state);
+      note(losses.first_fallen, first_fallen_, was, now, state);
+    } else if (was.place.source != now.place.source && state != EntryState::active &&
+               after_.state_of(now, at_) == EntryState::active) {
+      ++losses.uncovered;
+      note(losses.first_uncovered, first_uncovered_, was, now, state);
     }
     const bool wave_lost = !was.wave.empty() && was.wave != now.wave;
     const bool state_lost = was.has_state && (!now.has_state || now.state != was.state);
@@ -103,12 +107,17 @@ class Losses final : public DiffVisitor {
   TableLosses losses;
 
  private:
-  void note_fallen(const Entry& was, const Entry& now, EntryState state) {
-    const std::pair place(now.place.source, now.place.line);
-    if (!losses.first_fallen.empty() && first_place_ < place) return;
-    first_place_ = place;
-    losses.first_fallen = was.address.to_string() + ", " + std::string(to_string(state)) +
-                          " until now (" + now.place.to_string() + ")";
+  using Where = std::pair<std::string, std::uint32_t>;
+  /// The first by its place in the new table.
+  static void note(std::string& first, Where& first_place, const Entry& was, const Entry& now,
+                   EntryState state) {
+    Where place(now.place.source, now.place.line);
+    if (!first.empty() && first_place < place) return;
+    first_place = std::move(place);
+    first =
+        was.address.to_string() + ", " + std::string(to_string(state)) + " until now (" +
+        (was.place.source == now.place.source ? std::string() : was.place.to_string() + ", now ") +
+        now.place.to_string() + ")";
   }
   bool is_excused(const Entry& was) const {
     return !excuse_.source.empty() && was.place.source == excuse_.source;
@@ -118,7 +127,7 @@ class Losses final : public DiffVisitor {
   const Router& after_;
   WallTime at_;
   const TableExcuse& excuse_;
-  std::pair<std::string, std::uint32_t> first_place_;  // of losses.first_fallen
+  Where first_fallen_, first_uncovered_;
   std::set<std::string, std::less<>> silenced_;
 };
 
@@ -287,6 +296,11 @@ std::optional<std::string> suspicious_shrink(const TableSize& before, const Tabl
            " because nothing says any more which wave or state " +
            noun(losses.fallen, "it has", "they have") +
            (losses.first_fallen.empty() ? std::string() : ": first " + losses.first_fallen);
+  if (losses.uncovered > 0)
+    return counted(losses.uncovered, "entry would be active", "entries would be active") +
+           " because " + noun(losses.uncovered, "its", "their") + " source has lost " +
+           noun(losses.uncovered, "it", "them") + " and another one says otherwise: first " +
+           losses.first_uncovered;
   const auto lost = losses.removed + losses.restated;
   if (lost <= kAlwaysAllowed || before.entries == 0) return std::nullopt;
   const double share = static_cast<double>(lost) / static_cast<double>(before.entries);

@@ -174,6 +174,28 @@ TEST(TableLosses, NorWhoHadAStateOfTheirOwn) {
   }
 }
 
+/// An earlier source says who is an exception to a later one.
+TEST(TableLosses, NorWhomALostLineUncoversInALaterSource) {
+  const auto options = [](int exceptions, EntryState otherwise) {
+    auto all = people(20, "", otherwise);
+    for (int n = 0; n < exceptions; ++n) {
+      Entry& one = all[static_cast<std::size_t>(n)];
+      one.state = EntryState::pending;
+      one.has_state = true;
+      one.place.source = "exceptions.csv";
+      one.place.line = static_cast<std::uint32_t>(n + 2);
+    }
+    return options_of(std::move(all));
+  };
+  EXPECT_THAT(judge(options(5, EntryState::active), options(4, EntryState::active)).reload,
+              AllOf(HasSubstr("1 entry would be active because its source has lost it"),
+                    HasSubstr("u4@corp.example, pending until now (exceptions.csv:6")));
+  EXPECT_EQ(judge(options(5, EntryState::rolled_back), options(4, EntryState::rolled_back)).reload,
+            "")
+      << "goes to the old system as before";
+  EXPECT_EQ(judge(options(4, EntryState::active), options(5, EntryState::active)).reload, "");
+}
+
 TEST(TableLosses, NorWhomTheWholeSourceNoLongerGivesAWave) {
   const auto found = judge(options_of(people(5, "w")), options_of(people(5, "")));
   EXPECT_THAT(found.reload, HasSubstr("5 entries would be active"));

@@ -66,11 +66,13 @@ TableSize size_of(const Router& router, WallTime at);
 /// that was cut off looks like. Saying nothing about somebody who had a wave or a state removes
 /// that word.
 struct TableLosses {
-  std::uint64_t removed = 0;   // entries that are gone
-  std::uint64_t restated = 0;  // another wave or state
-  std::uint64_t fallen = 0;    // active now because nothing says otherwise any more
-  std::string first_fallen;    // "ann@corp.example, pending until now (table.csv:3)"; may be empty
-  std::string excused;         // a source whose entries may leave
+  std::uint64_t removed = 0;    // entries that are gone
+  std::uint64_t restated = 0;   // another wave or state
+  std::uint64_t fallen = 0;     // active now because nothing says otherwise any more
+  std::string first_fallen;     // "ann@corp.example, pending until now (table.csv:3)"; may be empty
+  std::uint64_t uncovered = 0;  // active now by another source, their own no longer has them
+  std::string first_uncovered;  // as first_fallen
+  std::string excused;          // a source whose entries may leave
 };
 /// What a source, by its path, has been allowed already: its entries may leave, and if `words` what
 /// is said of them may change.
