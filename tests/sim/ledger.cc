@@ -6,7 +6,6 @@ namespace waypost::sim {
 namespace {
 
 using spool::Settlement;
-constexpr const char* kReportHop = "exchange";
 /// An attempt asks routing at its begin and has several deadlines until its end.
 constexpr auto kLongestAttempt = hours(2);
 
@@ -78,7 +77,8 @@ bool Ledger::may_go(const Letter& letter, const Fate& fate, const mail::Mailbox&
   for (std::size_t i = strict ? fate.routes_from : 0; i < routes_.size(); ++i) {
     if (i + 1 < routes_.size() && routes_[i + 1].first < since) continue;
     auto place = place_of(fate, routes_[i].second);
-    if (!place && letter.is_report()) place = Place{fate.original, kReportHop};
+    if (!place && letter.is_report() && !limits_.report_next_hop.empty())
+      place = Place{fate.original, limits_.report_next_hop};
     if (place && place->address == to && way_is_right(fate, *place, hop, strict)) return true;
   }
   return false;
@@ -91,6 +91,7 @@ void Ledger::commit_begins(QueueId id, const mail::Envelope& envelope, const std
     letter->content = content;
     letter->fates.resize(1);
     letter->fates[0].original = envelope.recipients.at(0).original;
+    letter->fates[0].of_report = true;
     check_notice(content);
   } else {
     letter = by_sender(envelope.reverse_path);

@@ -60,6 +60,7 @@ struct Fate {
     bool promised = false, doubtful = false;
   };
   std::vector<Way> ways;  // rerouted
+  bool of_report = false;
 };
 
 struct Letter {

@@ -104,6 +104,8 @@ std::optional<Place> Ledger::about_now(const Fate& fate) const {
       if (place.address == fate.accepted) return place;
     }
   }
+  if (fate.of_report && places.empty() && !limits_.report_next_hop.empty())
+    return Place{fate.original, limits_.report_next_hop};
   if (fate.is_copy || places.empty()) return std::nullopt;
   return places.front();
 }
