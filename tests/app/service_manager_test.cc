@@ -101,8 +101,8 @@ TEST(ServiceManager, OneThatDoesNotReadKeepsNobodyWaitingAndHearsTheNewestWordLa
 }
 
 TEST(ServiceManager, OneThatIsNotThereIsNoTrouble) {
-  for (const std::string name : {std::string("/nonexistent/x"), std::string("@nobody-is-here"),
-                                 std::string("bad"), std::string(), "/" + std::string(300, 'x')}) {
+  for (const std::string& name : {std::string("/nonexistent/x"), std::string("@nobody-is-here"),
+                                  std::string("bad"), std::string(), "/" + std::string(300, 'x')}) {
     ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
     notify_ready("text");
     notify_alive();

@@ -73,7 +73,10 @@ class WaveFacts : public ::testing::Test {
 };
 
 TEST_F(WaveFacts, AConfiguredWaveThatNobodyIsInIsTold) {
-  options.waves = {{.name = "w2", .activate_at = kNoon + hours(1)}};
+  WaveOptions wave;
+  wave.name = "w2";
+  wave.activate_at = kNoon + hours(1);
+  options.waves = {wave};
   EXPECT_EQ(problems(),
             "nobody is in wave 'w2': no entry of the table names a wave; what the configuration "
             "says of this wave moves nobody\n");

@@ -2,11 +2,11 @@
 // dump read the same octets. The first octet says how much of the checksums is put right before, so
 // that hostile lengths and references get past them.
 #include "waypost/base/clock.h"
+#include "waypost/base/crc32c.h"
 #include "waypost/spool/spool.h"
 
 #include "base/fault_disk.h"
 #include "spool/content_reader.h"
-#include "waypost/base/crc32c.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>

@@ -1,8 +1,9 @@
 // The log against a model, driven by one seed on one thread: crash at any operation, lose any
 // unsynced octets, recover, compare. WAYPOST_SPOOL_ROUNDS makes it longer; a failing seed replays.
+#include "waypost/base/crc32c.h"
+
 #include "base/fault_disk.h"
 #include "spool/content_reader.h"
-#include "waypost/base/crc32c.h"
 #include "spool/log.h"
 
 #include <boost/asio/io_context.hpp>
