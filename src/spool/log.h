@@ -264,6 +264,8 @@ class Log {
   std::atomic<bool> read_only_{false};
   std::atomic<bool> displaced_{false};
   bool elsewhere_ = false;  // some of it may come back
+  SteadyTime now_{};        // at the begin of this turn of the committer
+  SteadyTime found_at_{};   // the files were where a restart looks for them
   mutable std::mutex reason_mutex_;
   std::string reason_, displaced_why_;
   std::uint64_t unwritten_ends_ = 0;  // with its reason under the same mutex

@@ -131,6 +131,7 @@ Result<> Log::ensure_active_for(const WaitingRequest& request) {
 }
 
 std::vector<std::uint32_t> Log::take_spare_orders(SteadyTime now) {
+  now_ = now;
   std::vector<std::uint32_t> orders;
   const std::uint32_t spare = spares_ordered_ + segments_spare();
   if (std::exchange(spare_failed_, false)) {

@@ -143,6 +143,7 @@ TEST_F(Places, WhatWasRemovedOrReplacedByCopiesIsWrittenAnew) {
 
 TEST_F(Places, NothingIsAcknowledgedIntoAFileThatWasJustRemoved) {
   for (const auto& path : segments()) disk_.take_away(path);
+  clock_.advance(std::chrono::milliseconds(100));  // it is looked 20 times a second
   std::vector<std::uint64_t> acknowledged = {16, 32, 48};
   for (std::uint64_t id = 64; id < 64 + 10 * 16; id += 16) {
     if (commit(id, std::string(id % 32 == 0 ? 3000 : 300'000, 'x'))) acknowledged.push_back(id);
@@ -167,6 +168,7 @@ TEST_F(Places, AMessageWhosePiecesWereRemovedIsNotAcknowledged) {
        segment_with("envelope of " + std::to_string(id - 16)) == pieces || id == 64; id += 16)
     ASSERT_TRUE(commit(id, std::string(200'000, 'r')));
   disk_.take_away(pieces);
+  clock_.advance(std::chrono::milliseconds(100));  // it is looked 20 times a second
   std::optional<Result<MessageRef>> out;
   boost::asio::co_spawn(io_.get_executor(), end(message.get(), &out), boost::asio::detached);
   step_until([&] { return out.has_value(); });
@@ -176,6 +178,7 @@ TEST_F(Places, AMessageWhosePiecesWereRemovedIsNotAcknowledged) {
 
 TEST_F(Places, WhileTheFolderIsElsewhereNoMailIsTaken) {
   disk_.hide(true);
+  clock_.advance(std::chrono::milliseconds(100));  // it is looked 20 times a second
   EXPECT_FALSE(commit(64, "into nothing"));
   pass(std::chrono::seconds(2));
   EXPECT_THAT(spool_->health().displaced, HasSubstr("Put it back before waypost is stopped"));
